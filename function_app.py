@@ -1,0 +1,132 @@
+"""The triggers, and nothing but the triggers: each decodes, calls one function and encodes.
+
+Importing this file loads azure.functions only; what a trigger needs is loaded when it first runs, because a cold start
+is what callers feel.
+"""
+
+import functools
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import azure.functions as func
+
+if TYPE_CHECKING:
+    from provisioning.ports import Services
+    from provisioning.web import Answer, Call
+
+QUEUE = "registrations"
+STORAGE = "AzureWebJobsStorage"
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.route(route="registrations", methods=["POST"])
+@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+def submit(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Accept a registration request; the message goes out before the answer does."""
+    from provisioning import web
+
+    return _encode(web.answer(_services, web.submit_registration, _decode(req)), message)
+
+
+@app.route(route="registrations", methods=["GET"])
+def list_registrations(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer a page of registrations."""
+    from provisioning import web
+
+    return _encode(web.answer(_services, web.list_registrations, _decode(req)))
+
+
+@app.route(route="registrations/{registrationId}", methods=["GET"])
+def show(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer one registration."""
+    from provisioning import web
+
+    return _encode(web.answer(_services, web.show_registration, _decode(req)))
+
+
+@app.route(route="registrations/{registrationId}/retry", methods=["POST"])
+@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+def retry(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Accept a failed registration again."""
+    from provisioning import web
+
+    return _encode(web.answer(_services, web.retry_registration, _decode(req)), message)
+
+
+@app.route(route="openapi.json", methods=["GET"])
+def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer the description of this API."""
+    from provisioning import web
+
+    return _encode(web.show_openapi(_decode(req)))
+
+
+@app.route(route="docs", methods=["GET"])
+def docs(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer the description as a page."""
+    from provisioning import web
+
+    return _encode(web.show_docs(_decode(req)))
+
+
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- a trigger's binding
+    """Answer that the process lives, and nothing else."""
+    return func.HttpResponse('{"status": "alive"}', mimetype="application/json")
+
+
+@app.queue_trigger(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+def provision(message: func.QueueMessage) -> None:
+    """Carry out what a message asks; an error has the queue deliver it again."""
+    from provisioning.messages import read_message
+    from provisioning.provision import carry_out
+
+    carry_out(_services(), read_message(message.get_body()))
+
+
+@app.queue_trigger(arg_name="message", queue_name=f"{QUEUE}-poison", connection=STORAGE)
+def give_up(message: func.QueueMessage) -> None:
+    """Decide about a message that failed as often as the queue allows."""
+    from provisioning import plan
+    from provisioning.messages import read_message
+
+    plan.give_up(_services(), read_message(message.get_body()))
+
+
+@app.timer_trigger(arg_name="timer", schedule="%PLANNER_SCHEDULE%", use_monitor=True)
+@app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
+def planner(timer: func.TimerRequest, messages: func.Out[list[str]]) -> None:  # noqa: ARG001 -- as above
+    """Enqueue one message for each registration with something left to do."""
+    from provisioning import plan
+
+    messages.set(list(plan.due_messages(_services())))
+
+
+@functools.cache
+def _services() -> "Services":
+    """Return the services of this process, made from its settings on first use."""
+    from provisioning.settings import from_environment
+    from provisioning.wiring import AzureServices
+
+    return AzureServices(from_environment())
+
+
+def _decode(req: func.HttpRequest) -> "Call":
+    from provisioning.web import Call
+
+    return Call(
+        path=urlsplit(req.url).path,
+        headers={name.lower(): value for name, value in req.headers.items()},
+        query=dict(req.params),
+        body=req.get_body(),
+        registration_id=req.route_params.get("registrationId", ""),
+    )
+
+
+def _encode(answer: "Answer", message: func.Out[str] | None = None) -> func.HttpResponse:
+    if message is not None and answer.message is not None:
+        message.set(answer.message)
+    return func.HttpResponse(
+        answer.body, status_code=answer.status, headers=dict(answer.headers), mimetype=answer.content_type
+    )

@@ -1,0 +1,241 @@
+"""Directory over Microsoft Graph: one method, one sentence; never a repeat of its own."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError
+
+from provisioning.adapters.graph_errors import Refusal, error_of, refusal
+from provisioning.adapters.transport import TIMEOUT, BearerToken
+from provisioning.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
+from provisioning.manifest import graph_time
+from provisioning.ports import Application, Clock, MintedSecret, ResourceServicePrincipal
+from provisioning.registration import Permission
+
+logger = logging.getLogger(__name__)
+
+REMEMBERED_FOR: Final = timedelta(minutes=10)
+
+
+class _Refused(Exception):
+    def __init__(self, refused: Refusal) -> None:
+        super().__init__(refused.status)
+        self.refused = refused
+
+
+class _Unanswered(Exception):
+    """The request may have taken effect; its answer did not arrive whole."""
+
+
+class GraphDirectory:
+    """Microsoft Entra, through one pooled session. Each call is one request, except where a method says so."""
+
+    def __init__(self, endpoint: str, credential: TokenCredential, session: requests.Session, clock: Clock) -> None:
+        self._root = f"{endpoint}/v1.0"
+        self._session = session
+        self._token = BearerToken(credential, f"{endpoint}/.default")
+        self._clock = clock
+        self._resources: dict[str, tuple[datetime, ResourceServicePrincipal]] = {}
+        self._one_lookup = threading.Lock()
+
+    def create_application(self, body: Mapping[str, Any]) -> Application:
+        """As the port says. Two requests where Graph refuses a secret in the create call: again, without it."""
+        asked_at = self._clock.now()
+        try:
+            answer = self._call("POST", "/applications", body)
+        except _Refused as error:
+            if error.refused.name_taken:
+                raise NameTaken(error.refused.request_id) from None
+            if "passwordCredentials" in body and error.refused.inline_secret_refused:
+                return self.create_application({key: body[key] for key in body if key != "passwordCredentials"})
+            raise error_of(error.refused) from None
+        except _Unanswered:
+            raise _unavailable() from None
+        return _application(answer, asked_at)
+
+    def find_application(self, unique_name: str) -> Application | None:
+        """As the port says."""
+        path = f"/applications(uniqueName='{unique_name}')?$select=id,appId,signInAudience,tags"
+        found = self._read(path)
+        return None if found is None else _application(found, self._clock.now())
+
+    def set_identifier_uris(self, object_id: str, uris: Iterable[str]) -> None:
+        """As the port says."""
+        self._repeatable("PATCH", f"/applications/{object_id}", {"identifierUris": list(uris)})
+
+    def create_service_principal(self, client_id: str) -> str:
+        """As the port says. Two requests where it exists already: the second reads its id."""
+        try:
+            answer = self._call("POST", "/servicePrincipals", {"appId": client_id})
+        except _Refused as error:
+            if not error.refused.already_exists:
+                raise error_of(error.refused) from None
+        except _Unanswered:
+            raise _unavailable() from None
+        else:
+            return str(answer["id"])
+        found = self._read(f"/servicePrincipals(appId='{client_id}')?$select=id")
+        if found is None:
+            raise TryAgain("not-replicated-yet", "Entra has the service principal, but cannot read it yet.")
+        return str(found["id"])
+
+    def add_secret(self, object_id: str, label: str, expires_at: datetime) -> MintedSecret:
+        """As the port says."""
+        asked_at = self._clock.now()
+        body = {"passwordCredential": {"displayName": label, "endDateTime": graph_time(expires_at)}}
+        try:
+            answer = self._call("POST", f"/applications/{object_id}/addPassword", body)
+        except _Refused as error:
+            if error.refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not error.refused.concurrent:
+                raise _mint_unknown(error.refused.request_id) from None
+            raise error_of(error.refused) from None
+        except _Unanswered:
+            raise _mint_unknown() from None
+        minted = _secret(answer, asked_at)
+        if minted is None:
+            raise _mint_unknown()
+        return minted
+
+    def remove_secret(self, object_id: str, key_id: str) -> None:
+        """As the port says."""
+        self._repeatable("POST", f"/applications/{object_id}/removePassword", {"keyId": key_id})
+
+    def find_resource(self, name: str) -> ResourceServicePrincipal | None:
+        """As the port says. Only one that was found is remembered: an absent one may be created at any moment."""
+        with self._one_lookup:
+            until, known = self._resources.get(name, (None, None))
+            if until is not None and self._clock.now() < until:
+                return known
+            found = self._find_service_principal(name)
+            if found is not None:
+                self._resources[name] = (self._clock.now() + REMEMBERED_FOR, found)
+            return found
+
+    def _find_service_principal(self, name: str) -> ResourceServicePrincipal | None:
+        select = "$select=id,appId,oauth2PermissionScopes,appRoles"
+        try:
+            uuid.UUID(name)
+        except ValueError:
+            quoted = quote(name.replace("'", "''"), safe="")
+            listed = self._read(f"/servicePrincipals?$filter=servicePrincipalNames/any(n:n eq '{quoted}')&{select}")
+            found = next(iter(listed["value"]), None) if listed else None
+        else:
+            found = self._read(f"/servicePrincipals(appId='{name}')?{select}")
+        return None if found is None else _service_principal(found)
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        """Return what is there, or None for a 404."""
+        try:
+            return self._call("GET", path)
+        except _Refused as error:
+            if error.refused.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise error_of(error.refused) from None
+        except _Unanswered:
+            raise _unavailable() from None
+
+    def _repeatable(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        try:
+            self._call(method, path, body)
+        except _Refused as error:
+            raise error_of(error.refused) from None
+        except _Unanswered:
+            raise _unavailable() from None
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Send one request and return its answer; raise _Refused, _Unanswered, or TryAgain when nothing was sent."""
+        client_request_id = str(uuid.uuid4())
+        try:
+            response = self._session.request(
+                method,
+                self._root + path,
+                json=body,
+                auth=self._token,
+                headers={"client-request-id": client_request_id, "Accept": "application/json"},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            )
+        except AzureError:
+            # A hiccup of the identity endpoint reads like a missing configuration, so it is never taken for one.
+            raise TryAgain(
+                "no-identity-token",
+                "No token could be had for Microsoft Graph.",
+                remedy="If it lasts, check that the app has a managed identity and AZURE_CLIENT_ID names it.",
+            ) from None
+        except requests.ConnectTimeout:
+            raise _unavailable() from None
+        except requests.RequestException:
+            raise _Unanswered from None
+        operation = path.partition("?")[0].partition("(")[0].rpartition("/")[2]
+        logger.info("graph %s %s: %d, client-request-id %s", method, operation, response.status_code, client_request_id)
+        if not response.ok or response.is_redirect:
+            raise _Refused(refusal(response, self._clock.now()))
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            return {}
+        try:
+            answer = response.json()
+        except ValueError:
+            raise _Unanswered from None
+        if not isinstance(answer, dict):
+            raise _Unanswered
+        return answer
+
+
+def _application(answer: Mapping[str, Any], asked_at: datetime) -> Application:
+    credentials = answer.get("passwordCredentials") or []
+    return Application(
+        object_id=str(answer["id"]),
+        client_id=str(answer["appId"]),
+        sign_in_audience=str(answer.get("signInAudience", "")),
+        tags=tuple(answer.get("tags") or ()),
+        secret=_secret(credentials[0], asked_at) if len(credentials) == 1 else None,
+    )
+
+
+def _secret(credential: Mapping[str, Any], asked_at: datetime) -> MintedSecret | None:
+    text = credential.get("secretText")
+    if not text:
+        return None
+    expires_at = datetime.fromisoformat(str(credential["endDateTime"])).astimezone(UTC)
+    return MintedSecret(str(credential["keyId"]), expires_at, asked_at, text=str(text))
+
+
+def _service_principal(found: Mapping[str, Any]) -> ResourceServicePrincipal:
+    scopes = [scope for scope in found.get("oauth2PermissionScopes") or [] if scope.get("isEnabled", True)]
+    roles = [
+        role
+        for role in found.get("appRoles") or []
+        if role.get("isEnabled", True) and "Application" in role.get("allowedMemberTypes", ())
+    ]
+    return ResourceServicePrincipal(
+        id=str(found["id"]), client_id=str(found["appId"]), scopes=_permissions(scopes), app_roles=_permissions(roles)
+    )
+
+
+def _permissions(items: Iterable[Mapping[str, Any]]) -> tuple[Permission, ...]:
+    return tuple(Permission(str(item["id"]), str(item["value"])) for item in items if item.get("value"))
+
+
+def _unavailable() -> ProvisioningError:
+    return TryAgain(
+        "graph-unavailable",
+        "Microsoft Graph could not be reached, or its answer was lost.",
+        remedy="If it lasts, see the health of Microsoft Graph and the app's network, then retry.",
+    )
+
+
+def _mint_unknown(request_id: str | None = None) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        "secret-outcome-unknown",
+        "Whether Entra added a secret is not known; if it did, nobody has its text.",
+        remedy="If it lasts, see the health of Microsoft Graph, then retry.",
+        graph_request_id=request_id,
+    )

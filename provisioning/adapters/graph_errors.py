@@ -1,0 +1,220 @@
+"""What Microsoft Graph's refusals mean: who must act, and what they should do.
+
+Decided by status and code. Text is matched only where Graph gives nothing else; each such case says so. Graph's own
+message is never kept, because it may repeat what was sent.
+Sources: "Microsoft Graph error responses", "Configure app management policies", "Restrictions on identifier URIs",
+and the public reports named beside a rule.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import requests
+
+from provisioning.adapters.transport import retry_after
+from provisioning.errors import NeedsOperator, ProvisioningError, TryAgain
+
+_UNFINISHED: Final = frozenset({408, 423, 424, 425})
+_CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Graph's error envelope, and the request's id for a support case."""
+
+    status: int
+    codes: frozenset[str]
+    text: str
+    request_id: str | None
+    retry_after: float | None
+
+    @property
+    def name_taken(self) -> bool:
+        """Whether `uniqueName` is in use. Entra answers 400, or 409; only the text names the property."""
+        duplicate = self._says_duplicate or "Request_MultipleObjectsWithSameKeyValue" in self.codes
+        named = "uniquename" in self.text or (self.status == HTTPStatus.CONFLICT and "identifieruris" not in self.text)
+        return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT) and duplicate and named
+
+    @property
+    def already_exists(self) -> bool:
+        """Whether a service principal exists already: 409, at times 400 with nothing but the text to tell it."""
+        return not self.concurrent and (
+            (self.status == HTTPStatus.CONFLICT and "Request_MultipleObjectsWithSameKeyValue" in self.codes)
+            or (self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT) and self._says_duplicate)
+        )
+
+    @property
+    def inline_secret_refused(self) -> bool:
+        """Whether a 400 is about `passwordCredentials` in the create call, which older documents do not allow.
+
+        Graph has no code for it; a policy that forbids secrets has, and is another matter.
+        """
+        return (
+            self.status == HTTPStatus.BAD_REQUEST
+            and "passwordcredential" in self.text
+            and not self.codes & _REFUSED.keys()
+        )
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether two writes met: 409 or 503 with a code, or a 400 that only its text tells apart."""
+        return "Directory_ConcurrencyViolation" in self.codes or "concurrent" in self.text
+
+    @property
+    def _says_duplicate(self) -> bool:
+        return any(each in self.text for each in ("already exists", "same value", "already in use"))
+
+
+def refusal(response: requests.Response, now: datetime) -> Refusal:
+    """Read Graph's error envelope; a body that is none gives no codes and no text."""
+    try:
+        error = response.json()["error"]
+        details = [detail for detail in error.get("details") or [] if isinstance(detail, dict)]
+        inner = error.get("innerError") or {}
+        codes = {error.get("code"), inner.get("code"), *(detail.get("code") for detail in details)}
+        texts = [error.get("message"), *(detail.get("message") for detail in details)]
+        texts += [detail.get("target") for detail in details]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        inner, codes, texts = {}, set(), []
+    return Refusal(
+        status=response.status_code,
+        codes=frozenset(code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)),
+        text=" ".join(text for text in texts if isinstance(text, str)).lower(),
+        request_id=_request_id(response.headers.get("request-id") or inner.get("request-id")),
+        retry_after=retry_after(response.headers, now),
+    )
+
+
+def _request_id(value: Any) -> str | None:  # noqa: ANN401 -- another system's JSON
+    return value if isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z-]{1,64}", value) else None
+
+
+def error_of(refused: Refusal) -> ProvisioningError:
+    """Return the error of the family whose turn it is to act."""
+    return _passing(refused) or _for_operator(refused)
+
+
+def _passing(refused: Refusal) -> TryAgain | None:
+    status, text = refused.status, refused.text
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _try_again(refused, "graph-throttled", "Microsoft Graph asks for fewer requests.")
+    if refused.concurrent:
+        return _try_again(refused, "graph-concurrent-write", "Another write to the same application was under way.")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _UNFINISHED:
+        return _try_again(refused, "graph-unavailable", "Microsoft Graph could not answer.")
+    if status == HTTPStatus.UNAUTHORIZED:  # a token that ran out on the way; a missing permission is a 403
+        return _try_again(refused, "graph-token-refused", "Microsoft Graph did not accept the token.")
+    not_replicated = (
+        status == HTTPStatus.NOT_FOUND
+        or "NoBackingApplicationObject" in refused.codes
+        or "Error_MsaAppDoesNotExist" in refused.codes
+        # The same refusal with no code of its own, and a 403 that reads like a missing permission: both are answered
+        # while the application is not replicated (hashicorp/terraform-provider-azuread, vault-plugin-secrets-azure).
+        or "does not reference a valid application object" in text
+        or (status == HTTPStatus.FORBIDDEN and "backing application" in text and "local tenant" in text)
+        # Of a key that this replica has not seen yet as well as of one that is gone.
+        or "no password credential found" in text
+    )
+    if not_replicated:
+        return _try_again(refused, "not-replicated-yet", "Entra does not know the object, or not yet.", _REPLICATION)
+    return None
+
+
+def _for_operator(refused: Refusal) -> NeedsOperator:
+    for code, (ours, message, remedy) in _REFUSED.items():
+        if code in refused.codes:
+            return NeedsOperator(ours, message, remedy=remedy, graph_request_id=refused.request_id)
+    for text, (ours, message, remedy) in _REFUSED_BY_TEXT.items():
+        if text in refused.text:
+            return NeedsOperator(ours, message, remedy=remedy, graph_request_id=refused.request_id)
+    named = ", ".join(sorted(refused.codes)) or "no code"
+    return NeedsOperator(
+        "graph-refused",
+        f"Microsoft Graph refused the request with status {refused.status} ({named}).",
+        remedy="Look the request id up in Entra's audit log or with Microsoft support; mend the cause, then retry.",
+        graph_request_id=refused.request_id,
+    )
+
+
+def _try_again(refused: Refusal, code: str, message: str, remedy: str = "") -> TryAgain:
+    return TryAgain(
+        code,
+        message,
+        remedy=remedy or "If it lasts, see the health of Microsoft Graph and Entra, then retry.",
+        retry_after=refused.retry_after,
+        graph_request_id=refused.request_id,
+    )
+
+
+_REPLICATION: Final = (
+    "Entra may still be replicating, or somebody deleted the application: look for it among the app registrations and "
+    "the deleted ones; restore it, then retry."
+)
+_Meaning = tuple[str, str, str]
+_SECRET_LIFETIME: Final[_Meaning] = (
+    "secret-lifetime-refused",
+    "An app management policy of the tenant allows only a shorter life for secrets.",
+    "Lower SECRET_LIFETIME or send a shorter secretLifetime, or exempt this service from the policy; then retry.",
+)
+_IDENTIFIER_URI: Final[_Meaning] = (
+    "identifier-uri-refused",
+    "The tenant's policy refuses the identifier URI.",
+    "Exempt this service from the identifier URI restriction, or send a new request with accessTokenVersion 2.",
+)
+_PERMISSION: Final[_Meaning] = (
+    "permission-missing",
+    "Microsoft Graph denied the request.",
+    "Grant this app's identity Application.ReadWrite.OwnedBy and set REGISTRAR_OBJECT_ID; it shows within a day.",
+)
+_REFUSED: Final[Mapping[str, _Meaning]] = {
+    "CredentialInvalidLifetimeAsPerAppPolicy": _SECRET_LIFETIME,
+    "CredentialTypeNotAllowedAsPerAppPolicy": (
+        "secrets-forbidden",
+        "An app management policy of the tenant forbids client secrets.",
+        "Exempt this service's identity from the policy (excludeActors), then retry.",
+    ),
+    "SignInAudienceNotAllowedAsPerAppPolicy": (
+        "audience-forbidden",
+        "An app management policy of the tenant forbids single-tenant applications.",
+        "Exempt this service's identity from the policy (excludeActors), then retry.",
+    ),
+    "InvalidUniqueTenantIdentifierAsPerAppPolicy": _IDENTIFIER_URI,
+    "HostNameNotOnVerifiedDomain": (
+        "domain-not-verified",
+        "The FHIR server's host is not on a verified domain of the tenant.",
+        "Verify the domain in Entra or remove it from VERIFIED_DOMAINS, then retry.",
+    ),
+    "Directory_QuotaExceeded": (
+        "quota-exceeded",
+        "The directory quota is used up; deleted objects count for 30 days.",
+        "Delete objects for good or have the quota raised, then retry.",
+    ),
+    "Authorization_RequestDenied": _PERMISSION,
+    "Authorization_IdentityNotFound": _PERMISSION,
+}
+# Graph has no code of its own for these.
+_REFUSED_BY_TEXT: Final[Mapping[str, _Meaning]] = {
+    "identifieruris already exists": (
+        "identifier-uri-taken",
+        "Another application has the identifier URI, perhaps one that was deleted less than 30 days ago.",
+        "Remove the URI from that application, or delete it for good, then retry.",
+    ),
+    "the newly added uri": _IDENTIFIER_URI,
+    "verified domain": _IDENTIFIER_URI,
+    "lifetime": _SECRET_LIFETIME,
+    "servicemanagementreference": (
+        "service-management-reference-required",
+        "The tenant requires a service management reference on every application.",
+        "Send a new request with serviceManagementReference.",
+    ),
+    "exceeded its limit": (
+        "application-too-large",
+        "The application would hold more entries than Entra allows.",
+        "Remove credentials that nobody uses, or send a new request with fewer redirect URIs, scopes or roles.",
+    ),
+    "insufficient privileges": _PERMISSION,
+}

@@ -1,0 +1,141 @@
+"""SecretStore over Azure Key Vault's own library, with its retries off: a repeat is decided where the clock is read."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final, NoReturn
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+)
+from azure.keyvault.secrets import SecretClient, SecretProperties
+
+from provisioning.adapters.transport import TIMEOUT, retry_after
+from provisioning.errors import NeedsOperator, OutcomeUnknown, TryAgain
+from provisioning.mint import PUBLISH_BOUND_PASSED
+from provisioning.ports import Clock, CurrentSecret, MintedSecret
+
+CONTENT_TYPE: Final = "Microsoft Entra client secret"
+
+
+class KeyVaultSecrets:
+    """Key Vault. Two requests for the first call of a process: the vault asks who calls before it answers."""
+
+    def __init__(
+        self,
+        vault_url: str,
+        credential: TokenCredential,
+        clock: Clock,
+        *,
+        verify_challenge_resource: bool = True,
+        **transport: Any,  # noqa: ANN401 -- azure-core's own options: `transport`, `connection_verify`
+    ) -> None:
+        connect, read = TIMEOUT
+        self._clock = clock
+        self._client = SecretClient(
+            vault_url,
+            credential,
+            verify_challenge_resource=verify_challenge_resource,
+            retry_total=0,
+            connection_timeout=connect,
+            read_timeout=read,
+            **transport,
+        )
+
+    def current(self, name: str) -> CurrentSecret | None:
+        """As the port says. The vault answers with the secret's text too; it ends here."""
+        try:
+            return _current(self._client.get_secret(name).properties)
+        except ResourceNotFoundError:
+            return None
+        except AzureError as error:
+            self._translate(error, writing=False)
+
+    def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:
+        """As the port says."""
+        if self._clock.now() > not_after:
+            raise TryAgain(PUBLISH_BOUND_PASSED, "The secret was minted too long ago to be published.")
+        try:
+            stored = self._client.set_secret(
+                name, secret.text, expires_on=secret.expires_at, tags=dict(tags), content_type=CONTENT_TYPE
+            )
+        except AzureError as error:
+            self._translate(error, writing=True)
+        return _current(stored.properties)
+
+    def _translate(self, error: AzureError, *, writing: bool) -> NoReturn:
+        """Raise the error of the family whose turn it is; the library's own may hold the request, so it ends here."""
+        status = error.status_code if isinstance(error, HttpResponseError) else None
+        response: Any = error.response if isinstance(error, HttpResponseError) else None
+        wait = retry_after(dict(response.headers), self._clock.now()) if response is not None else None
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise TryAgain("vault-throttled", "Key Vault asks for fewer requests.", retry_after=wait) from None
+        # azure-identity's errors have no response; a 401 is a token that ran out on the way.
+        if isinstance(error, ClientAuthenticationError) or status == HTTPStatus.UNAUTHORIZED:
+            raise TryAgain(
+                "no-identity-token",
+                "No token could be had for Key Vault, or it was not accepted.",
+                remedy="If it lasts, check that the app has a managed identity and AZURE_CLIENT_ID names it.",
+            ) from None
+        if (
+            status is not None
+            and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+            and status != HTTPStatus.REQUEST_TIMEOUT
+        ):
+            raise _refused(status, _inner_code(error)) from None
+        if writing and not isinstance(error, ServiceRequestError):
+            raise OutcomeUnknown("vault-outcome-unknown", "Whether Key Vault stored the secret is not known.") from None
+        raise TryAgain("vault-unavailable", "Key Vault could not answer.", remedy=_VAULT_HEALTH) from None
+
+
+_VAULT_HEALTH: Final = "If it lasts, see the health of Key Vault and the app's network, then retry."
+
+
+def _refused(status: int, inner_code: str) -> NeedsOperator | TryAgain:
+    if inner_code == "ObjectIsBeingDeleted":
+        return TryAgain("vault-secret-deleting", "The secret is being deleted.", remedy=_RECOVER)
+    if status == HTTPStatus.CONFLICT:
+        return NeedsOperator("vault-secret-deleted", "The vault holds a deleted secret of this name.", remedy=_RECOVER)
+    if inner_code == "SecretDisabled":
+        return NeedsOperator(
+            "vault-secret-disabled",
+            "Somebody disabled the current version of the secret.",
+            remedy="Find out why; enable that version again, or delete the registration.",
+        )
+    if status == HTTPStatus.FORBIDDEN:
+        return NeedsOperator(
+            "vault-denied",
+            "Key Vault denied the request.",
+            remedy="Give this app's identity the role Key Vault Secrets Officer on the vault, let its network reach "
+            "the vault, then retry.",
+        )
+    return NeedsOperator(
+        "vault-refused",
+        f"Key Vault refused the request with status {status}.",
+        remedy="See the vault's diagnostic log for the cause, mend it, then retry.",
+    )
+
+
+_RECOVER: Final = "Recover it (az keyvault secret recover), so that its versions are kept, then retry."
+
+
+def _inner_code(error: AzureError) -> str:
+    inner = getattr(getattr(error, "error", None), "innererror", None)
+    code = inner.get("code") if isinstance(inner, dict) else None
+    return code if isinstance(code, str) else ""
+
+
+def _current(properties: SecretProperties) -> CurrentSecret:
+    tags = properties.tags or {}
+    return CurrentSecret(
+        id=f"{properties.vault_url}/secrets/{properties.name}",
+        key_id=tags.get("keyId"),
+        created_at=properties.created_on or datetime.fromtimestamp(0, UTC),
+        expires_at=properties.expires_on,
+        tags=tags,
+    )

@@ -1,0 +1,82 @@
+"""What the adapters over HTTPS share: TLS trust, pooled and single-use sessions, bearer tokens, Retry-After."""
+
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final
+
+import certifi
+import requests
+from azure.core.credentials import TokenCredential
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+# Seconds to connect, and between two bytes of an answer: short beside the publish bound, so that a request that left
+# in time cannot take effect long after it.
+TIMEOUT: Final = (5.0, 20.0)
+
+
+def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    """Return one TLS context to share: loading the trusted certificates costs more than a whole request."""
+    trusted = Path(ca_bundle or certifi.where())
+    if trusted.is_dir():
+        return ssl.create_default_context(capath=trusted)
+    return ssl.create_default_context(cafile=trusted)
+
+
+class _SharedTls(HTTPAdapter):
+    """Has every connection use one given TLS context, where requests would load the certificates anew for each."""
+
+    def __init__(self, context: ssl.SSLContext, pool_size: int) -> None:
+        self._context = context
+        super().__init__(pool_connections=4, pool_maxsize=pool_size, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- the signature of requests
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- as above
+        host, _ = super().build_connection_pool_key_attributes(*args, **kwargs)
+        return host, {}  # the certificates to trust are those of the context
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ANN401 -- as above
+        """Leave the pool as it is: its context verifies."""
+
+
+def new_session(context: ssl.SSLContext, pool_size: int) -> requests.Session:
+    """Return a session that keeps up to `pool_size` connections to a host and repeats nothing by itself."""
+    session = requests.Session()
+    session.mount("https://", _SharedTls(context, pool_size))
+    return session
+
+
+class BearerToken(AuthBase):
+    """Puts a token of a credential on each request; azure-identity caches and renews it.
+
+    As an auth object it also keeps requests from reading another password from a .netrc file.
+    """
+
+    def __init__(self, credential: TokenCredential, scope: str) -> None:
+        self._credential = credential
+        self._scope = scope
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Return the request with its Authorization header."""
+        request.headers["Authorization"] = f"Bearer {self._credential.get_token(self._scope).token}"
+        return request
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that a Retry-After asks for: whole, fractional or as a date; None where there is none."""
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        return max(0.0, min(float(value), 3600.0))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,94 @@
+"""The error tree, by who acts.
+
+    ProvisioningError
+    ├─ RequestRejected       the caller: a problem document with a 4xx status
+    ├─ TryAgain              time: waited out in the function, then by the queue
+    │  ├─ OutcomeUnknown     time: a request that must not be repeated blindly may have taken effect
+    │  └─ StaleRegistration  time: another run wrote the row first
+    ├─ NeedsOperator         a person: the registration is `failed` with a remedy
+    └─ NameTaken             nobody: another delivery was here before; `provision.py` adopts its work
+    SettingsError            the operator, at first use: names every wrong setting
+
+Triggers and the runner catch families, never leaves. Messages and remedies are constants: no value that a caller sent
+and no answer of another system is ever part of one, so that nothing secret can reach a row, a log or a response.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: where, which rule, and what to do about it."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+class ProvisioningError(Exception):
+    """What every error of this package has: a stable kebab-case code, a constant message and, mostly, a remedy."""
+
+    def __init__(self, code: str, message: str, *, remedy: str = "", graph_request_id: str | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.remedy = remedy
+        self.graph_request_id = graph_request_id
+
+
+class RequestRejected(ProvisioningError):
+    """The caller must change something; answered with `status` and every fault at once."""
+
+    def __init__(self, status: int, code: str, message: str, faults: Iterable[Fault] = ()) -> None:
+        super().__init__(code, message)
+        self.status = status
+        self.faults = tuple(faults)
+
+
+class TryAgain(ProvisioningError):
+    """Passes with time. `retry_after` is in seconds, where the other side named it."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        remedy: str = "",
+        retry_after: float | None = None,
+        graph_request_id: str | None = None,
+    ) -> None:
+        super().__init__(code, message, remedy=remedy, graph_request_id=graph_request_id)
+        self.retry_after = retry_after
+
+
+class OutcomeUnknown(TryAgain):
+    """The request may have taken effect and must not be sent again before the world was asked."""
+
+
+class StaleRegistration(TryAgain):
+    """Another run wrote the row since it was read; what this run knows is out of date."""
+
+    def __init__(self) -> None:
+        super().__init__("registration-changed", "Another run changed the registration at the same time.")
+
+
+class NeedsOperator(ProvisioningError):
+    """Waiting does not help: a person must act, and `remedy` says how."""
+
+
+class NameTaken(ProvisioningError):
+    """The application's `uniqueName` is in use: by our own earlier delivery, or by a soft-deleted application."""
+
+    def __init__(self, graph_request_id: str | None = None) -> None:
+        super().__init__(
+            "unique-name-taken", "The application's unique name is in use.", graph_request_id=graph_request_id
+        )
+
+
+class SettingsError(Exception):
+    """The app settings are wrong; `faults` names each setting and what it should be, all of them at once."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("Wrong app settings: " + " | ".join(self.faults))

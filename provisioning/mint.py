@@ -1,0 +1,126 @@
+"""The one hard step: a secret that Entra shows once is minted, proven and published, and nothing is lost or doubled.
+
+Adding a secret cannot be repeated safely: every call makes another. So the vault is asked first and says which secret
+is current; a secret whose text was lost on the way is harmless, and is removed later by age.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from provisioning.durations import parse_duration
+from provisioning.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, TryAgain
+from provisioning.patience import waits
+from provisioning.ports import CurrentSecret, MintedSecret, Services
+from provisioning.registration import Registration, SecretState
+from provisioning.rotate import is_due
+
+logger = logging.getLogger(__name__)
+
+PUBLISH_BOUND_PASSED: Final = "publish-bound-passed"
+
+
+def secret_expiry(services: Services, registration: Registration) -> datetime:
+    """Return when a secret minted now ends: after the lifetime that was asked for, else the operator's."""
+    asked_for: str | None = getattr(registration.request, "secret_lifetime", None)
+    lifetime = parse_duration(asked_for) if asked_for is not None else services.secrets.lifetime
+    return (services.clock.now() + lifetime).replace(microsecond=0)
+
+
+def current_secret(services: Services, registration: Registration) -> SecretState | None:
+    """Return what the vault calls current, or None where there is nothing yet or a new secret is due.
+
+    Raises NeedsOperator when somebody else wrote the current version.
+    """
+    current = services.vault.current(registration.secret_name)
+    if current is None:
+        return None
+    if current.tags.get("registrationId") != registration.id or current.key_id is None:
+        raise NeedsOperator(
+            "vault-secret-not-ours",
+            "The vault's current secret of this name was not written by this service.",
+            remedy="Find out who set it; delete that version or the secret in Key Vault, and retry.",
+        )
+    belongs = current.tags.get("clientId") == registration.client_id
+    good = belongs and not is_due(current, services.clock.now(), services.secrets.rotate_before)
+    return _state(current) if good else None
+
+
+def mint(services: Services, registration: Registration) -> MintedSecret:
+    """Return one more secret of the application, in memory only; raise OutcomeUnknown when its text may be lost."""
+    assert registration.application_object_id is not None
+    return services.directory.add_secret(
+        registration.application_object_id,
+        registration.credential_label,
+        secret_expiry(services, registration),
+    )
+
+
+def prove(services: Services, registration: Registration, minted: MintedSecret) -> None:
+    """Return once the token endpoint accepted the secret so often in a row; else remove it, unpublished, and raise."""
+    try:
+        _wait_for_acceptance(services, registration, minted)
+    except ProvisioningError:
+        _discard(services, registration, minted)
+        raise
+
+
+def _wait_for_acceptance(services: Services, registration: Registration, minted: MintedSecret) -> None:
+    assert registration.client_id is not None
+    clock, deadline = services.clock, services.clock.now() + services.secrets.proof_timeout
+    accepted, pauses = 0, waits()
+    while accepted < services.secrets.proof_count:
+        if clock.now() >= deadline:
+            raise TryAgain(
+                "secret-not-accepted-yet",
+                "The token endpoint did not accept the new secret often enough in a row within SECRET_PROOF_TIMEOUT.",
+                remedy="Look for an Entra incident or a conditional access policy for workload identities, and retry.",
+            )
+        try:
+            if services.proof.accepts(registration.client_id, minted):
+                accepted += 1
+                continue
+            accepted = 0
+        except TryAgain as unanswered:  # says nothing about the secret
+            logger.info("registration %s: no answer to a proof: %s", registration.id, unanswered.code)
+        clock.sleep(min(next(pauses), max(0.0, (deadline - clock.now()).total_seconds())))
+
+
+def _discard(services: Services, registration: Registration, minted: MintedSecret) -> None:
+    """Remove a secret of which no publication was attempted. Where that fails it waits for the removal by age."""
+    assert registration.application_object_id is not None
+    try:
+        services.directory.remove_secret(registration.application_object_id, minted.key_id)
+    except ProvisioningError as error:
+        logger.warning("registration %s: credential %s stays: %s", registration.id, minted.key_id, error.code)
+
+
+def publish(services: Services, registration: Registration, minted: MintedSecret) -> SecretState:
+    """Return the version that holds the secret; after an unknown outcome the vault is asked before it is sent again.
+
+    From the first attempt on the credential is not removed by this run: the vault may call it current at any moment.
+    """
+    not_after = minted.minted_at + services.secrets.publish_bound
+    tags = {
+        "registrationId": registration.id,
+        "keyId": minted.key_id,
+        "operationId": registration.operation.id,
+        "clientId": registration.client_id or "",
+    }
+    for wait in waits():
+        try:
+            return _state(services.vault.publish(registration.secret_name, minted, tags, not_after))
+        except TryAgain as error:
+            pause = max(wait, error.retry_after or 0)
+            if error.code == PUBLISH_BOUND_PASSED or services.clock.now() + timedelta(seconds=pause) > not_after:
+                raise
+            services.clock.sleep(pause)
+            if isinstance(error, OutcomeUnknown):
+                current = services.vault.current(registration.secret_name)
+                if current is not None and current.key_id == minted.key_id:
+                    return _state(current)
+    raise AssertionError("waits never end")
+
+
+def _state(current: CurrentSecret) -> SecretState:
+    return SecretState(current.id, current.key_id or "", current.expires_at)

@@ -1,0 +1,256 @@
+"""The outside world, as Protocols in the words of the domain. Every method says what holds when it returns.
+
+All of them raise the families of `errors.py` and nothing else: `TryAgain` for what passes, `NeedsOperator` for what
+does not. Times are aware and in UTC.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from provisioning.registration import ClientType, Permission, Registration, Status
+from provisioning.tenant import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class MintedSecret:
+    """A client secret just minted: in memory here, and nowhere else until it is published to Key Vault.
+
+    `text` hides itself in `repr`. `minted_at` is our clock before the request was sent, so never too late.
+    """
+
+    key_id: str
+    expires_at: datetime
+    minted_at: datetime
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application as Entra has it; `secret` only when this very request minted one."""
+
+    object_id: str
+    client_id: str
+    sign_in_audience: str
+    tags: tuple[str, ...] = ()
+    secret: MintedSecret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceServicePrincipal:
+    """The service principal of a resource: what a client may ask of it."""
+
+    id: str
+    client_id: str
+    scopes: tuple[Permission, ...]
+    app_roles: tuple[Permission, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentSecret:
+    """What the vault calls current, without the secret's text."""
+
+    id: str
+    key_id: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DueEntry:
+    """Something may be left to do for a registration since `due_at`."""
+
+    registration_id: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list; `continuation_token` is None on the last one."""
+
+    registrations: tuple[Registration, ...]
+    continuation_token: str | None
+
+
+class Directory(Protocol):
+    """Microsoft Entra, through Microsoft Graph."""
+
+    def create_application(self, body: Mapping[str, Any]) -> Application:
+        """Create it; raise NameTaken when its `uniqueName` is in use. A repeat is safe, because of that name."""
+        ...
+
+    def find_application(self, unique_name: str) -> Application | None:
+        """Return the live application of that name, or None where this replica knows none."""
+        ...
+
+    def set_identifier_uris(self, object_id: str, uris: Iterable[str]) -> None:
+        """Make these its identifier URIs, and no others."""
+        ...
+
+    def create_service_principal(self, client_id: str) -> str:
+        """Return the object id of the application's service principal, made now or earlier."""
+        ...
+
+    def add_secret(self, object_id: str, label: str, expires_at: datetime) -> MintedSecret:
+        """Mint one more secret; raise OutcomeUnknown when one may have been minted whose text is lost."""
+        ...
+
+    def remove_secret(self, object_id: str, key_id: str) -> None:
+        """Remove the credential; raise TryAgain while Entra says that it knows none of that key id."""
+        ...
+
+    def find_resource(self, name: str) -> ResourceServicePrincipal | None:
+        """Return the service principal with that client id or identifier URI, or None; remembered for ten minutes."""
+        ...
+
+
+class SecretStore(Protocol):
+    """Azure Key Vault, which says which secret is current."""
+
+    def current(self, name: str) -> CurrentSecret | None:
+        """Return the current version's metadata, or None where the name does not exist."""
+        ...
+
+    def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:
+        """Make it the current version, expiring when the credential does.
+
+        The clock is read directly before the request is sent: after `not_after` nothing is sent, and TryAgain with
+        the code `publish-bound-passed` is raised. Raise OutcomeUnknown when it may have been stored.
+        """
+        ...
+
+
+class TokenProof(Protocol):
+    """The token endpoint."""
+
+    def accepts(self, client_id: str, secret: MintedSecret) -> bool:
+        """Ask once, on a new connection, for a token; False means "not yet".
+
+        Raise TryAgain when the endpoint could not answer, which says nothing about the secret.
+        """
+        ...
+
+
+class Registry(Protocol):
+    """What we remember: registrations, what is due, and which registration a resource's name belongs to."""
+
+    def insert(self, registration: Registration) -> Registration | None:
+        """Store a new registration and return it with its etag; return None where the id exists already."""
+        ...
+
+    def get(self, registration_id: str) -> Registration | None:
+        """Return the registration of that id."""
+        ...
+
+    def replace(self, registration: Registration) -> Registration:
+        """Overwrite it and return it with its new etag; raise StaleRegistration when another run wrote it since."""
+        ...
+
+    def find(
+        self,
+        *,
+        owner: str | None = None,
+        client_type: ClientType | None = None,
+        status: Status | None = None,
+        top: int,
+        continuation_token: str | None = None,
+    ) -> Page:
+        """Return a page of at most `top` registrations; deleted ones only when `status` asks for them.
+
+        Raise RequestRejected (400) for a continuation token that this registry did not write.
+        """
+        ...
+
+    def put_due(self, entry: DueEntry) -> None:
+        """Have the entry exist; the same entry twice is one."""
+        ...
+
+    def remove_due(self, entry: DueEntry) -> None:
+        """Have the entry not exist; a second time is no error."""
+        ...
+
+    def due(self, until: datetime, most: int) -> list[DueEntry]:
+        """Return the entries due up to `until`, oldest first, at most `most`."""
+        ...
+
+    def claim(self, name: str, registration_id: str, *, instead_of: str | None = None) -> str:
+        """Return whose the name is afterwards: this registration's if it was free, or still `instead_of`'s."""
+        ...
+
+    def holder(self, name: str) -> str | None:
+        """Return the id of the registration whose name this is."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, as a parameter."""
+
+    def now(self) -> datetime:
+        """Return the time, aware and in UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Return after that time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPolicy:
+    """How long secrets live and how they are proven; from the settings of the same names."""
+
+    lifetime: timedelta
+    rotate_before: timedelta
+    overlap: timedelta
+    proof_count: int
+    proof_timeout: timedelta
+
+    @property
+    def publish_bound(self) -> timedelta:
+        """How long after its minting a secret may still be published."""
+        return min(self.proof_timeout + timedelta(minutes=1), self.overlap / 2)
+
+
+class Services(Protocol):
+    """All that a flow needs of the outside; read-only, so that adapters can be made on first use."""
+
+    @property
+    def directory(self) -> Directory:
+        """Microsoft Graph."""
+        ...
+
+    @property
+    def vault(self) -> SecretStore:
+        """The key vault."""
+        ...
+
+    @property
+    def proof(self) -> TokenProof:
+        """The token endpoint."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """What we remember."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        ...
+
+    @property
+    def tenant(self) -> Tenant:
+        """Where applications live."""
+        ...
+
+    @property
+    def secrets(self) -> SecretPolicy:
+        """How long secrets live."""
+        ...
+
+    @property
+    def allowed_resources(self) -> frozenset[str]:
+        """Foreign resources that may be asked for."""
+        ...

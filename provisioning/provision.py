@@ -1,0 +1,237 @@
+"""THE PAGE: how an accepted registration becomes applications, service principals and proven secrets in Entra.
+
+The queue delivers a message at least once: perhaps twice, perhaps twice at the same time, perhaps after a run that
+stopped anywhere. The promise: any number of runs, in any overlap, ends in one application, one service principal and
+one current secret in Key Vault that the token endpoint accepts. The rule for every step: ask the world, not a
+counter, whether there is anything left to do; then it may be repeated.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from provisioning.errors import NameTaken, NeedsOperator, ProvisioningError, StaleRegistration, TryAgain
+from provisioning.intake import ResourceApplicationRequest
+from provisioning.manifest import SIGN_IN_AUDIENCE, TAG, application_body
+from provisioning.messages import Message
+from provisioning.mint import current_secret, mint, prove, publish, secret_expiry
+from provisioning.patience import Patience
+from provisioning.plan import DUE_AGAIN_AFTER, forget_due
+from provisioning.ports import Application, DueEntry, MintedSecret, Services
+from provisioning.registration import ClientType, Failure, LastError, Registration
+from provisioning.resolve import resolve_resource
+
+logger = logging.getLogger(__name__)
+
+PATIENCE: Final = timedelta(minutes=1)
+
+
+@dataclass(slots=True)
+class Run:
+    """One delivery: what is known so far, and a secret that was born with the application, in memory only."""
+
+    services: Services
+    registration: Registration
+    minted: MintedSecret | None = None
+
+    def learn(self, **facts: object) -> None:
+        """Remember facts about the registration; the runner saves them when the run ends."""
+        self.registration = replace(self.registration, **facts)  # type: ignore[arg-type]
+
+
+def ensure_server_url(run: Run) -> None:
+    """Afterwards the FHIR server's URL belongs to this registration, and no second one can be made for it.
+
+    Safe to repeat because a claim by its own holder changes nothing.
+    """
+    request = run.registration.request
+    assert isinstance(request, ResourceApplicationRequest)
+    if run.services.registry.claim(request.fhir_server_url, run.registration.id) != run.registration.id:
+        raise NeedsOperator(
+            "fhir-server-already-registered",
+            "Another registration was made for the same FHIR server at the same time.",
+            remedy="Use that registration, or delete it and retry this one.",
+        )
+
+
+def ensure_resource(run: Run) -> None:
+    """Afterwards the client's resource and each permission that it asks for are known to exist.
+
+    Safe to repeat because it only reads. It runs first, so that nothing is created for a request that cannot work.
+    """
+    request = run.registration.request
+    assert not isinstance(request, ResourceApplicationRequest)
+    run.learn(resource=resolve_resource(run.services, request))
+
+
+def ensure_application(run: Run) -> None:
+    """Afterwards the application exists, is ours, and its ids are known.
+
+    Safe to repeat because `uniqueName` lets only the first POST create; every later one adopts what that one made.
+    """
+    if run.registration.application_object_id is not None:
+        return
+    expires_at = secret_expiry(run.services, run.registration) if run.registration.client_type.holds_secret else None
+    try:
+        body = application_body(run.registration, run.services.tenant, expires_at)
+        application = run.services.directory.create_application(body)
+    except NameTaken as taken:
+        application = _adopted(run, taken)
+    run.minted = application.secret
+    run.learn(application_object_id=application.object_id, client_id=application.client_id)
+
+
+def _adopted(run: Run, taken: NameTaken) -> Application:
+    found = run.services.directory.find_application(run.registration.unique_name)
+    if found is None:
+        raise TryAgain(
+            taken.code,
+            "The application's unique name is taken, but the application cannot be read.",
+            remedy="It is not replicated yet, or it was deleted: then restore it in Entra (App registrations, Deleted "
+            "applications) or delete it there for good, and retry.",
+            graph_request_id=taken.graph_request_id,
+        )
+    if f"{TAG}:id={run.registration.id}" not in found.tags or found.sign_in_audience != SIGN_IN_AUDIENCE:
+        raise NeedsOperator(
+            "application-not-ours",
+            "An application has our unique name, but not our tags or not our audience.",
+            remedy="Find out who changed or made it; restore its tags, or delete it for good, and retry.",
+        )
+    return found
+
+
+def ensure_identifier_uri(run: Run) -> None:
+    """Afterwards a resource with v2 access tokens has `api://{client id}` as its identifier URI.
+
+    Safe to repeat because it sets the whole list. With v1 the URI was in the first call, as it holds no client id.
+    """
+    request, registration = run.registration.request, run.registration
+    assert isinstance(request, ResourceApplicationRequest)
+    assert registration.application_object_id is not None
+    if request.access_token_version == 2:  # noqa: PLR2004 -- the version itself
+        run.services.directory.set_identifier_uris(
+            registration.application_object_id, [f"api://{registration.client_id}"]
+        )
+
+
+def ensure_service_principal(run: Run) -> None:
+    """Afterwards the application has its service principal in the tenant.
+
+    Safe to repeat because Entra lets an application have only one, and "already exists" is success.
+    """
+    if run.registration.service_principal_id is None:
+        assert run.registration.client_id is not None
+        run.learn(service_principal_id=run.services.directory.create_service_principal(run.registration.client_id))
+
+
+def ensure_known_by_client_id(run: Run) -> None:
+    """Afterwards a client may name this resource by its client id too.
+
+    Safe to repeat because a claim by its own holder changes nothing.
+    """
+    assert run.registration.client_id is not None
+    run.services.registry.claim(run.registration.client_id, run.registration.id)
+
+
+def ensure_secret(run: Run) -> None:
+    """Afterwards the vault's current secret is ours, was proven before it was published, and is not due.
+
+    Safe to repeat because the vault is asked first, and only the vault says which secret is current. A secret whose
+    text was lost on the way stays on the application, unusable, until it is removed by age.
+    """
+    secret = current_secret(run.services, run.registration)
+    if secret is None:
+        minted, run.minted = run.minted or mint(run.services, run.registration), None
+        prove(run.services, run.registration, minted)
+        secret = publish(run.services, run.registration, minted)
+    run.learn(secret=secret)
+
+
+Step = Callable[[Run], None]
+
+STEPS: Final[Mapping[ClientType, tuple[Step, ...]]] = {
+    ClientType.RESOURCE: (
+        ensure_server_url,
+        ensure_application,
+        ensure_identifier_uri,
+        ensure_service_principal,
+        ensure_known_by_client_id,
+    ),
+    ClientType.PUBLIC: (ensure_resource, ensure_application, ensure_service_principal),
+    ClientType.CONFIDENTIAL: (
+        ensure_resource,
+        ensure_application,
+        ensure_service_principal,
+        ensure_secret,
+    ),
+    ClientType.SERVICE: (
+        ensure_resource,
+        ensure_application,
+        ensure_service_principal,
+        ensure_secret,
+    ),
+}
+
+
+def carry_out(services: Services, message: Message) -> None:
+    """Do what the message asks, if it is still to be done: afterwards the operation has ended, or an error is raised.
+
+    Raises TryAgain, or the unknown error itself, for the queue to deliver the message again; why is on the row.
+    """
+    registration = services.registry.get(message.registration_id)
+    if registration is not None and message.concerns(registration):
+        run = Run(services, registration)
+        try:
+            _take_steps(run)
+            ended = run.registration.succeeded(services.clock.now())
+        except NeedsOperator as error:
+            ended = run.registration.failed(failure_of(error), services.clock.now())
+        except Exception as error:
+            _remember(run, error)
+            raise
+        services.registry.replace(ended)
+        logger.info("registration %s: %s %s", ended.id, ended.operation.type, ended.operation.status)
+    forget_due(services, message, registration)
+
+
+def _take_steps(run: Run) -> None:
+    patience = Patience(run.services.clock, PATIENCE)
+    for step in STEPS[run.registration.client_type]:
+        started = run.services.clock.now()
+        patience.through(lambda step=step: step(run))  # type: ignore[misc]
+        took = run.services.clock.now() - started
+        logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())
+
+
+def _remember(run: Run, error: Exception) -> None:
+    """Save what the run learned, and why it stopped, before the queue delivers again; poison copies lose the reason."""
+    now = run.services.clock.now()
+    passing = isinstance(error, TryAgain)
+    failure = failure_of(error) if isinstance(error, ProvisioningError) else unknown_failure(error)
+    known, due_at = run.registration, run.registration.due_at
+    if due_at is None or due_at <= now:
+        # Or the planner would enqueue it at every turn, while this message is still being delivered.
+        due_at = now + DUE_AGAIN_AFTER
+        run.services.registry.put_due(DueEntry(known.id, due_at))
+    try:
+        run.services.registry.replace(
+            replace(known, last_error=LastError(failure, passing), due_at=due_at, updated_at=now)
+        )
+    except StaleRegistration:
+        logger.info("registration %s: another run was faster to save", known.id)
+
+
+def failure_of(error: ProvisioningError) -> Failure:
+    """Return the error as it is remembered and answered."""
+    return Failure(error.code, error.message, error.remedy, error.graph_request_id)
+
+
+def unknown_failure(error: Exception) -> Failure:
+    """Return an error that nobody foresaw: its type alone, because its text could hold anything."""
+    return Failure(
+        "unexpected-error",
+        f"The run stopped on an error of the type {type(error).__name__}.",
+        "Read its traceback in the log of the function, and report it.",
+    )

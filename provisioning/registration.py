@@ -1,0 +1,223 @@
+"""What we remember: a registration, its status, its operation, and the transitions that are allowed.
+
+Everything here is a frozen value; a change is a new value. Nothing here holds a secret's text.
+"""
+
+import hashlib
+import re
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from provisioning.intake import RegistrationRequest
+
+REGISTRATION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_IDEMPOTENT_IDS: Final = uuid.UUID("5d5f3f5b-4c3a-5bb5-9f0e-6a2c8f6d1a77")
+
+
+class ClientType(StrEnum):
+    """What is being registered."""
+
+    RESOURCE = "resource"
+    CONFIDENTIAL = "confidential"
+    PUBLIC = "public"
+    SERVICE = "service"
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether a registration of this type ends with a client secret in Key Vault."""
+        return self in (ClientType.CONFIDENTIAL, ClientType.SERVICE)
+
+
+class Status(StrEnum):
+    """Where a registration stands; only a failed `provision` operation makes it `failed`."""
+
+    ACCEPTED = "accepted"
+    ACTIVE = "active"
+    FAILED = "failed"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+
+class OperationType(StrEnum):
+    """What is being done to a registration."""
+
+    PROVISION = "provision"
+
+
+class OperationStatus(StrEnum):
+    """How far an operation is."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something ended or waits: all of it constants of ours, and Graph's id of the request for a support case."""
+
+    code: str
+    message: str
+    remedy: str = ""
+    graph_request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """The error of the latest delivery that did not finish; poison copies of a message lose it."""
+
+    failure: Failure
+    passing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """The latest thing asked of a registration."""
+
+    id: str
+    type: OperationType
+    status: OperationStatus
+    requested_at: datetime
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretState:
+    """What the vault held when the row was last written; the vault itself says which secret is current."""
+
+    id: str
+    key_id: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A scope or an app role of a resource: its id in the manifest and its name in tokens."""
+
+    id: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedResource:
+    """The OAuth resource that a client asked for, as found in the queue function.
+
+    `audience` is the identifier that tokens are asked for. `service_principal_id` is None where the tenant has no
+    service principal for it; then nothing can be declared in the manifest. `fhir_service` is the URL of a managed
+    FHIR service, whose permissions are Azure roles and not app roles.
+    """
+
+    audience: str
+    client_id: str
+    service_principal_id: str | None
+    scopes: tuple[Permission, ...] = ()
+    app_roles: tuple[Permission, ...] = ()
+    fhir_service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One request and all that became of it. `etag` is the registry's own and guards every write."""
+
+    id: str
+    caller: str
+    request: "RegistrationRequest"
+    request_hash: str
+    status: Status
+    operation: Operation
+    created_at: datetime
+    updated_at: datetime
+    due_at: datetime | None = None
+    application_object_id: str | None = None
+    client_id: str | None = None
+    service_principal_id: str | None = None
+    resource: ResolvedResource | None = None
+    secret: SecretState | None = None
+    last_error: LastError | None = None
+    etag: str | None = None
+
+    @property
+    def client_type(self) -> ClientType:
+        """The client type of the request."""
+        return ClientType(self.request.client_type)
+
+    @property
+    def pending(self) -> bool:
+        """Whether the latest operation has not ended."""
+        return self.operation.status is OperationStatus.PENDING
+
+    @property
+    def unique_name(self) -> str:
+        """The application's `uniqueName`, which makes its creation safe to repeat."""
+        return f"fhir-registrar-{self.id}"
+
+    @property
+    def secret_name(self) -> str:
+        """The name of its secret in Key Vault: never reused, because registration ids are not."""
+        return f"fhir-registrar-{self.id}"
+
+    @property
+    def credential_label(self) -> str:
+        """The display name of every credential that the current operation mints."""
+        return f"{CREDENTIAL_LABEL_PREFIX}{self.operation.id}"
+
+    def succeeded(self, now: datetime) -> "Registration":
+        """Return it active, its operation ended well, with nothing left to do."""
+        return replace(
+            self,
+            status=Status.ACTIVE,
+            operation=replace(self.operation, status=OperationStatus.SUCCEEDED, failure=None),
+            updated_at=now,
+            due_at=None,
+            last_error=None,
+        )
+
+    def failed(self, failure: Failure, now: datetime) -> "Registration":
+        """Return it with its operation ended by `failure`; a failed first provisioning makes it `failed` as a whole."""
+        return replace(
+            self,
+            status=Status.FAILED if self.operation.type is OperationType.PROVISION else self.status,
+            operation=replace(self.operation, status=OperationStatus.FAILED, failure=failure),
+            updated_at=now,
+            due_at=None,
+            last_error=None,
+        )
+
+    def retried(self, operation_id: str, now: datetime, due_at: datetime) -> "Registration":
+        """Return it `accepted` again with a new operation; only a failed one can be."""
+        if self.status is not Status.FAILED:
+            raise ValueError("only a failed registration can be retried")
+        return replace(
+            self,
+            status=Status.ACCEPTED,
+            operation=Operation(operation_id, OperationType.PROVISION, OperationStatus.PENDING, now),
+            updated_at=now,
+            due_at=due_at,
+            last_error=None,
+        )
+
+
+CREDENTIAL_LABEL_PREFIX: Final = "registrar:"
+
+
+def partition_of(owner: str) -> str:
+    """Return the first eight hexadecimal digits of the owner's hash: a list by owner reads one partition."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:8]
+
+
+def registration_id(owner: str, caller: str, idempotency_key: str | None) -> str:
+    """Return a new registration's id: the same one for the same caller, owner and key, a random one without a key."""
+    if idempotency_key is None:
+        unique = uuid.uuid4()
+    else:
+        unique = uuid.uuid5(_IDEMPOTENT_IDS, f"{caller}\n{owner}\n{idempotency_key}")
+    return f"{partition_of(owner)}-{unique}"
+
+
+def new_id() -> str:
+    """Return an id for an operation: no other operation has it."""
+    return str(uuid.uuid4())

@@ -1,0 +1,177 @@
+"""What a client's `resource` names: one of ours, a managed FHIR service, or a foreign one that the operator allows.
+
+Anything else is refused: otherwise anyone could have directory permissions declared, and wait for a careless consent.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from provisioning.errors import NeedsOperator, TryAgain
+from provisioning.intake import (
+    DEFAULT_SCOPE,
+    ConfidentialClientRequest,
+    PublicClientRequest,
+    ResourceApplicationRequest,
+    ServiceClientRequest,
+)
+from provisioning.manifest import permissions, resource_identifier
+from provisioning.ports import Registry, Services
+from provisioning.registration import REGISTRATION_ID, Permission, Registration, ResolvedResource, Status
+from provisioning.uris import is_managed_fhir_url, normalise_server_url, server_url_faults
+
+# "Azure Healthcare APIs", the first-party application of every managed FHIR service.
+MANAGED_FHIR_CLIENT_ID: Final = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
+
+ClientRequest = ConfidentialClientRequest | PublicClientRequest | ServiceClientRequest
+
+_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+def resolve_resource(services: Services, request: ClientRequest) -> ResolvedResource:
+    """Return the resource with the permissions that the request asks of it, each of which exists.
+
+    Raises TryAgain while it is a registration of ours that is still being provisioned, and NeedsOperator when there
+    is no such resource, it may not be asked for, or it lacks a permission.
+    """
+    reference = request.resource
+    ours = _registration(services.registry, reference, services.tenant.id)
+    if ours is not None:
+        return _ours(services, ours, request)
+    if is_managed_fhir_url(reference):
+        return _managed(services, normalise_server_url(reference), request)
+    if canonical_name(reference, services.tenant.id) not in services.allowed_resources:
+        raise not_allowed()
+    principal = services.directory.find_resource(reference)
+    if principal is None:
+        raise NeedsOperator(
+            "resource-not-found",
+            "The tenant has no service principal for the resource.",
+            remedy="Create its service principal (az ad sp create --id <client id>), then retry the registration.",
+        )
+    return ResolvedResource(
+        audience=reference if "://" in reference else f"api://{principal.client_id}",
+        client_id=principal.client_id,
+        service_principal_id=principal.id,
+        scopes=_scopes(request, principal.scopes),
+        app_roles=_app_roles(request, principal.app_roles),
+    )
+
+
+def may_be_asked_for(registry: Registry, reference: str, tenant_id: str, allowed: Collection[str]) -> bool:
+    """Tell, without resolving it, whether a resource may be asked for; an id of ours is looked up later."""
+    return (
+        REGISTRATION_ID.fullmatch(reference) is not None
+        or is_managed_fhir_url(reference)
+        or canonical_name(reference, tenant_id) in allowed
+        or registry.holder(canonical_name(reference, tenant_id)) is not None
+    )
+
+
+def not_allowed() -> NeedsOperator:
+    """Return the error for a resource that is neither ours, nor a managed FHIR service, nor allowed."""
+    return NeedsOperator(
+        "resource-not-allowed",
+        "The resource is neither registered here, nor a managed FHIR service, nor in ALLOWED_RESOURCES.",
+        remedy="Register the FHIR server first, or have the operator add the resource to ALLOWED_RESOURCES.",
+    )
+
+
+def canonical_name(reference: str, tenant_id: str) -> str:
+    """Return the one name under which the registry knows a resource: its server's URL, or its client id."""
+    name = reference.strip()
+    if _GUID.fullmatch(name.lower()):
+        return name.lower()
+    scheme, _, rest = name.partition("://")
+    if scheme == "api" and _GUID.fullmatch(rest.lower()):
+        return rest.lower()
+    if scheme == "api" and rest.lower().startswith(f"{tenant_id}/"):
+        name = f"https://{rest[len(tenant_id) + 1 :]}"
+    return name if any(server_url_faults(name)) else normalise_server_url(name)
+
+
+def _registration(registry: Registry, reference: str, tenant_id: str) -> Registration | None:
+    if REGISTRATION_ID.fullmatch(reference):
+        found = registry.get(reference)
+        if found is None:
+            raise NeedsOperator(
+                "resource-not-found",
+                "There is no registration of that id.",
+                remedy="Correct the registration id in resource, and send a new request.",
+            )
+        return found
+    holder = registry.holder(canonical_name(reference, tenant_id))
+    return registry.get(holder) if holder is not None else None
+
+
+def _ours(services: Services, ours: Registration, request: ClientRequest) -> ResolvedResource:
+    if not isinstance(ours.request, ResourceApplicationRequest):
+        raise NeedsOperator(
+            "resource-is-a-client",
+            "The registration named as resource is a client.",
+            remedy="Name the registration of a resource application, and send a new request.",
+        )
+    if ours.status is Status.ACCEPTED:
+        raise TryAgain(
+            "resource-not-ready",
+            "The resource application is still being provisioned.",
+            remedy="See what holds up the registration of the resource application, then retry this one.",
+        )
+    if ours.status is not Status.ACTIVE or ours.client_id is None:
+        raise NeedsOperator(
+            "resource-not-active",
+            "The resource application has failed or was deleted.",
+            remedy="Repair or register the resource application, then retry this registration.",
+        )
+    scopes = permissions(ours.id, "scope", ours.request.scopes)
+    app_roles = permissions(ours.id, "role", ours.request.app_roles)
+    return ResolvedResource(
+        audience=resource_identifier(ours, services.tenant),
+        client_id=ours.client_id,
+        service_principal_id=ours.service_principal_id,
+        scopes=_scopes(request, scopes),
+        app_roles=_app_roles(request, app_roles),
+    )
+
+
+def _managed(services: Services, url: str, request: ClientRequest) -> ResolvedResource:
+    if isinstance(request, ServiceClientRequest) and request.app_roles:
+        raise NeedsOperator(
+            "app-role-not-found",
+            "A managed FHIR service has no app roles; its data is opened by Azure roles.",
+            remedy="Send a new request without appRoles, and assign a FHIR data role as its next steps say.",
+        )
+    principal = services.directory.find_resource(MANAGED_FHIR_CLIENT_ID)
+    return ResolvedResource(
+        audience=url,
+        client_id=MANAGED_FHIR_CLIENT_ID,
+        service_principal_id=principal.id if principal else None,
+        scopes=_scopes(request, principal.scopes) if principal else (),
+        fhir_service=url,
+    )
+
+
+def _scopes(request: ClientRequest, offered: Iterable[Permission]) -> tuple[Permission, ...]:
+    if isinstance(request, ServiceClientRequest):
+        return ()
+    if request.scopes is None:
+        return tuple(scope for scope in offered if scope.value == DEFAULT_SCOPE)
+    return _chosen("scope", request.scopes, offered)
+
+
+def _app_roles(request: ClientRequest, offered: Iterable[Permission]) -> tuple[Permission, ...]:
+    if not isinstance(request, ServiceClientRequest):
+        return ()
+    return _chosen("app role", request.app_roles, offered)
+
+
+def _chosen(kind: str, names: Iterable[str], offered: Iterable[Permission]) -> tuple[Permission, ...]:
+    by_name = {permission.value: permission for permission in offered}
+    wanted = list(names)
+    if not set(wanted) <= by_name.keys():
+        raise NeedsOperator(
+            f"{kind.replace(' ', '-')}-not-found",
+            f"The resource does not have every {kind} that was asked for.",
+            remedy="Send a new request that names only what the resource has, spelt as it spells it.",
+        )
+    return tuple(by_name[name] for name in wanted)

@@ -1,0 +1,207 @@
+"""The app settings: the only place that knows their names, and that all wrong ones are reported together.
+
+Standard names where a standard exists: `AzureWebJobsStorage` as the Functions host reads it, `AZURE_*` as
+azure-identity does, `REQUESTS_CA_BUNDLE` as requests does.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+from provisioning.durations import format_duration, parse_duration
+from provisioning.errors import SettingsError
+from provisioning.ports import SecretPolicy
+from provisioning.tenant import Tenant
+
+T = TypeVar("T")
+
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_DOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.ASCII)
+_STORAGE: Final = "AzureWebJobsStorage"
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where the tables are: a connection string, or a service URI that an identity opens."""
+
+    connection_string: str | None
+    table_service_uri: str | None
+    client_id: str | None
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the storage emulator on this machine; then alone loopback endpoints are allowed elsewhere."""
+        text = (self.connection_string or "").lower()
+        if text == "usedevelopmentstorage=true":
+            return True
+        parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
+        endpoint = parts.get("tableendpoint") if text else self.table_service_uri
+        return urlsplit(endpoint or "").hostname in _LOOPBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, checked and typed."""
+
+    storage: Storage
+    tenant: Tenant
+    secrets: SecretPolicy
+    allowed_resources: frozenset[str]
+    client_id: str | None
+    has_identity_endpoint: bool
+    ca_bundle: str | None
+    threads: int
+
+    @property
+    def local_vault(self) -> bool:
+        """Whether the vault is an emulator on this machine; real vaults always have their challenge verified."""
+        return self.storage.local and urlsplit(self.tenant.key_vault_url).hostname in _LOOPBACK
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings; raise SettingsError that names every wrong one."""
+        reader = _Reader(env)
+        storage = reader.storage()
+        settings = cls(
+            storage=storage,
+            tenant=Tenant(
+                id=reader.guid("AZURE_TENANT_ID", required=True) or "",
+                authority_host=reader.endpoint("AZURE_AUTHORITY_HOST", storage, "https://login.microsoftonline.com"),
+                graph_endpoint=reader.endpoint("GRAPH_ENDPOINT", storage, "https://graph.microsoft.com"),
+                key_vault_url=reader.endpoint("KEY_VAULT_URL", storage, None),
+                registrar_object_id=reader.guid("REGISTRAR_OBJECT_ID"),
+                verified_domains=reader.domains("VERIFIED_DOMAINS"),
+            ),
+            secrets=reader.secret_policy(storage),
+            allowed_resources=frozenset(
+                item.lower() if _GUID.fullmatch(item) else item for item in reader.items("ALLOWED_RESOURCES")
+            ),
+            client_id=reader.guid("AZURE_CLIENT_ID"),
+            has_identity_endpoint="IDENTITY_ENDPOINT" in env,
+            ca_bundle=env.get("REQUESTS_CA_BUNDLE") or env.get("CURL_CA_BUNDLE"),
+            threads=reader.whole_number("PYTHON_THREADPOOL_THREAD_COUNT", 32),
+        )
+        reader.caller_auth("CALLER_AUTH")
+        if reader.faults:
+            raise SettingsError(reader.faults)
+        return settings
+
+
+def from_environment() -> Settings:
+    """Return the settings of this process; raise SettingsError that names every wrong one."""
+    return Settings.from_env(os.environ)
+
+
+class _Reader:
+    """Reads one setting after the other and keeps what is wrong, never the value itself."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.faults: list[str] = []
+
+    def _parsed(self, name: str, parse: Callable[[str], T], default: T, rule: str) -> T:
+        text = self._env.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError:
+            self.faults.append(f"{name}: {rule}")
+            return default
+
+    def guid(self, name: str, *, required: bool = False) -> str | None:
+        if required and not self._env.get(name, "").strip():
+            self.faults.append(f"{name}: is required; set it to a GUID")
+        return self._parsed(name, _matching(_GUID), None, "must be a GUID")
+
+    def items(self, name: str) -> tuple[str, ...]:
+        return tuple(item.strip() for item in self._env.get(name, "").split(",") if item.strip())
+
+    def domains(self, name: str) -> tuple[str, ...]:
+        domains = tuple(item.lower() for item in self.items(name))
+        if not all(_DOMAIN.fullmatch(domain) for domain in domains):
+            self.faults.append(f"{name}: must be domain names joined by commas, such as contoso.com")
+        return domains
+
+    def whole_number(self, name: str, default: int) -> int:
+        return self._parsed(name, _positive, default, "must be a whole number of at least 1")
+
+    def duration(self, name: str, default: timedelta) -> timedelta:
+        return self._parsed(name, parse_duration, default, "must be an ISO 8601 duration of days and time, as P180D")
+
+    def endpoint(self, name: str, storage: Storage, default: str | None) -> str:
+        text = self._env.get(name, "").strip() or default
+        if text is None:
+            self.faults.append(f"{name}: is required; set it to a URL")
+            return ""
+        try:
+            parts = urlsplit(text)
+            host = parts.hostname or ""
+        except ValueError:
+            host = ""
+        if not host or parts.query or parts.fragment or "@" in parts.netloc:
+            self.faults.append(f"{name}: must be a URL with a host and no query, fragment or user name")
+        elif parts.scheme != "https":
+            self.faults.append(f"{name}: must begin with https://")
+        elif host in _LOOPBACK and not storage.local:
+            self.faults.append(f"{name}: this machine is allowed only beside the local storage emulator")
+        return text.rstrip("/")
+
+    def storage(self) -> Storage:
+        account = self._env.get(f"{_STORAGE}__accountName", "").strip()
+        uri = self._env.get(f"{_STORAGE}__tableServiceUri", "").strip().rstrip("/")
+        connection_string = self._env.get(_STORAGE, "").strip() or None
+        if account and not uri:
+            uri = f"https://{account}.table.core.windows.net"
+        if not (connection_string or uri):
+            self.faults.append(f"{_STORAGE}: is required: a connection string, or {_STORAGE}__accountName")
+        client_id = self.guid(f"{_STORAGE}__clientId")
+        return Storage(connection_string, uri or None, client_id)
+
+    def secret_policy(self, storage: Storage) -> SecretPolicy:
+        policy = SecretPolicy(
+            lifetime=self.duration("SECRET_LIFETIME", timedelta(days=180)),
+            rotate_before=self.duration("SECRET_ROTATE_BEFORE", timedelta(days=30)),
+            overlap=self.duration("SECRET_OVERLAP", timedelta(days=7)),
+            proof_count=self.whole_number("SECRET_PROOF_COUNT", 3),
+            proof_timeout=self.duration("SECRET_PROOF_TIMEOUT", timedelta(minutes=5)),
+        )
+        if policy.lifetime <= policy.rotate_before + policy.overlap:
+            self.faults.append("SECRET_LIFETIME: must be longer than SECRET_ROTATE_BEFORE and SECRET_OVERLAP together")
+        if policy.rotate_before <= policy.overlap:
+            self.faults.append("SECRET_ROTATE_BEFORE: must be longer than SECRET_OVERLAP")
+        shortest = 2 * (policy.proof_timeout + timedelta(minutes=1))
+        if policy.overlap < shortest and not storage.local:
+            self.faults.append(
+                f"SECRET_OVERLAP: must be at least {format_duration(shortest)}, "
+                "twice the SECRET_PROOF_TIMEOUT and a minute"
+            )
+        return policy
+
+    def caller_auth(self, name: str) -> None:
+        chosen = self._env.get(name, "").strip() or "key"
+        if chosen == "entra":
+            self.faults.append(f"{name}: entra is not available in this version; set it to key")
+        elif chosen != "key":
+            self.faults.append(f"{name}: must be key")
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError
+        return text.lower()
+
+    return parse
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

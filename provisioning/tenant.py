@@ -1,0 +1,20 @@
+"""Where applications live: a value that the flows share and the settings fill."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Where applications live: the tenant, its endpoints, and what its administrators decided."""
+
+    id: str
+    authority_host: str
+    graph_endpoint: str
+    key_vault_url: str
+    registrar_object_id: str | None
+    verified_domains: tuple[str, ...]
+
+    @property
+    def authority(self) -> str:
+        """The tenant's token authority, without a version."""
+        return f"{self.authority_host}/{self.id}"

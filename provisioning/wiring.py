@@ -1,0 +1,109 @@
+"""Settings -> Services: the only place that chooses adapters. Each is made, and its library loaded, on first use."""
+
+import time
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from provisioning.ports import Directory, Registry, SecretStore, TokenProof
+from provisioning.settings import Settings
+
+if TYPE_CHECKING:
+    import ssl
+
+    from azure.core.credentials import TokenCredential
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> datetime:
+        """Return the time in UTC."""
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Return after that time."""
+        time.sleep(seconds)
+
+
+class AzureServices:
+    """Services over Azure, as the settings name it. A POST needs the registry only, so only that is loaded for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.clock = SystemClock()
+        self.tenant = settings.tenant
+        self.secrets = settings.secrets
+        self.allowed_resources = settings.allowed_resources
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Table storage of the function app's own storage account."""
+        from azure.data.tables import TableServiceClient
+
+        from provisioning.adapters.tables import TableRegistry
+
+        storage = self._settings.storage
+        if storage.connection_string is not None:
+            service = TableServiceClient.from_connection_string(storage.connection_string, retry_total=0)
+        else:
+            credential = self._credential(storage.client_id or self._settings.client_id)
+            service = TableServiceClient(storage.table_service_uri or "", credential=credential, retry_total=0)
+        return TableRegistry(service)
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Microsoft Graph, with as many kept connections as the app has threads."""
+        from provisioning.adapters.graph import GraphDirectory
+        from provisioning.adapters.transport import new_session
+
+        session = new_session(self._tls, self._settings.threads)
+        return GraphDirectory(self.tenant.graph_endpoint, self._identity, session, self.clock)
+
+    @cached_property
+    def vault(self) -> SecretStore:
+        """Key Vault."""
+        from provisioning.adapters.keyvault import KeyVaultSecrets
+
+        return KeyVaultSecrets(
+            self.tenant.key_vault_url,
+            self._identity,
+            self.clock,
+            verify_challenge_resource=not self._settings.local_vault,
+        )
+
+    @cached_property
+    def proof(self) -> TokenProof:
+        """The tenant's token endpoint."""
+        from provisioning.adapters.tokens import TokenEndpointProof
+        from provisioning.adapters.transport import new_session
+
+        return TokenEndpointProof(
+            self.tenant.authority,
+            f"{self.tenant.graph_endpoint}/.default",
+            lambda: new_session(self._tls, 1),
+            self.clock,
+        )
+
+    @cached_property
+    def _tls(self) -> "ssl.SSLContext":
+        from provisioning.adapters.transport import tls_context
+
+        return tls_context(self._settings.ca_bundle)
+
+    @cached_property
+    def _identity(self) -> "TokenCredential":
+        return self._credential(self._settings.client_id)
+
+    def _credential(self, client_id: str | None) -> "TokenCredential":
+        if self._settings.has_identity_endpoint:
+            from azure.identity import ManagedIdentityCredential
+
+            return ManagedIdentityCredential(client_id=client_id)
+        from azure.identity import DefaultAzureCredential
+
+        return DefaultAzureCredential(
+            authority=self.tenant.authority_host,
+            managed_identity_client_id=client_id,
+            exclude_interactive_browser_credential=True,
+        )

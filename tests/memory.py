@@ -1,0 +1,85 @@
+"""A Registry in memory, with ETags; the contract suite holds it to the same promises as Table storage."""
+
+import threading
+from dataclasses import replace
+from datetime import datetime
+
+from provisioning.errors import RequestRejected, StaleRegistration
+from provisioning.ports import DueEntry, Page
+from provisioning.registration import ClientType, Registration, Status
+
+
+class MemoryRegistry:
+    """What is remembered, in dictionaries behind one lock."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Registration] = {}
+        self.entries: set[DueEntry] = set()
+        self.names: dict[str, str] = {}
+        self._writes = 0
+        self._lock = threading.Lock()
+
+    def _stored(self, registration: Registration) -> Registration:
+        self._writes += 1
+        stored = replace(registration, etag=f'W/"{self._writes}"')
+        self.rows[registration.id] = stored
+        return stored
+
+    def insert(self, registration: Registration) -> Registration | None:
+        with self._lock:
+            return None if registration.id in self.rows else self._stored(registration)
+
+    def get(self, registration_id: str) -> Registration | None:
+        return self.rows.get(registration_id)
+
+    def replace(self, registration: Registration) -> Registration:
+        with self._lock:
+            known = self.rows.get(registration.id)
+            if known is None or known.etag != registration.etag:
+                raise StaleRegistration
+            return self._stored(registration)
+
+    def find(
+        self,
+        *,
+        owner: str | None = None,
+        client_type: ClientType | None = None,
+        status: Status | None = None,
+        top: int,
+        continuation_token: str | None = None,
+    ) -> Page:
+        if continuation_token is not None and not continuation_token.startswith("after:"):
+            raise RequestRejected(400, "invalid-continuation-token", "Send the token of the page before.")
+        after = (continuation_token or "after:").removeprefix("after:")
+        found = [
+            row
+            for _, row in sorted(self.rows.items())
+            if row.id > after
+            and owner in (None, row.request.owner)
+            and client_type in (None, row.client_type)
+            and (row.status is not Status.DELETED if status is None else row.status is status)
+        ]
+        following = f"after:{found[top - 1].id}" if len(found) > top else None
+        return Page(tuple(found[:top]), following)
+
+    def put_due(self, entry: DueEntry) -> None:
+        with self._lock:
+            self.entries.add(entry)
+
+    def remove_due(self, entry: DueEntry) -> None:
+        with self._lock:
+            self.entries.discard(entry)
+
+    def due(self, until: datetime, most: int) -> list[DueEntry]:
+        ordered = sorted(self.entries, key=lambda entry: (entry.due_at, entry.registration_id))
+        return [entry for entry in ordered if entry.due_at <= until][:most]
+
+    def claim(self, name: str, registration_id: str, *, instead_of: str | None = None) -> str:
+        with self._lock:
+            holder = self.names.setdefault(name, registration_id)
+            if instead_of is not None and holder == instead_of:
+                holder = self.names[name] = registration_id
+            return holder
+
+    def holder(self, name: str) -> str | None:
+        return self.names.get(name)

@@ -1,0 +1,192 @@
+"""A world in one process for tests: the emulator, virtual time, a registry and a queue, wired as the product is."""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from azure.core.pipeline.transport import RequestsTransport
+
+from dev.emulator import Emulator
+from dev.emulator.mount import RegistrarCredential
+from provisioning import plan, web
+from provisioning.adapters.graph import GraphDirectory
+from provisioning.adapters.keyvault import KeyVaultSecrets
+from provisioning.adapters.tokens import TokenEndpointProof
+from provisioning.messages import read_message
+from provisioning.ports import Clock, Directory, Registry, SecretStore, TokenProof
+from provisioning.provision import carry_out
+from provisioning.registration import Registration
+from provisioning.settings import SecretPolicy, Settings
+from provisioning.tenant import Tenant
+from tests.memory import MemoryRegistry
+
+OWNER = "11111111-2222-4333-8444-555555555555"
+LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+
+
+class VirtualClock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 15, 12, tzinfo=UTC)) -> None:
+        self.time = start
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class TestServices:
+    """Services over given adapters."""
+
+    __test__ = False
+
+    directory: Directory
+    vault: SecretStore
+    proof: TokenProof
+    registry: Registry
+    clock: Clock
+    tenant: Tenant
+    secrets: SecretPolicy
+    allowed_resources: frozenset[str]
+
+
+class World:
+    """The product over the emulator: call it as over HTTP, deliver its messages, let time pass."""
+
+    def __init__(
+        self, *, registry: Registry | None = None, settings: Mapping[str, str] | None = None, **emulator: Any
+    ) -> None:
+        self.clock = VirtualClock()
+        self.emulator = Emulator(now=self.clock.now, sleep=self.clock.sleep, **emulator)
+        self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **(settings or {})})
+        self.registry = registry or MemoryRegistry()
+        self.queue: deque[str] = deque()
+        self.services = self._services()
+
+    def _services(self) -> TestServices:
+        session, credential = self.emulator.session(), RegistrarCredential(self.emulator)
+        tenant, clock = self.settings.tenant, self.clock
+        return TestServices(
+            directory=GraphDirectory(tenant.graph_endpoint, credential, session, clock),
+            vault=KeyVaultSecrets(
+                tenant.key_vault_url,
+                credential,
+                clock,
+                verify_challenge_resource=False,
+                transport=RequestsTransport(session=session, session_owner=False),
+            ),
+            proof=TokenEndpointProof(
+                tenant.authority, f"{tenant.graph_endpoint}/.default", self.emulator.session, clock
+            ),
+            registry=self.registry,
+            clock=clock,
+            tenant=tenant,
+            secrets=self.settings.secrets,
+            allowed_resources=self.settings.allowed_resources,
+        )
+
+    def but(self, **changes: Any) -> TestServices:
+        """Return the services with some of them exchanged."""
+        return replace(self.services, **changes)
+
+    # --- as a caller ---
+
+    def post(self, body: Any, *, key: str | None = None, query: Mapping[str, str] | None = None) -> web.Answer:
+        """POST /registrations; what it sends to the queue is queued."""
+        headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.call(web.submit_registration, web.Call("/api/registrations", headers, query or {}, raw))
+
+    def get(self, registration_id: str) -> dict[str, Any]:
+        """GET /registrations/{id}, its JSON."""
+        call = web.Call(f"/api/registrations/{registration_id}", registration_id=registration_id)
+        answer = self.call(web.show_registration, call)
+        assert answer.status == 200, answer.body
+        return dict(json.loads(answer.body))
+
+    def list(self, **query: str) -> dict[str, Any]:
+        """GET /registrations, its JSON."""
+        answer = self.call(web.list_registrations, web.Call("/api/registrations", query=query))
+        assert answer.status == 200, answer.body
+        return dict(json.loads(answer.body))
+
+    def retry(self, registration_id: str) -> web.Answer:
+        """POST /registrations/{id}/retry; what it sends to the queue is queued."""
+        path = f"/api/registrations/{registration_id}/retry"
+        return self.call(web.retry_registration, web.Call(path, registration_id=registration_id))
+
+    def call(self, handle: Any, call: web.Call) -> web.Answer:
+        answer = web.answer(lambda: self.services, handle, call)
+        if answer.message is not None:
+            self.queue.append(answer.message)
+        return answer
+
+    # --- as the platform ---
+
+    def deliver(self) -> None:
+        """Deliver every queued message once; a run's error comes through, its message stays first in the queue."""
+        while self.queue:
+            carry_out(self.services, read_message(self.queue[0].encode()))
+            self.queue.popleft()
+
+    def plan(self) -> int:
+        """Fire the planner; return how many messages it enqueued."""
+        messages = list(plan.due_messages(self.services))
+        self.queue.extend(messages)
+        return len(messages)
+
+    def registered(self, body: Any) -> dict[str, Any]:
+        """Have it registered, and return it as answered; it must be active."""
+        answer = self.post(body)
+        assert answer.status == 202, answer.body
+        self.deliver()
+        registration = self.get(json.loads(answer.body)["registrationId"])
+        assert registration["status"] == "active", registration
+        return registration
+
+    def row(self, registration_id: str) -> Registration:
+        """Return what the registry holds."""
+        row = self.registry.get(registration_id)
+        assert row is not None
+        return row
+
+
+def a_resource(**fields: Any) -> dict[str, Any]:
+    """A valid request for a resource application."""
+    return _request("resource", **{"fhirServerUrl": "https://fhir.contoso.example"} | fields)
+
+
+def a_confidential_client(**fields: Any) -> dict[str, Any]:
+    """A valid request for a confidential client of the FHIR server above."""
+    return _request(
+        "confidential",
+        **{"resource": "https://fhir.contoso.example", "redirectUris": ["https://app.contoso.example/cb"]} | fields,
+    )
+
+
+def a_public_client(**fields: Any) -> dict[str, Any]:
+    """A valid request for a single-page application of the FHIR server above."""
+    defaults = {
+        "resource": "https://fhir.contoso.example",
+        "platform": "spa",
+        "redirectUris": ["https://spa.contoso.example/cb"],
+    }
+    return _request("public", **defaults | fields)
+
+
+def a_service_client(**fields: Any) -> dict[str, Any]:
+    """A valid request for a service client of the FHIR server above."""
+    return _request("service", **{"resource": "https://fhir.contoso.example", "appRoles": ["globalReader"]} | fields)
+
+
+def _request(client_type: str, **fields: Any) -> dict[str, Any]:
+    common = {"displayName": f"A {client_type}", "owner": OWNER, "contact": "team@contoso.example"}
+    return {"clientType": client_type} | common | fields
