@@ -5,6 +5,7 @@ is what callers feel.
 """
 
 import functools
+import typing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -96,7 +97,7 @@ def give_up(message: func.QueueMessage) -> None:
 
 @app.timer_trigger(arg_name="timer", schedule="%PLANNER_SCHEDULE%", use_monitor=True)
 @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
-def planner(timer: func.TimerRequest, messages: func.Out[list[str]]) -> None:  # noqa: ARG001 -- as above
+def planner(timer: func.TimerRequest, messages: func.Out[typing.List[str]]) -> None:  # noqa: ARG001, UP006 -- the worker refuses list[str]
     """Enqueue one message for each registration with something left to do."""
     from provisioning import plan
 

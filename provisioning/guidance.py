@@ -20,7 +20,7 @@ from provisioning.intake import (
 from provisioning.manifest import resource_identifier
 from provisioning.registration import Registration, ResolvedResource
 from provisioning.tenant import Tenant
-from provisioning.uris import is_managed_fhir_url, managed_fhir_service
+from provisioning.uris import managed_fhir_service, managed_fhir_url
 
 PORTAL: Final = "https://portal.azure.com/#view"
 _UNKNOWN: Final = "<assigned when active>"
@@ -206,7 +206,7 @@ def warnings(registration: Registration) -> tuple[Warning_, ...]:
 
 def _warnings(registration: Registration) -> Iterator[Warning_]:
     request, resource = registration.request, registration.resource
-    if isinstance(request, ResourceApplicationRequest) and is_managed_fhir_url(request.fhir_server_url):
+    if isinstance(request, ResourceApplicationRequest) and managed_fhir_url(request.fhir_server_url):
         yield Warning_(
             "managed-fhir-service",
             "A managed FHIR service has its own application in Entra. Register it only for custom claims, and switch "

@@ -26,6 +26,7 @@ from provisioning.uris import identifier_uri
 
 TAG: Final = "fhir-registrar"
 SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"
+LONGEST_CONSENT_NAME: Final = 100
 _PERMISSION_IDS: Final = uuid.UUID("0c1a7c6e-7a5b-5c58-8b0f-1f1d8f0f6a11")
 _NO_IMPLICIT_GRANT: Final = {
     "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False}
@@ -119,9 +120,9 @@ def _scope(registration_id: str, value: str, display_name: str) -> dict[str, Any
         "value": value,
         "type": "User",
         "isEnabled": True,
-        "adminConsentDisplayName": value,
+        "adminConsentDisplayName": value[:LONGEST_CONSENT_NAME],
         "adminConsentDescription": f"Allow the application to use {display_name} with {value} for the signed-in user.",
-        "userConsentDisplayName": value,
+        "userConsentDisplayName": value[:LONGEST_CONSENT_NAME],
         "userConsentDescription": f"Allow the application to use {display_name} with {value} on your behalf.",
     }
 

@@ -30,9 +30,11 @@ def due_messages(services: Services) -> Iterator[str]:
         yield check_message(entry)
 
 
-def forget_due(services: Services, message: Message, registration: Registration | None) -> None:
+def forget_due(
+    services: Services, message: Message, registration: Registration | None, keep: datetime | None = None
+) -> None:
     """Remove, last of all, the entries that brought a run here: the one it was sent for, the one on the row it read."""
-    for due_at in {message.due_at, registration.due_at if registration else None}:
+    for due_at in {message.due_at, registration.due_at if registration else None} - {keep}:
         row_may_follow = registration is None and services.clock.now() - (due_at or _NEVER) < ENTRY_OUTLIVES_ITS_ROW
         if due_at is not None and not row_may_follow:
             services.registry.remove_due(DueEntry(message.registration_id, due_at))

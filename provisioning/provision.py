@@ -21,7 +21,7 @@ from provisioning.patience import Patience
 from provisioning.plan import DUE_AGAIN_AFTER, forget_due
 from provisioning.ports import Application, DueEntry, MintedSecret, Services
 from provisioning.registration import ClientType, Failure, LastError, Registration
-from provisioning.resolve import resolve_resource
+from provisioning.resolve import claim_server, resolve_resource
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def ensure_server_url(run: Run) -> None:
     """
     request = run.registration.request
     assert isinstance(request, ResourceApplicationRequest)
-    if run.services.registry.claim(request.fhir_server_url, run.registration.id) != run.registration.id:
+    if not claim_server(run.services.registry, run.registration, request.fhir_server_url):
         raise NeedsOperator(
             "fhir-server-already-registered",
             "Another registration was made for the same FHIR server at the same time.",
@@ -189,7 +189,7 @@ def carry_out(services: Services, message: Message) -> None:
         except NeedsOperator as error:
             ended = run.registration.failed(failure_of(error), services.clock.now())
         except Exception as error:
-            _remember(run, error)
+            _remember(run, message, error)
             raise
         services.registry.replace(ended)
         logger.info("registration %s: %s %s", ended.id, ended.operation.type, ended.operation.status)
@@ -205,22 +205,22 @@ def _take_steps(run: Run) -> None:
         logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())
 
 
-def _remember(run: Run, error: Exception) -> None:
-    """Save what the run learned, and why it stopped, before the queue delivers again; poison copies lose the reason."""
-    now = run.services.clock.now()
-    passing = isinstance(error, TryAgain)
+def _remember(run: Run, message: Message, error: Exception) -> None:
+    """Save what the run learned, and why it stopped, before the queue delivers again; poison copies lose the reason.
+
+    An entry that is due is put off: or the planner would enqueue it at every turn while this message comes back.
+    """
+    now, known = run.services.clock.now(), run.registration
     failure = failure_of(error) if isinstance(error, ProvisioningError) else unknown_failure(error)
-    known, due_at = run.registration, run.registration.due_at
-    if due_at is None or due_at <= now:
-        # Or the planner would enqueue it at every turn, while this message is still being delivered.
-        due_at = now + DUE_AGAIN_AFTER
-        run.services.registry.put_due(DueEntry(known.id, due_at))
+    due_at = known.due_at if known.due_at is not None and known.due_at > now else now + DUE_AGAIN_AFTER
+    run.services.registry.put_due(DueEntry(known.id, due_at))
     try:
-        run.services.registry.replace(
-            replace(known, last_error=LastError(failure, passing), due_at=due_at, updated_at=now)
-        )
+        last_error = LastError(failure, passing=isinstance(error, TryAgain))
+        run.services.registry.replace(replace(known, last_error=last_error, due_at=due_at, updated_at=now))
     except StaleRegistration:
         logger.info("registration %s: another run was faster to save", known.id)
+    else:
+        forget_due(run.services, message, known, keep=due_at)
 
 
 def failure_of(error: ProvisioningError) -> Failure:

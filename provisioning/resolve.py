@@ -3,7 +3,6 @@
 Anything else is refused: otherwise anyone could have directory permissions declared, and wait for a careless consent.
 """
 
-import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
@@ -18,14 +17,12 @@ from provisioning.intake import (
 from provisioning.manifest import permissions, resource_identifier
 from provisioning.ports import Registry, Services
 from provisioning.registration import REGISTRATION_ID, Permission, Registration, ResolvedResource, Status
-from provisioning.uris import is_managed_fhir_url, normalise_server_url, server_url_faults
+from provisioning.uris import canonical_name, managed_fhir_url
 
 # "Azure Healthcare APIs", the first-party application of every managed FHIR service.
 MANAGED_FHIR_CLIENT_ID: Final = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
 
 ClientRequest = ConfidentialClientRequest | PublicClientRequest | ServiceClientRequest
-
-_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def resolve_resource(services: Services, request: ClientRequest) -> ResolvedResource:
@@ -34,15 +31,15 @@ def resolve_resource(services: Services, request: ClientRequest) -> ResolvedReso
     Raises TryAgain while it is a registration of ours that is still being provisioned, and NeedsOperator when there
     is no such resource, it may not be asked for, or it lacks a permission.
     """
-    reference = request.resource
-    ours = _registration(services.registry, reference, services.tenant.id)
+    name = canonical_name(request.resource, services.tenant.id)
+    ours = _registration(services.registry, name)
     if ours is not None:
         return _ours(services, ours, request)
-    if is_managed_fhir_url(reference):
-        return _managed(services, normalise_server_url(reference), request)
-    if canonical_name(reference, services.tenant.id) not in services.allowed_resources:
+    if managed := managed_fhir_url(name):
+        return _managed(services, managed, request)
+    if name not in services.allowed_resources:
         raise not_allowed()
-    principal = services.directory.find_resource(reference)
+    principal = services.directory.find_resource(name)
     if principal is None:
         raise NeedsOperator(
             "resource-not-found",
@@ -50,7 +47,7 @@ def resolve_resource(services: Services, request: ClientRequest) -> ResolvedReso
             remedy="Create its service principal (az ad sp create --id <client id>), then retry the registration.",
         )
     return ResolvedResource(
-        audience=reference if "://" in reference else f"api://{principal.client_id}",
+        audience=name,
         client_id=principal.client_id,
         service_principal_id=principal.id,
         scopes=_scopes(request, principal.scopes),
@@ -60,12 +57,33 @@ def resolve_resource(services: Services, request: ClientRequest) -> ResolvedReso
 
 def may_be_asked_for(registry: Registry, reference: str, tenant_id: str, allowed: Collection[str]) -> bool:
     """Tell, without resolving it, whether a resource may be asked for; an id of ours is looked up later."""
+    name = canonical_name(reference, tenant_id)
     return (
-        REGISTRATION_ID.fullmatch(reference) is not None
-        or is_managed_fhir_url(reference)
-        or canonical_name(reference, tenant_id) in allowed
-        or registry.holder(canonical_name(reference, tenant_id)) is not None
+        REGISTRATION_ID.fullmatch(name) is not None
+        or managed_fhir_url(name) is not None
+        or name in allowed
+        or holder_of(registry, name) is not None
     )
+
+
+def holder_of(registry: Registry, name: str) -> Registration | None:
+    """Return the live registration whose name this is.
+
+    A claim alone is not enough: its POST may have died before the row was written, or lost to another request.
+    """
+    holder = registry.holder(name)
+    found = registry.get(holder) if holder is not None else None
+    if found is None or found.status is Status.DELETED:
+        return None
+    return found if name in (getattr(found.request, "fhir_server_url", None), found.client_id) else None
+
+
+def claim_server(registry: Registry, registration: Registration, server_url: str) -> bool:
+    """Have the server's URL belong to this registration, unless another live one has it; tell whether it does."""
+    holder = registry.claim(server_url, registration.id)
+    if holder != registration.id and holder_of(registry, server_url) is None:
+        holder = registry.claim(server_url, registration.id, instead_of=holder)
+    return holder == registration.id
 
 
 def not_allowed() -> NeedsOperator:
@@ -77,31 +95,17 @@ def not_allowed() -> NeedsOperator:
     )
 
 
-def canonical_name(reference: str, tenant_id: str) -> str:
-    """Return the one name under which the registry knows a resource: its server's URL, or its client id."""
-    name = reference.strip()
-    if _GUID.fullmatch(name.lower()):
-        return name.lower()
-    scheme, _, rest = name.partition("://")
-    if scheme == "api" and _GUID.fullmatch(rest.lower()):
-        return rest.lower()
-    if scheme == "api" and rest.lower().startswith(f"{tenant_id}/"):
-        name = f"https://{rest[len(tenant_id) + 1 :]}"
-    return name if any(server_url_faults(name)) else normalise_server_url(name)
-
-
-def _registration(registry: Registry, reference: str, tenant_id: str) -> Registration | None:
-    if REGISTRATION_ID.fullmatch(reference):
-        found = registry.get(reference)
-        if found is None:
-            raise NeedsOperator(
-                "resource-not-found",
-                "There is no registration of that id.",
-                remedy="Correct the registration id in resource, and send a new request.",
-            )
-        return found
-    holder = registry.holder(canonical_name(reference, tenant_id))
-    return registry.get(holder) if holder is not None else None
+def _registration(registry: Registry, name: str) -> Registration | None:
+    if not REGISTRATION_ID.fullmatch(name):
+        return holder_of(registry, name)
+    found = registry.get(name)
+    if found is None:
+        raise NeedsOperator(
+            "resource-not-found",
+            "There is no registration of that id.",
+            remedy="Correct the registration id in resource, and send a new request.",
+        )
+    return found
 
 
 def _ours(services: Services, ours: Registration, request: ClientRequest) -> ResolvedResource:

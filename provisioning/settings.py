@@ -16,11 +16,13 @@ from provisioning.durations import format_duration, parse_duration
 from provisioning.errors import SettingsError
 from provisioning.ports import SecretPolicy
 from provisioning.tenant import Tenant
+from provisioning.uris import canonical_name
 
 T = TypeVar("T")
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-_DOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.ASCII)
+_DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9][a-z0-9-]*[a-z0-9]", re.ASCII)
+_ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}", re.ASCII)
 _STORAGE: Final = "AzureWebJobsStorage"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -41,7 +43,7 @@ class Storage:
             return True
         parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
         endpoint = parts.get("tableendpoint") if text else self.table_service_uri
-        return urlsplit(endpoint or "").hostname in _LOOPBACK
+        return _host(endpoint or "") in _LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Settings:
     @property
     def local_vault(self) -> bool:
         """Whether the vault is an emulator on this machine; real vaults always have their challenge verified."""
-        return self.storage.local and urlsplit(self.tenant.key_vault_url).hostname in _LOOPBACK
+        return self.storage.local and _host(self.tenant.key_vault_url) in _LOOPBACK
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -79,7 +81,8 @@ class Settings:
             ),
             secrets=reader.secret_policy(storage),
             allowed_resources=frozenset(
-                item.lower() if _GUID.fullmatch(item) else item for item in reader.items("ALLOWED_RESOURCES")
+                canonical_name(item, env.get("AZURE_TENANT_ID", "").lower())
+                for item in reader.items("ALLOWED_RESOURCES")
             ),
             client_id=reader.guid("AZURE_CLIENT_ID"),
             has_identity_endpoint="IDENTITY_ENDPOINT" in env,
@@ -139,29 +142,29 @@ class _Reader:
         if text is None:
             self.faults.append(f"{name}: is required; set it to a URL")
             return ""
-        try:
-            parts = urlsplit(text)
-            host = parts.hostname or ""
-        except ValueError:
-            host = ""
-        if not host or parts.query or parts.fragment or "@" in parts.netloc:
+        host = _host(text)
+        if host is None:
             self.faults.append(f"{name}: must be a URL with a host and no query, fragment or user name")
-        elif parts.scheme != "https":
+        elif not text.startswith("https://") and not storage.local:
             self.faults.append(f"{name}: must begin with https://")
         elif host in _LOOPBACK and not storage.local:
             self.faults.append(f"{name}: this machine is allowed only beside the local storage emulator")
         return text.rstrip("/")
 
     def storage(self) -> Storage:
-        account = self._env.get(f"{_STORAGE}__accountName", "").strip()
-        uri = self._env.get(f"{_STORAGE}__tableServiceUri", "").strip().rstrip("/")
         connection_string = self._env.get(_STORAGE, "").strip() or None
-        if account and not uri:
+        account = self._parsed(
+            f"{_STORAGE}__accountName", _matching(_ACCOUNT), None, "must be 3 to 24 lower-case letters and digits"
+        )
+        uri = self._env.get(f"{_STORAGE}__tableServiceUri", "").strip().rstrip("/") or None
+        if uri is None and account is not None:
             uri = f"https://{account}.table.core.windows.net"
-        if not (connection_string or uri):
+        storage = Storage(connection_string, uri, self.guid(f"{_STORAGE}__clientId"))
+        if not (connection_string or uri) and not self.faults:
             self.faults.append(f"{_STORAGE}: is required: a connection string, or {_STORAGE}__accountName")
-        client_id = self.guid(f"{_STORAGE}__clientId")
-        return Storage(connection_string, uri or None, client_id)
+        if not connection_string and uri is not None:
+            self.endpoint(f"{_STORAGE}__tableServiceUri", storage, uri)
+        return storage
 
     def secret_policy(self, storage: Storage) -> SecretPolicy:
         policy = SecretPolicy(
@@ -171,6 +174,8 @@ class _Reader:
             proof_count=self.whole_number("SECRET_PROOF_COUNT", 3),
             proof_timeout=self.duration("SECRET_PROOF_TIMEOUT", timedelta(minutes=5)),
         )
+        if not policy.proof_timeout:
+            self.faults.append("SECRET_PROOF_TIMEOUT: must be longer than nothing")
         if policy.lifetime <= policy.rotate_before + policy.overlap:
             self.faults.append("SECRET_LIFETIME: must be longer than SECRET_ROTATE_BEFORE and SECRET_OVERLAP together")
         if policy.rotate_before <= policy.overlap:
@@ -189,6 +194,17 @@ class _Reader:
             self.faults.append(f"{name}: entra is not available in this version; set it to key")
         elif chosen != "key":
             self.faults.append(f"{name}: must be key")
+
+
+def _host(url: str) -> str | None:
+    """Return the host of an http or https URL without query, fragment or user name; None where it is none."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and not (parts.query or parts.fragment or "@" in parts.netloc)
+        valid = valid and parts.port != 0 and not re.search(r"\s", url)
+    except ValueError:
+        return None
+    return (parts.hostname or None) if valid else None
 
 
 def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:

@@ -29,7 +29,7 @@ from provisioning.registration import (
     new_id,
     registration_id,
 )
-from provisioning.resolve import may_be_asked_for, not_allowed, resolve_resource
+from provisioning.resolve import claim_server, holder_of, may_be_asked_for, not_allowed, resolve_resource
 
 # A repeat of a request within this time finds the first one's message still on its way; a second message would only
 # have two runs meet. Later, the message may have been lost, and is sent again.
@@ -59,19 +59,21 @@ def submit(services: Services, request: RegistrationRequest, caller: str, idempo
     The same caller, owner and key give the same registration. Raises RequestRejected when the key was used for another
     request, the FHIR server is registered already, or the service's own rules refuse the request.
     """
-    _check(services, request)
     registration = _new(services, request, caller, idempotency_key)
-    _claim_server(services, registration)
-    entry = DueEntry(registration.id, registration.created_at + STALLED_AFTER)
-    services.registry.put_due(entry)
-    stored = services.registry.insert(registration)
-    if stored is not None:
-        return Accepted(stored, operation_message(stored))
-    existing = services.registry.get(registration.id)
+    existing = services.registry.get(registration.id) if idempotency_key is not None else None
     if existing is None:
-        raise TryAgain("storage-unavailable", "A row that exists could not be read.")
-    if existing.due_at != entry.due_at:
-        services.registry.remove_due(entry)
+        _check(services, request)
+        _claim_server(services, registration)
+        entry = DueEntry(registration.id, registration.created_at + STALLED_AFTER)
+        services.registry.put_due(entry)
+        stored = services.registry.insert(registration)
+        if stored is not None:
+            return Accepted(stored, operation_message(stored))
+        existing = services.registry.get(registration.id)
+        if existing is None:
+            raise TryAgain("storage-unavailable", "A row that exists could not be read.")
+        if existing.due_at != entry.due_at:
+            services.registry.remove_due(entry)
     if existing.request_hash != registration.request_hash:
         raise RequestRejected(
             409,
@@ -89,8 +91,8 @@ def preview(services: Services, request: RegistrationRequest, caller: str, idemp
     _check(services, request)
     registration = _new(services, request, caller, idempotency_key)
     if isinstance(request, ResourceApplicationRequest):
-        holder = services.registry.holder(request.fhir_server_url)
-        if holder not in (None, registration.id) and _lives(services, holder):
+        holder = holder_of(services.registry, request.fhir_server_url)
+        if holder is not None and holder.id != registration.id:
             raise _already_registered()
     else:
         try:
@@ -154,17 +156,8 @@ def _claim_server(services: Services, registration: Registration) -> None:
     request = registration.request
     if not isinstance(request, ResourceApplicationRequest):
         return
-    holder = services.registry.claim(request.fhir_server_url, registration.id)
-    if holder != registration.id and not _lives(services, holder):
-        holder = services.registry.claim(request.fhir_server_url, registration.id, instead_of=holder)
-    if holder != registration.id:
+    if not claim_server(services.registry, registration, request.fhir_server_url):
         raise _already_registered()
-
-
-def _lives(services: Services, holder: str | None) -> bool:
-    """Whether a claim counts: its registration exists. One whose POST died before the row was written does not."""
-    found = services.registry.get(holder) if holder is not None else None
-    return found is not None and found.status is not Status.DELETED
 
 
 def _message_may_be_lost(registration: Registration, services: Services) -> bool:

@@ -27,6 +27,7 @@ _UNSAFE_SCHEMES: Final = frozenset(
 # Entra refuses ! $ ' ( ) , ; in redirect URIs; the rest is what RFC 3986 does not allow unescaped.
 _FORBIDDEN: Final = re.compile(r"[!$'(),;\"<>\\^`{|}\s\x00-\x20\x7f]|[^\x00-\x7f]|%(?![0-9A-Fa-f]{2})")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _HOST_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _SERVER_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _MANAGED_FHIR_HOST: Final = re.compile(
@@ -78,27 +79,35 @@ def _authority_faults(uri: str, platform: Platform, fault: _MakeFault) -> Iterat
         yield fault("uri-credentials", "A URI must not hold a user name or password. Remove everything up to the @.")
     scheme, host = parts.scheme, parts.hostname or ""
     if scheme not in ("https", "http"):
-        yield from _other_scheme_faults(uri, scheme, platform, fault)
+        yield from _other_scheme_faults(parts, platform, fault)
         return
     if not uri[len(scheme) + 1 :].startswith("//"):
         yield fault("uri-host", "The host is missing. Write https://host/path.")
-    elif host == "::1":
-        yield fault("uri-ipv6-loopback", "Entra does not support [::1]. Use http://127.0.0.1 or http://localhost.")
+    elif "[" in parts.netloc or "]" in parts.netloc:
+        yield fault("uri-ipv6", "Entra does not support [::1] or any IPv6 host. Use http://127.0.0.1, or a host name.")
     elif scheme == "http" and host not in LOOPBACK_HOSTS:
         yield fault("uri-not-https", "Use https; plain http is for http://localhost and http://127.0.0.1 only.")
     elif not _is_host(host.replace("*", "x")):
         yield fault("uri-host", "The host is missing or not valid. Write https://host/path.")
 
 
-def _other_scheme_faults(uri: str, scheme: str, platform: Platform, fault: _MakeFault) -> Iterator[Fault]:
+def _other_scheme_faults(parts: SplitResult, platform: Platform, fault: _MakeFault) -> Iterator[Fault]:
     if platform != "native":
         yield fault("uri-scheme", "Use https, or http on localhost; other schemes are for the native platform.")
-    elif scheme in _UNSAFE_SCHEMES:
+    elif parts.scheme in _UNSAFE_SCHEMES:
         yield fault(
             "uri-unsafe-scheme", "A browser would run or open this scheme. Use a scheme that your app alone owns."
         )
-    elif not uri[len(scheme) + 1 :].strip("/"):
+    elif not (parts.netloc or parts.path.strip("/")):
         yield fault("uri-host", "Something must follow the scheme, such as com.example.app://auth.")
+
+
+def logout_url_faults(url: str, pointer: str = "") -> Iterator[Fault]:
+    """Yield what is wrong with a front-channel log-out URL: as a web redirect URI, and http on localhost only."""
+    faults = list(redirect_uri_faults(url, "web", pointer))
+    yield from faults
+    if not faults and url.lower().startswith("http:") and urlsplit(url).hostname != "localhost":
+        yield Fault(pointer, "uri-not-https", "Use https; plain http is for http://localhost only.")
 
 
 def redirect_uri_list_faults(uris: Sequence[str], pointer: str = "") -> Iterator[Fault]:
@@ -151,6 +160,15 @@ def server_url_faults(url: str, pointer: str = "") -> Iterator[Fault]:
     if parts is None or not (parts.hostname and _is_host(parts.hostname.replace("*", "x"))):
         yield fault("uri-host", "The host is missing or not valid. Write https://host/path.")
         return
+    yield from _server_parts_faults(parts, fault)
+    # The longest form that can follow from it: api://{tenant id}/ in place of https://.
+    if length(url) + len("api://") + 37 - len("https://") > LONGEST_IDENTIFIER_URI:
+        yield fault("uri-too-long", "The identifier URI made of it would pass 255 characters. Shorten the path.")
+
+
+def _server_parts_faults(parts: SplitResult, fault: _MakeFault) -> Iterator[Fault]:
+    if "[" in parts.netloc:
+        yield fault("uri-ipv6", "An identifier URI has a host name, not an IPv6 address. Give the server a name.")
     if parts.scheme != "https":
         yield fault("uri-not-https", "A FHIR server is reached, and named, by https. Begin the URL with https://.")
     if "@" in parts.netloc:
@@ -158,9 +176,6 @@ def server_url_faults(url: str, pointer: str = "") -> Iterator[Fault]:
     path = parts.path.rstrip("/")
     if not _SERVER_PATH.fullmatch(path.replace("*", "x")) or {".", ".."} & set(path.split("/")):
         yield fault("uri-path", "Use path segments of letters, digits and . _ ~ -; none empty, none of them . or ..")
-    # The longest form that can follow from it: api://{tenant id}/ in place of https://.
-    if length(url) + len("api://") + 37 - len("https://") > LONGEST_IDENTIFIER_URI:
-        yield fault("uri-too-long", "The identifier URI made of it would pass 255 characters. Shorten the path.")
 
 
 def normalise_server_url(url: str) -> str:
@@ -168,6 +183,19 @@ def normalise_server_url(url: str) -> str:
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port not in (None, 443) else ""
     return f"https://{parts.hostname}{port}{parts.path.rstrip('/')}"
+
+
+def canonical_name(reference: str, tenant_id: str) -> str:
+    """Return the one name under which the registry knows a resource: its server's URL, or its client id."""
+    name = reference.strip()
+    if _GUID.fullmatch(name.lower()):
+        return name.lower()
+    scheme, _, rest = name.partition("://")
+    if scheme == "api" and _GUID.fullmatch(rest.lower()):
+        return rest.lower()
+    if scheme == "api" and rest.lower().startswith(f"{tenant_id}/"):
+        name = f"https://{rest[len(tenant_id) + 1 :]}"
+    return name if any(server_url_faults(name)) else normalise_server_url(name)
 
 
 def identifier_uri(server_url: str, tenant_id: str, verified_domains: Sequence[str]) -> str:
@@ -185,23 +213,20 @@ def identifier_uri(server_url: str, tenant_id: str, verified_domains: Sequence[s
     return f"api://{tenant_id}/{server_url.removeprefix('https://')}"
 
 
-def is_managed_fhir_url(uri: str) -> bool:
-    """Tell whether the URI is the URL of a managed FHIR service: its host alone decides."""
-    parts = _split(uri)
-    return (
-        parts is not None
-        and parts.scheme == "https"
-        and "@" not in parts.netloc
-        and _MANAGED_FHIR_HOST.fullmatch(parts.hostname or "") is not None
-    )
+def managed_fhir_url(uri: str) -> str | None:
+    """Return the URL of the managed FHIR service that the URI names, in its one spelling; None for any other URI."""
+    if any(server_url_faults(uri)):
+        return None
+    url = normalise_server_url(uri)
+    return url if _MANAGED_FHIR_HOST.fullmatch(url.removeprefix("https://")) else None
 
 
-def managed_fhir_service(uri: str) -> tuple[str, str] | None:
+def managed_fhir_service(url: str) -> tuple[str, str] | None:
     """Return workspace and name of a FHIR service of Azure Health Data Services, read from its URL's host.
 
     A workspace's name has letters and digits only, so the first hyphen ends it. None for an Azure API for FHIR.
     """
-    match = _MANAGED_FHIR_SERVICE.match(urlsplit(uri).hostname or "")
+    match = _MANAGED_FHIR_SERVICE.match(urlsplit(url).hostname or "")
     return (match["workspace"], match["service"]) if match else None
 
 
@@ -218,7 +243,7 @@ def _is_host(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        labels = host.removesuffix(".").split(".")
+        labels = host.split(".")
         return len(host) <= 253 and all(_HOST_LABEL.fullmatch(label) for label in labels)  # noqa: PLR2004 -- RFC 1035
     return True
 

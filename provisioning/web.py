@@ -82,6 +82,7 @@ def answer(services: Callable[[], Services], handle: Callable[[Services, Call], 
 
 def submit_registration(services: Services, call: Call) -> Answer:
     """POST /registrations: 202 and the registration; with dryRun=true 200 and what would be done."""
+    _known(call.query, "dryRun")
     dry_run = _flag(call.query, "dryRun")
     key = _idempotency_key(call.headers)
     request = parse(_json(call))
@@ -180,6 +181,12 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
     return value == "true"
 
 
+def _known(query: Mapping[str, str], *names: str) -> None:
+    """Refuse a query parameter that this call does not have; `code` is the host's, a function key."""
+    if set(query) - {*names, "code"}:
+        raise _bad_query([Fault("?", "query-parameter-unknown", f"Known here: {', '.join(names)}. Remove others.")])
+
+
 def _idempotency_key(headers: Mapping[str, str]) -> str | None:
     key = headers.get("idempotency-key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
@@ -210,11 +217,8 @@ class _ListQuery:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> "_ListQuery":
-        faults = [
-            Fault("?", "query-parameter-unknown", "Known are owner, clientType, status, top and continuationToken.")
-            for name in query
-            if name not in ("owner", "clientType", "status", "top", "continuationToken", "code")
-        ][:1]
+        _known(query, "owner", "clientType", "status", "top", "continuationToken")
+        faults: list[Fault] = []
         owner, top = query.get("owner"), query.get("top", str(DEFAULT_TOP))
         client_type, status = query.get("clientType"), query.get("status")
         if owner is not None and not _GUID.fullmatch(owner):

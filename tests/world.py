@@ -1,7 +1,6 @@
 """A world in one process for tests: the emulator, virtual time, a registry and a queue, wired as the product is."""
 
 import json
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,15 +15,30 @@ from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.tokens import TokenEndpointProof
 from provisioning.messages import read_message
-from provisioning.ports import Clock, Directory, Registry, SecretStore, TokenProof
+from provisioning.ports import Clock, Directory, Registry, SecretPolicy, SecretStore, TokenProof
 from provisioning.provision import carry_out
 from provisioning.registration import Registration
-from provisioning.settings import SecretPolicy, Settings
+from provisioning.settings import Settings
 from provisioning.tenant import Tenant
 from tests.memory import MemoryRegistry
 
 OWNER = "11111111-2222-4333-8444-555555555555"
 LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+
+
+MAX_DEQUEUE_COUNT = 12
+VISIBILITY_TIMEOUT = timedelta(minutes=1)
+PLANNER_PERIOD = timedelta(minutes=5)
+
+
+@dataclass
+class Queued:
+    """A message as the queue keeps it."""
+
+    text: str
+    visible_at: datetime
+    dequeue_count: int = 0
+    poison: bool = False
 
 
 class VirtualClock:
@@ -68,7 +82,8 @@ class World:
         self.emulator = Emulator(now=self.clock.now, sleep=self.clock.sleep, **emulator)
         self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **(settings or {})})
         self.registry = registry or MemoryRegistry()
-        self.queue: deque[str] = deque()
+        self.queue: list[Queued] = []
+        self.errors: list[Exception] = []
         self.services = self._services()
 
     def _services(self) -> TestServices:
@@ -126,22 +141,48 @@ class World:
     def call(self, handle: Any, call: web.Call) -> web.Answer:
         answer = web.answer(lambda: self.services, handle, call)
         if answer.message is not None:
-            self.queue.append(answer.message)
+            self.send(answer.message)
         return answer
 
     # --- as the platform ---
 
+    def send(self, *messages: str) -> None:
+        """Put messages into the queue, visible at once."""
+        self.queue.extend(Queued(message, self.clock.now()) for message in messages)
+
     def deliver(self) -> None:
-        """Deliver every queued message once; a run's error comes through, its message stays first in the queue."""
-        while self.queue:
-            carry_out(self.services, read_message(self.queue[0].encode()))
-            self.queue.popleft()
+        """Deliver every visible message once, as the host does: one that fails is visible again in a minute."""
+        for queued in [each for each in self.queue if each.visible_at <= self.clock.now()]:
+            handle = plan.give_up if queued.poison else carry_out
+            try:
+                handle(self.services, read_message(queued.text.encode()))
+            except Exception as error:  # noqa: BLE001 -- as the host: whatever it is, the message comes back
+                self.errors.append(error)
+                queued.dequeue_count += 1
+                queued.visible_at = self.clock.now() + VISIBILITY_TIMEOUT
+                if queued.dequeue_count >= MAX_DEQUEUE_COUNT:
+                    self.queue.remove(queued)
+                    self.queue.append(Queued(queued.text, self.clock.now(), poison=True))
+            else:
+                self.queue.remove(queued)
 
     def plan(self) -> int:
         """Fire the planner; return how many messages it enqueued."""
         messages = list(plan.due_messages(self.services))
-        self.queue.extend(messages)
+        self.send(*messages)
         return len(messages)
+
+    def settle(self, within: timedelta = timedelta(hours=30)) -> None:
+        """Play the platform, planner included, until nothing is queued and nothing is due; fail after `within`."""
+        deadline, next_plan = self.clock.now() + within, self.clock.now() + PLANNER_PERIOD
+        while self.queue or self.registry.due(deadline + within, 1):
+            assert self.clock.now() < deadline, "the world does not settle"
+            self.deliver()
+            times = [queued.visible_at for queued in self.queue] + [next_plan]
+            self.clock.time = max(self.clock.time, min(times))
+            if self.clock.now() >= next_plan:
+                self.plan()
+                next_plan = self.clock.now() + PLANNER_PERIOD
 
     def registered(self, body: Any) -> dict[str, Any]:
         """Have it registered, and return it as answered; it must be active."""

@@ -53,11 +53,8 @@ class Refusal:
 
         Graph has no code for it; a policy that forbids secrets has, and is another matter.
         """
-        return (
-            self.status == HTTPStatus.BAD_REQUEST
-            and "passwordcredential" in self.text
-            and not self.codes & _REFUSED.keys()
-        )
+        named = "passwordcredential" in self.text.replace(" ", "")
+        return self.status == HTTPStatus.BAD_REQUEST and named and not self.codes & _REFUSED.keys()
 
     @property
     def concurrent(self) -> bool:

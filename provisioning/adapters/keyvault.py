@@ -11,7 +11,6 @@ from azure.core.exceptions import (
     ClientAuthenticationError,
     HttpResponseError,
     ResourceNotFoundError,
-    ServiceRequestError,
 )
 from azure.keyvault.secrets import SecretClient, SecretProperties
 
@@ -88,7 +87,7 @@ class KeyVaultSecrets:
             and status != HTTPStatus.REQUEST_TIMEOUT
         ):
             raise _refused(status, _inner_code(error)) from None
-        if writing and not isinstance(error, ServiceRequestError):
+        if writing:
             raise OutcomeUnknown("vault-outcome-unknown", "Whether Key Vault stored the secret is not known.") from None
         raise TryAgain("vault-unavailable", "Key Vault could not answer.", remedy=_VAULT_HEALTH) from None
 

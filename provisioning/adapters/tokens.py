@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msal
 import requests
+from msal.exceptions import MsalError
 
 from provisioning.adapters.transport import TIMEOUT, retry_after
-from provisioning.errors import NeedsOperator, TryAgain
+from provisioning.errors import NeedsOperator, ProvisioningError, TryAgain
 from provisioning.ports import Clock, MintedSecret
 
 # "Invalid client secret", "application not found in the directory", "service principal not found": each is also what
@@ -47,8 +48,8 @@ class TokenEndpointProof:
                     http_client=http,
                 )
                 answer = client.acquire_token_for_client([self._scope])
-            except (requests.RequestException, ValueError, KeyError):
-                # The last two: an answer that is not the JSON it should be. Their text could hold the request.
+            except (requests.RequestException, MsalError, ValueError, KeyError, RuntimeError):
+                # msal's own errors, and an answer that is not the JSON it should be. Their text may quote the request.
                 raise self._unanswered(http) from None
         if answer and "access_token" in answer:
             return True
@@ -60,7 +61,13 @@ class TokenEndpointProof:
             raise self._unanswered(http)
         return _judge(answer or {})
 
-    def _unanswered(self, http: "_Http") -> TryAgain:
+    def _unanswered(self, http: "_Http") -> ProvisioningError:
+        if http.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+            return NeedsOperator(
+                "authority-refused",
+                "The token authority does not know the tenant.",
+                remedy="Check AZURE_TENANT_ID and AZURE_AUTHORITY_HOST, then retry.",
+            )
         return TryAgain(
             "token-endpoint-unavailable",
             "The token endpoint could not answer.",

@@ -1,0 +1,218 @@
+"""The promises of the Registry port, held by Table storage and by the one in memory alike."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from azure.data.tables import TableServiceClient
+
+from provisioning.adapters.tables import TableRegistry
+from provisioning.errors import RequestRejected, StaleRegistration
+from provisioning.intake import fingerprint, parse
+from provisioning.ports import DueEntry, Registry
+from provisioning.registration import (
+    ClientType,
+    Failure,
+    LastError,
+    Operation,
+    OperationStatus,
+    OperationType,
+    Permission,
+    Registration,
+    ResolvedResource,
+    SecretState,
+    Status,
+    registration_id,
+)
+from tests.memory import MemoryRegistry
+from tests.world import a_confidential_client, a_public_client, a_resource, a_service_client
+
+NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", "tables"])
+def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
+    if request.param == "memory":
+        yield MemoryRegistry()
+        return
+    connection_string: str = request.getfixturevalue("azurite")
+    with TableServiceClient.from_connection_string(connection_string, retry_total=0) as service:
+        yield TableRegistry(service)
+        for table in service.list_tables():
+            service.delete_table(table.name)
+
+
+def a_registration(body: dict[str, object] | None = None, **changes: object) -> Registration:
+    request = parse(body or a_service_client())
+    registration = Registration(
+        id=registration_id(request.owner, "caller", None),
+        caller="caller",
+        request=request,
+        request_hash=fingerprint(request),
+        status=Status.ACCEPTED,
+        operation=Operation(str(uuid4()), OperationType.PROVISION, OperationStatus.PENDING, NOW),
+        created_at=NOW,
+        updated_at=NOW,
+        due_at=NOW + timedelta(minutes=2),
+    )
+    return replace(registration, **changes)  # type: ignore[arg-type]
+
+
+def full(registration: Registration) -> Registration:
+    """Return it with every field filled."""
+    return replace(
+        registration,
+        status=Status.FAILED,
+        operation=replace(registration.operation, failure=Failure("code", "message", "remedy", "request-id")),
+        application_object_id="object",
+        client_id="client",
+        service_principal_id="principal",
+        resource=ResolvedResource(
+            "https://fhir.contoso.example", "api", None, (Permission("1", "a"),), (Permission("2", "b"),), "https://x"
+        ),
+        secret=SecretState("https://vault/secrets/name", "key", NOW),
+        last_error=LastError(Failure("other", "text"), passing=True),
+    )
+
+
+@pytest.mark.parametrize("body", [a_resource(), a_confidential_client(), a_public_client(), a_service_client()])
+def test_what_was_inserted_is_read_back_to_the_last_field(registry: Registry, body: dict[str, object]) -> None:
+    stored = registry.insert(full(a_registration(body)))
+    assert stored is not None
+    assert registry.get(stored.id) == stored
+
+
+def test_an_id_can_be_inserted_once(registry: Registry) -> None:
+    registration = a_registration()
+    assert registry.insert(registration) is not None
+    assert registry.insert(registration) is None
+
+
+def test_the_longest_request_and_resource_fit(registry: Registry) -> None:
+    uris = [f"https://app.contoso.example/{number:03}/{'x' * 215}" for number in range(240)]
+    permissions = tuple(Permission(str(uuid4()), f"{number:03}{'r' * 117}") for number in range(400))
+    resource = ResolvedResource("https://fhir.contoso.example", "api", "principal", permissions)
+    registration = a_registration(a_confidential_client(redirectUris=uris), resource=resource)
+    stored = registry.insert(registration)
+    assert stored is not None
+    assert registry.get(stored.id) == stored
+
+
+def test_a_shorter_request_leaves_nothing_of_a_longer_one(registry: Registry) -> None:
+    permissions = tuple(Permission(str(uuid4()), f"{number:03}{'r' * 117}") for number in range(400))
+    long = a_registration(resource=ResolvedResource("https://a.example", "api", "principal", permissions))
+    stored = registry.insert(long)
+    assert stored is not None
+    assert stored.resource is not None
+    shortened = registry.replace(replace(stored, resource=replace(stored.resource, scopes=())))
+    assert registry.get(stored.id) == shortened
+
+
+@pytest.mark.parametrize(
+    "nobody", ["", "x", "../../etc", "cf4c4732-e2dac6e6-8deb-4deb-b54d-7987f82f2a96", "cf4c4732-' or 1 eq 1", "ä" * 50]
+)
+def test_what_is_not_there_is_none_and_no_error(registry: Registry, nobody: str) -> None:
+    registry.insert(a_registration())
+    assert registry.get(nobody) is None
+
+
+def test_a_write_with_an_old_etag_is_refused_and_changes_nothing(registry: Registry) -> None:
+    first = registry.insert(a_registration())
+    assert first is not None
+    second = registry.replace(replace(first, client_id="winner"))
+    with pytest.raises(StaleRegistration):
+        registry.replace(replace(first, client_id="loser"))
+    assert registry.get(first.id) == second
+    assert second.etag != first.etag
+
+
+def test_a_row_that_does_not_exist_cannot_be_replaced(registry: Registry) -> None:
+    registry.insert(a_registration())
+    with pytest.raises(StaleRegistration):
+        registry.replace(a_registration(etag='W/"1"'))
+
+
+def test_pages_hold_every_registration_exactly_once(registry: Registry) -> None:
+    owners = [str(uuid4()) for _ in range(3)]
+    ids = {inserted(registry, a_service_client(owner=owners[number % 3])).id for number in range(11)}
+    seen: list[str] = []
+    token = None
+    for _ in range(20):
+        page = registry.find(top=3, continuation_token=token)
+        assert len(page.registrations) <= 3
+        seen += [registration.id for registration in page.registrations]
+        token = page.continuation_token
+        if token is None:
+            break
+    assert sorted(seen) == sorted(ids)
+
+
+def test_filters_join_and_deleted_ones_are_shown_only_when_asked_for(registry: Registry) -> None:
+    mine, other = str(uuid4()), str(uuid4())
+    service = inserted(registry, a_service_client(owner=mine))
+    public = inserted(registry, a_public_client(owner=mine))
+    deleted = inserted(registry, a_service_client(owner=mine), status=Status.DELETED)
+    failed = inserted(registry, a_service_client(owner=other), status=Status.FAILED)
+
+    def found(**query: object) -> set[str]:
+        return {each.id for each in registry.find(top=10, **query).registrations}  # type: ignore[arg-type]
+
+    assert found() == {service.id, public.id, failed.id}
+    assert found(owner=mine) == {service.id, public.id}
+    assert found(owner=mine, client_type=ClientType.SERVICE) == {service.id}
+    assert found(status=Status.DELETED) == {deleted.id}
+    assert found(client_type=ClientType.SERVICE, status=Status.FAILED) == {failed.id}
+    assert found(owner=other, status=Status.ACTIVE) == set()
+
+
+def inserted(registry: Registry, body: dict[str, object], **changes: object) -> Registration:
+    stored = registry.insert(a_registration(body, **changes))
+    assert stored is not None
+    return stored
+
+
+@pytest.mark.parametrize("token", ["", "x", "W10", "eyJhIjoxfQ", "bnVsbA", "ä", "['a','b']", "A" * 4000])
+def test_a_continuation_token_of_somebody_else_is_rejected(registry: Registry, token: str) -> None:
+    inserted(registry, a_service_client())
+    with pytest.raises(RequestRejected) as rejected:
+        registry.find(top=5, continuation_token=token)
+    assert (rejected.value.status, rejected.value.code) == (400, "invalid-continuation-token")
+
+
+def test_due_entries_come_oldest_first_up_to_the_time_and_the_number(registry: Registry) -> None:
+    entries = [DueEntry(a_registration().id, NOW + timedelta(microseconds=step)) for step in (3, 1, 0, 2, 5)]
+    for entry in entries:
+        registry.put_due(entry)
+    ordered = sorted(entries, key=lambda entry: entry.due_at)
+    assert registry.due(NOW + timedelta(microseconds=3), 10) == ordered[:4]
+    assert registry.due(NOW + timedelta(days=1), 2) == ordered[:2]
+    assert registry.due(NOW - timedelta(microseconds=1), 10) == []
+
+
+def test_a_due_entry_put_twice_is_one_and_removed_twice_is_no_error(registry: Registry) -> None:
+    entry = DueEntry(a_registration().id, NOW)
+    registry.put_due(entry)
+    registry.put_due(entry)
+    assert registry.due(NOW, 10) == [entry]
+    registry.remove_due(entry)
+    registry.remove_due(entry)
+    assert registry.due(NOW, 10) == []
+
+
+def test_a_name_belongs_to_the_first_who_claims_it(registry: Registry) -> None:
+    name = "https://fhir.contoso.example/a b?c=d#e"
+    assert registry.holder(name) is None
+    assert registry.claim(name, "first") == "first"
+    assert registry.claim(name, "first") == "first"
+    assert registry.claim(name, "second") == "first"
+    assert registry.holder(name) == "first"
+
+
+def test_a_name_changes_hands_only_from_the_named_holder(registry: Registry) -> None:
+    registry.claim("name", "first")
+    assert registry.claim("name", "third", instead_of="second") == "first"
+    assert registry.claim("name", "second", instead_of="first") == "second"
+    assert registry.claim("name", "third", instead_of="first") == "second"
+    assert registry.holder("name") == "second"
