@@ -62,7 +62,7 @@ setup: .venv/.installed dev/azurite/node_modules/.installed ## Install what the 
 
 # A Node.js of the machine is used if it is new enough and npm is beside it.
 .venv/.node: .venv/.installed requirements-node.txt
-	@if node -e 'process.exit(parseInt(process.versions.node) < $(NODE_OLDEST))' >/dev/null 2>&1 && npm --version >/dev/null 2>&1; \
+	@if node -e 'process.exit(parseInt(process.versions.node) < $(NODE_OLDEST) ? 1 : 0)' >/dev/null 2>&1 && npm --version >/dev/null 2>&1; \
 	  then :; else echo "Installing Node.js ..."; $(PIP) -r requirements-node.txt; fi
 	@touch $@
 

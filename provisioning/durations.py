@@ -13,13 +13,18 @@ _DURATION: Final = re.compile(
     re.ASCII,
 )
 
+_TOO_LONG: Final = timedelta(days=100_000)
+
 
 def parse_duration(text: str) -> timedelta:
     """Return the duration that `text` writes; raise ValueError when it is none."""
     match = _DURATION.fullmatch(text)
     if match is None or not any(match.groups()):
         raise ValueError("not an ISO 8601 duration of days and time, such as P180D or PT5M")
-    return timedelta(**{unit: int(amount) for unit, amount in match.groupdict(default="0").items()})
+    duration = timedelta(**{unit: int(amount) for unit, amount in match.groupdict(default="0").items()})
+    if duration >= _TOO_LONG:
+        raise ValueError("longer than anything here can last")
+    return duration
 
 
 def format_duration(duration: timedelta) -> str:

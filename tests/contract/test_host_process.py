@@ -70,7 +70,9 @@ def environment(storage: str, **more: str) -> dict[str, str]:
 
 def test_it_serves_the_app_of_the_current_folder_with_its_settings_and_key(azurite: str, folder: Path) -> None:
     log = folder / "log"
-    with HostProcess(environment(azurite), folder=folder, function_key="the-key", log_file=log) as host:
+    with HostProcess(
+        environment(azurite), folder=folder, local_settings=True, function_key="the-key", log_file=log
+    ) as host:
         assert requests.get(f"{host.origin}/api/hello", timeout=10).status_code == 401
         answer = requests.get(f"{host.origin}/api/hello?code=the-key", timeout=10)
         assert (answer.status_code, answer.text) == (200, "hello")
@@ -81,7 +83,7 @@ def test_it_serves_the_app_of_the_current_folder_with_its_settings_and_key(azuri
 
 def test_it_lets_a_running_invocation_end_when_asked_to_stop(azurite: str, folder: Path) -> None:
     settings = environment(azurite, SECONDS="1")
-    with HostProcess(settings, folder=folder, log_file=folder / "log") as host:
+    with HostProcess(settings, folder=folder, local_settings=True, log_file=folder / "log") as host:
         requests.post(f"{host.origin}/api/send", data="1", timeout=10)
         assert within(5, lambda: "begun" in (folder / "seen").read_text())
         assert host.stop() == 0
@@ -90,12 +92,14 @@ def test_it_lets_a_running_invocation_end_when_asked_to_stop(azurite: str, folde
 
 def test_the_message_of_a_killed_host_comes_back_after_the_message_lease(azurite: str, folder: Path) -> None:
     settings = environment(azurite)
-    with HostProcess(settings, folder=folder, message_lease=2, log_file=folder / "log") as host:
+    with HostProcess(settings, folder=folder, local_settings=True, message_lease=2, log_file=folder / "log") as host:
         requests.post(f"{host.origin}/api/send", data="1", timeout=10)
         assert within(5, lambda: "begun" in (folder / "seen").read_text())
         host.kill()
     killed = time.monotonic()
-    with HostProcess(settings | {"SECONDS": "0"}, folder=folder, message_lease=2, log_file=folder / "log"):
+    with HostProcess(
+        settings | {"SECONDS": "0"}, folder=folder, local_settings=True, message_lease=2, log_file=folder / "log"
+    ):
         assert within(10, lambda: (folder / "seen").read_text() == "begun begun ended ")
     assert time.monotonic() - killed > 0.5
 
@@ -117,6 +121,7 @@ def test_it_does_not_start_with_an_app_that_cannot_be_served_and_says_why(folder
     with pytest.raises(RuntimeError, match="did not start"):
         host.start()
     assert reason in log.read_text()
+    assert "Fatal" not in log.read_text()
 
 
 PARENT = """

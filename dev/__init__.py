@@ -1,0 +1,1 @@
+"""The local stack: storage, a Functions host and a cloud emulator. Never deployed."""

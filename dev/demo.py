@@ -1,0 +1,229 @@
+"""`python -m dev demo`: one registration of each type on this machine, each proven from outside.
+
+What is checked is what a caller, a FHIR server and a client see: the API, the vault, the token endpoint and a token.
+A secret is fetched to be tried and is never printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import requests
+from azure.core.exceptions import AzureError
+from azure.identity import ManagedIdentityCredential
+from azure.keyvault.secrets import KeyVaultSecretIdentifier, SecretClient
+
+from dev.stack import stack, stop_on_signals
+from dev.storage import StorageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from dev.stack import Stack
+
+_EXAMPLES = Path(__file__).parents[1] / "examples"
+# The resource application comes first: the others ask for it.
+_TYPES = ("resource", "confidential", "public", "service")
+_PATIENCE = 300.0
+_TIMEOUT = 30
+_LOG_LINES = 40
+
+
+class DemoError(Exception):
+    """The demo found something that is not as it should be."""
+
+
+@dataclass
+class _Case:
+    """One example and what became of it."""
+
+    name: str
+    url: str = ""
+    registration: dict[str, Any] = field(default_factory=dict)
+    poll_at: float = 0.0
+    vault_name: str = "-"
+    proof: str = ""
+
+    @property
+    def status(self) -> str:
+        return str(self.registration.get("status", "?"))
+
+    @property
+    def pending(self) -> bool:
+        return self.status == "accepted"
+
+    @property
+    def client_id(self) -> str:
+        return str(self.registration.get("clientId") or "-")
+
+
+class _Demo:
+    def __init__(self, running: Stack) -> None:
+        self._settings = running.settings
+        self._api = running.api
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = str(running.azure.ca_bundle)
+        credential = ManagedIdentityCredential()
+        self._graph_token = credential.get_token(f"{self._graph}/.default").token
+        self._vault = SecretClient(self._settings["KEY_VAULT_URL"], credential, verify_challenge_resource=False)
+        self._began = time.monotonic()
+
+    @property
+    def _graph(self) -> str:
+        return self._settings["GRAPH_ENDPOINT"]
+
+    def run(self) -> list[_Case]:
+        cases = [self._submit(name) for name in _TYPES]
+        self._await(cases)
+        for case in cases:
+            if case.status == "active":
+                try:
+                    case.proof = self._prove(case, cases)
+                except (DemoError, AzureError, requests.RequestException, jwt.PyJWTError, LookupError) as error:
+                    case.registration["status"] = "unproven"
+                    case.proof = f"{type(error).__name__}: {error}"
+            else:
+                failure = (case.registration.get("operation") or {}).get("failure") or {}
+                case.proof = f"{failure.get('code', 'not ended in time')}: {failure.get('message', '')}"
+        return cases
+
+    def _say(self, text: str) -> None:
+        print(f"  {time.monotonic() - self._began:5.1f} s  {text}", flush=True)
+
+    def _submit(self, name: str) -> _Case:
+        answer = self._session.post(
+            f"{self._api}/registrations",
+            json=json.loads((_EXAMPLES / f"{name}.json").read_text(encoding="utf-8")),
+            headers={"Idempotency-Key": str(uuid.uuid4())},
+            timeout=_TIMEOUT,
+        )
+        if answer.status_code != requests.codes.accepted:
+            raise DemoError(f"the {name} example was answered {answer.status_code}: {answer.text}")
+        case = _Case(name, requests.compat.urljoin(answer.url, answer.headers["Location"]), answer.json())
+        case.poll_at = _after(answer)
+        self._say(f"{name:<13} {case.status}")
+        return case
+
+    def _await(self, cases: list[_Case]) -> None:
+        end = time.monotonic() + _PATIENCE
+        while waiting := [case for case in cases if case.pending]:
+            case = min(waiting, key=lambda one: one.poll_at)
+            if case.poll_at > end:
+                return
+            time.sleep(max(0.0, case.poll_at - time.monotonic()))
+            answer = self._session.get(case.url, timeout=_TIMEOUT)
+            answer.raise_for_status()
+            case.registration, case.poll_at = answer.json(), _after(answer)
+            if not case.pending:
+                self._say(f"{case.name:<13} {case.status}")
+
+    def _prove(self, case: _Case, cases: list[_Case]) -> str:
+        if case.name == "resource":
+            return self._prove_resource(case, next(one for one in cases if one.name == "service"))
+        if case.name == "public":
+            return self._prove_public(case)
+        self._token(case, f"{self._graph}/.default")
+        return "the token endpoint takes the secret"
+
+    def _token(self, case: _Case, scope: str) -> str:
+        """Returns a token for a client, by its secret from the vault."""
+        at = KeyVaultSecretIdentifier(str(case.registration["secret"]["id"]))
+        case.vault_name = at.name
+        answer = self._session.post(
+            case.registration["oauth"]["tokenEndpoint"],
+            data={
+                "grant_type": "client_credentials",
+                "client_id": case.client_id,
+                "client_secret": self._vault.get_secret(at.name).value,
+                "scope": scope,
+            },
+            timeout=_TIMEOUT,
+        )
+        if answer.status_code != requests.codes.ok:
+            raise DemoError(f"the token endpoint answered {answer.status_code} {answer.json().get('error', '')}")
+        return str(answer.json()["access_token"])
+
+    def _prove_resource(self, case: _Case, client: _Case) -> str:
+        """Does with a token what the FHIR server does, with the settings that the registration gives for it."""
+        given = case.registration["fhirServerSettings"]
+        audience = given["FhirServer__Security__Authentication__Audience"]
+        authority = given["FhirServer__Security__Authentication__Authority"]
+        if not client.registration.get("secret"):
+            raise DemoError("there is no service client to ask for a token")
+        token = self._token(client, f"{audience}/.default")
+        metadata = self._get(f"{authority}/.well-known/openid-configuration")
+        keys = jwt.PyJWKSet.from_dict(self._get(metadata["jwks_uri"]))
+        key = keys[jwt.get_unverified_header(token)["kid"]]
+        jwt.decode(token, key, algorithms=["RS256"], audience=audience, issuer=metadata["issuer"])
+        return f"a token for {audience} passes issuer, signature, audience"
+
+    def _prove_public(self, case: _Case) -> str:
+        application = self._get(f"{self._graph}/v1.0/applications/{case.registration['applicationObjectId']}")
+        self._get(f"{self._graph}/v1.0/servicePrincipals/{case.registration['servicePrincipalId']}")
+        if application["passwordCredentials"] or application["keyCredentials"] or case.registration.get("secret"):
+            raise DemoError("it holds a credential")
+        return "in Entra with its service principal, without a credential"
+
+    def _get(self, url: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._graph_token}"} if url.startswith(f"{self._graph}/v1.0/") else {}
+        answer = self._session.get(url, headers=headers, timeout=_TIMEOUT)
+        if answer.status_code != requests.codes.ok:
+            raise DemoError(f"{url} answered {answer.status_code}")
+        document: dict[str, Any] = answer.json()
+        return document
+
+
+def _after(answer: requests.Response) -> float:
+    """When to ask again: as the answer says, else in a second."""
+    given = answer.headers.get("Retry-After", "1")
+    return time.monotonic() + (int(given) if given.isdecimal() else 1)
+
+
+def _table(cases: list[_Case]) -> str:
+    rows = [("type", "client id", "status", "vault secret", "proof")]
+    rows += [(case.name, case.client_id, case.status, case.vault_name, case.proof) for case in cases]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def main(_: argparse.Namespace) -> int:
+    """Runs the demo; 0 only if every registration is active and proven."""
+    stop_on_signals()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fhir-registrar-") as folder:
+        log = Path(folder) / "host.log"
+        print("Starting storage, the emulator of Azure and the Functions host ...", flush=True)
+        try:
+            with stack(Path(folder), log_file=log) as running:
+                os.environ.update(running.settings)
+                print(f"The API is {running.api}. Submitting one example of each type ...", flush=True)
+                cases = _Demo(running).run()
+        except KeyboardInterrupt:
+            print("\nStopped; nothing is left running.")
+            return 130
+        except (DemoError, StorageError, RuntimeError, requests.RequestException, AzureError) as error:
+            print(f"The demo failed: {error}", file=sys.stderr)
+            cases = []
+        if cases:
+            print(f"\n{_table(cases)}\n")
+        if cases and all(case.status == "active" for case in cases):
+            print(
+                f"All {len(cases)} are active and proven, in {time.monotonic() - began:.0f} s; nothing is left running."
+            )
+            return 0
+        if log.exists():
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+            print("The end of the host's log:", *lines, sep="\n  ", file=sys.stderr)
+        return 1

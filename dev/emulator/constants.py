@@ -1,0 +1,33 @@
+"""Fixed names of the emulated tenant: the same in every run, so that a test or a demo can state them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TENANT_ID: Final = "11111111-aaaa-4aaa-8aaa-000000000001"
+REGISTRAR_CLIENT_ID: Final = "22222222-bbbb-4bbb-8bbb-000000000001"
+REGISTRAR_OBJECT_ID: Final = "22222222-bbbb-4bbb-8bbb-000000000002"
+FOREIGN_APP_ID: Final = "33333333-cccc-4ccc-8ccc-000000000001"  # an application of somebody else in the tenant
+FOREIGN_OBJECT_ID: Final = "33333333-cccc-4ccc-8ccc-000000000002"
+
+GRAPH_APP_ID: Final = "00000003-0000-0000-c000-000000000000"
+GRAPH_PRINCIPAL_ID: Final = "44444444-dddd-4ddd-8ddd-000000000001"
+GRAPH_RESOURCE: Final = "https://graph.microsoft.com"
+VAULT_APP_ID: Final = "cfa8b339-82a2-471a-a3c9-0fc0be7a4093"
+VAULT_PRINCIPAL_ID: Final = "44444444-dddd-4ddd-8ddd-000000000002"
+VAULT_RESOURCE: Final = "https://vault.azure.net"
+FHIR_APP_ID: Final = "4f6778d8-5aef-43dc-a1ff-b073724b9495"  # first-party "Azure Healthcare APIs"
+FHIR_PRINCIPAL_ID: Final = "44444444-dddd-4ddd-8ddd-000000000003"
+FHIR_RESOURCE: Final = "https://azurehealthcareapis.com"
+FIRST_PARTY_TENANT_ID: Final = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
+
+OWNED_BY: Final = "Application.ReadWrite.OwnedBy"
+READ_WRITE_ALL: Final = "Application.ReadWrite.All"
+APPLICATION_READ_ALL: Final = "Application.Read.All"
+ASSIGN_ROLES: Final = "AppRoleAssignment.ReadWrite.All"
+
+# In every secret text that the emulator mints: whoever finds it anywhere but in the vault has found a leak.
+SECRET_MARKER: Final = "FRMARK"  # noqa: S105 -- no password, but the mark of one
+
+# The value that a managed identity sends to prove that it runs on this machine; App Service makes one per start.
+IDENTITY_HEADER: Final = "emulated-identity-header"

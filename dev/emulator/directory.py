@@ -1,0 +1,235 @@
+"""Entra's directory in memory: who exists, who owns what, which names are taken, who may do what."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dev.emulator import constants, first_party
+from dev.emulator.applications import Applications
+from dev.emulator.errors import Json, bad_request, denied, not_found, object_conflict
+from dev.emulator.records import Application, Caller, ServicePrincipal
+from dev.emulator.replication import Replicas, Versioned
+from dev.emulator.service_principals import ServicePrincipals
+from dev.emulator.uris import UriPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dev.emulator.faults import Faults, Switches
+
+MOST_BOUND = 20
+READERS = frozenset({constants.OWNED_BY, constants.READ_WRITE_ALL, constants.APPLICATION_READ_ALL})
+WRITERS = frozenset({constants.OWNED_BY, constants.READ_WRITE_ALL})
+
+
+class Directory:
+    """The state of one tenant; `applications` and `service_principals` hold the operations on it."""
+
+    def __init__(  # noqa: PLR0913 -- the parts of a world
+        self,
+        *,
+        origin: str,
+        tenant_id: str,
+        faults: Faults,
+        now: Callable[[], datetime],
+        verified_domains: Iterable[str],
+        managed_fhir: bool,
+        seed: int,
+    ) -> None:
+        self.origin = origin
+        self.tenant_id = tenant_id
+        self.now = now
+        self.verified_domains = frozenset(domain.lower() for domain in verified_domains)
+        self.replicas = Replicas(faults, now, seed)
+        self.rng = random.Random(seed)  # noqa: S311 -- the ids and secrets of an emulator guard nothing
+        self.records: dict[str, Application] = {}
+        self.principals: dict[str, ServicePrincipal] = {}
+        self.people: set[str] = set()
+        self.assignments: dict[tuple[str, str], set[str]] = {}  # principal and resource: ids of roles
+        self.unique_names: dict[str, str] = {}
+        self.identifier_uris: dict[str, str] = {}
+        self.first_party_names: dict[str, ServicePrincipal] = {}
+        self._by_app_id: dict[str, Application] = {}
+        self._living: dict[str, ServicePrincipal] = {}
+        self._faults = faults
+        self._numbers = itertools.count(1)
+        self.applications = Applications(self)
+        self.service_principals = ServicePrincipals(self)
+        self._seed(managed_fhir=managed_fhir)
+
+    @property
+    def switches(self) -> Switches:
+        """The switches in force."""
+        return self._faults.switches
+
+    # What tests and the demo set up.
+
+    def add_principal(self, object_id: str | None = None) -> str:
+        """A user or group that may own things."""
+        object_id = (object_id or self.new_id()).lower()
+        self.people.add(object_id)
+        return object_id
+
+    def grant(self, principal_id: str, resource_id: str, role: str) -> None:
+        """Give a service principal an application role of a resource, as an admin would; `role` is its id or value."""
+        principal, resource = self.principals[principal_id], self.principals[resource_id]
+        for known in self.service_principals.exposed(resource)["appRoles"]:
+            if role in (known["id"], known["value"]) and "Application" in known["allowedMemberTypes"]:
+                self.assignments.setdefault((principal.id, resource.id), set()).add(known["id"])
+                return
+        message = f"{resource_id} has no application role {role}"
+        raise ValueError(message)
+
+    def revoke(self, principal_id: str) -> None:
+        """Take every application role from a service principal."""
+        self.assignments = {pair: held for pair, held in self.assignments.items() if pair[0] != principal_id}
+
+    # What the operations share.
+
+    def new_id(self) -> str:
+        """A random GUID."""
+        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+
+    def next_number(self) -> int:
+        """The place of a new object in lists."""
+        return next(self._numbers)
+
+    def may_read(self, by: Caller) -> None:
+        """Reading is for everyone with a permission on applications; OwnedBy may read all."""
+        if not by.roles & READERS:
+            raise denied()
+
+    def may_write(self, by: Caller, record: Application | ServicePrincipal | None = None) -> None:
+        """Writing an object needs the permission, and under OwnedBy the ownership."""
+        if constants.READ_WRITE_ALL in by.roles:
+            return
+        if constants.OWNED_BY not in by.roles or (record is not None and by.object_id not in record.owners):
+            raise denied()
+
+    def find_application(self, by: Caller, **key: str) -> Application:
+        """The application with this `object_id`, `app_id` or `unique_name`, if the caller's replica has seen it."""
+        record = self.application(**key)
+        if record is None or record.body.seen_by(self.replicas, by.replica) is None:
+            raise not_found(next(iter(key.values())))
+        return record
+
+    def application(self, *, object_id: str = "", app_id: str = "", unique_name: str = "") -> Application | None:
+        """The application with this key, deleted or not, whatever the replicas have seen."""
+        if unique_name:
+            object_id = self.unique_names.get(unique_name, unique_name)
+        if object_id:
+            return self.records.get(object_id.lower())
+        return self._by_app_id.get(app_id.lower())
+
+    def find_principal(self, by: Caller, *, object_id: str = "", app_id: str = "") -> ServicePrincipal:
+        """The service principal, if the caller's replica has seen it."""
+        principal = self.principals.get(object_id.lower()) if object_id else self.principal_of(app_id)
+        if principal is None or self.service_principals.seen(principal, by.replica) is None:
+            raise not_found(object_id or app_id)
+        return principal
+
+    def principal_of(self, app_id: str) -> ServicePrincipal | None:
+        """The living service principal of an application."""
+        return self._living.get(app_id.lower())
+
+    def add_application(self, record: Application) -> None:
+        """Keep a new application and take its unique name."""
+        self.records[record.id] = record
+        self._by_app_id[record.app_id] = record
+        if record.last_body["uniqueName"] is not None:
+            self.unique_names[record.last_body["uniqueName"]] = record.id
+
+    def forget_application(self, record: Application) -> None:
+        """Purge a deleted application and free its names."""
+        del self.records[record.id]
+        del self._by_app_id[record.app_id]
+        if record.last_body["uniqueName"] is not None:
+            del self.unique_names[record.last_body["uniqueName"]]
+        self.reserve_uris(record.id, record.last_body["identifierUris"], [])
+        for principal in [item for item in self.principals.values() if item.application is record]:
+            del self.principals[principal.id]
+
+    def add_service_principal(self, principal: ServicePrincipal) -> None:
+        """Keep a new service principal."""
+        self.principals[principal.id] = principal
+        self._living[principal.app_id] = principal
+
+    def retire_service_principal(self, principal: ServicePrincipal) -> None:
+        """Move a service principal to the recycle bin."""
+        principal.body.put(self.now(), None)
+        principal.deleted_at = self.now()
+        del self._living[principal.app_id]
+
+    def resource(self, name: str) -> ServicePrincipal | None:
+        """The living service principal with this name: an application id or an identifier URI."""
+        spelling = name.lower().removesuffix("/")
+        if spelling in self.first_party_names:
+            return self.first_party_names[spelling]
+        record = self.records.get(self.identifier_uris.get(spelling, ""))
+        return self.principal_of(record.app_id if record else spelling)
+
+    def bound_owners(self, references: object) -> set[str]:
+        """The objects that `owners@odata.bind` names."""
+        if not isinstance(references, list) or len(references) > MOST_BOUND:
+            raise bad_request("Invalid value for 'owners@odata.bind': a list of at most 20 references is expected.")
+        return {self._bound(reference) for reference in references}
+
+    def _bound(self, reference: object) -> str:
+        roots = (self.origin, constants.GRAPH_RESOURCE)
+        kinds = ("directoryObjects", "servicePrincipals", "users")
+        prefixes = [f"{root}/v1.0/{kind}/" for root in roots for kind in kinds]
+        for prefix in prefixes:
+            if isinstance(reference, str) and reference.startswith(prefix):
+                object_id = reference.removeprefix(prefix).lower()
+                if object_id not in self.people and object_id not in self.principals:
+                    raise not_found(object_id)
+                return object_id
+        raise bad_request("Invalid value for 'owners@odata.bind': not the URL of a directory object.")
+
+    def uri_policy(self) -> UriPolicy:
+        """The tenant's rules for identifier URIs."""
+        return UriPolicy(self.tenant_id, self.verified_domains, self.switches.non_default_uri_addition)
+
+    def reserve_uris(self, record_id: str, before: list[str], after: list[str]) -> None:
+        """Move the reservations of identifier URIs; they outlive a deletion until the purge."""
+        for uri in after:
+            if self.identifier_uris.get(uri.lower(), record_id) != record_id:
+                raise object_conflict("identifierUris")
+        for uri in before:
+            self.identifier_uris.pop(uri.lower(), None)
+        for uri in after:
+            self.identifier_uris[uri.lower()] = record_id
+
+    def roles_of(self, principal_id: str, resource: ServicePrincipal) -> list[str]:
+        """The values of the application roles that a principal holds at a resource."""
+        held = self.assignments.get((principal_id, resource.id), set())
+        return [
+            role["value"]
+            for role in self.service_principals.exposed(resource)["appRoles"]
+            if role["id"] in held and role["isEnabled"]
+        ]
+
+    def _seed(self, *, managed_fhir: bool) -> None:
+        for object_id, published in first_party.first_party(self.origin, managed_fhir=managed_fhir):
+            self._seed_principal(object_id, published)
+        self._seed_principal(constants.REGISTRAR_OBJECT_ID, first_party.registrar())
+        self.grant(constants.REGISTRAR_OBJECT_ID, constants.GRAPH_PRINCIPAL_ID, constants.OWNED_BY)
+
+    def _seed_principal(self, object_id: str, published: Json) -> None:
+        body = {"accountEnabled": True, "appRoleAssignmentRequired": False, "tags": []}
+        principal = ServicePrincipal(
+            number=self.next_number(),
+            id=object_id,
+            app_id=published["appId"],
+            application=None,
+            published=published,
+            body=Versioned(datetime.min.replace(tzinfo=self.now().tzinfo), body),
+            last_body=body,
+        )
+        self.add_service_principal(principal)
+        for name in published["servicePrincipalNames"]:
+            self.first_party_names[name.lower()] = principal

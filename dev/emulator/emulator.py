@@ -1,0 +1,117 @@
+"""The emulator as a whole: one tenant, one vault, one token endpoint, on one origin."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import requests
+
+from dev.emulator import constants
+from dev.emulator.directory import Directory
+from dev.emulator.faults import Faults
+from dev.emulator.mount import InProcessAdapter
+from dev.emulator.routes_azure import token_routes, vault_routes
+from dev.emulator.routes_graph import routes as graph_routes
+from dev.emulator.routes_management import management_routes
+from dev.emulator.sts import TokenService
+from dev.emulator.vault import Vault
+from dev.emulator.web import Routing, Web
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dev.emulator.exchange import Call
+    from dev.emulator.wire import Holds
+
+
+@functools.cache
+def _routing() -> Routing:
+    return Routing((*graph_routes(), *vault_routes(), *token_routes(), *management_routes()))
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Emulator:
+    """Graph, the token endpoint, managed identity and Key Vault secrets, in memory. Not for production."""
+
+    def __init__(  # noqa: PLR0913 -- every part of the world can be set
+        self,
+        *,
+        origin: str = "https://localhost:8443",
+        tenant_id: str = constants.TENANT_ID,
+        now: Callable[[], datetime] = _utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+        verified_domains: Iterable[str] = ("contoso.example",),
+        managed_fhir: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.origin = origin.rstrip("/")
+        self.tenant_id = tenant_id.lower()
+        self.registrar_object_id: str = constants.REGISTRAR_OBJECT_ID
+        self.registrar_client_id: str = constants.REGISTRAR_CLIENT_ID
+        self.now = now
+        self.sleep = sleep
+        self.faults = Faults()
+        self._verified_domains = tuple(verified_domains)
+        self._managed_fhir = managed_fhir
+        self._seed = seed
+        self._lock = threading.RLock()
+        self._build()
+        self.wsgi = Web(self, _routing(), self._lock)
+
+    def _build(self) -> None:
+        self.directory = Directory(
+            origin=self.origin,
+            tenant_id=self.tenant_id,
+            faults=self.faults,
+            now=self.now,
+            verified_domains=self._verified_domains,
+            managed_fhir=self._managed_fhir,
+            seed=self._seed,
+        )
+        self.vault = Vault(url=self.origin, faults=self.faults, now=self.now, seed=self._seed)
+        self.sts = TokenService(self.directory, self.now, self._seed)
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call so far, oldest first."""
+        return self.wsgi.calls
+
+    @property
+    def holds(self) -> Holds:
+        """The calls that are held at present."""
+        return self.wsgi.holds
+
+    def session(self) -> requests.Session:
+        """A session whose requests to the emulator are answered in this process, without a socket."""
+        session = requests.Session()
+        session.trust_env = False
+        session.mount(self.origin + "/", InProcessAdapter(self.wsgi, self.sleep))
+        return session
+
+    def settings(self) -> dict[str, str]:
+        """The app settings that make the service talk to this emulator."""
+        return {
+            "GRAPH_ENDPOINT": self.origin,
+            "AZURE_AUTHORITY_HOST": self.origin,
+            "AZURE_TENANT_ID": self.tenant_id,
+            "KEY_VAULT_URL": self.origin,
+            "IDENTITY_ENDPOINT": f"{self.origin}/msi/token",
+            "IDENTITY_HEADER": constants.IDENTITY_HEADER,
+            "REGISTRAR_OBJECT_ID": self.registrar_object_id,
+            "VERIFIED_DOMAINS": ",".join(self._verified_domains),
+        }
+
+    def reset(self) -> None:
+        """Back to the state of the start; held calls are dropped."""
+        with self._lock:
+            self.faults.clear()
+            self._build()
+            self.calls.clear()
+        self.holds.release(drop=True)

@@ -1,0 +1,154 @@
+"""Bytes to values and back: tokens and JSON bodies of requests, envelopes of refusals, responses."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Request, Response
+
+from dev.emulator import constants
+from dev.emulator.errors import (
+    GraphError,
+    IdentityError,
+    Json,
+    ManagementError,
+    ServiceError,
+    TokenError,
+    VaultError,
+    bad_request,
+)
+from dev.emulator.exchange import Answer
+from dev.emulator.shapes import as_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dev.emulator.emulator import Emulator
+
+
+def bearer(emulator: Emulator, request: Request, area: str) -> Json:
+    """The claims of the request's token, if it is valid for the service."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    audiences = {constants.VAULT_RESOURCE} if area == "vault." else {constants.GRAPH_RESOURCE, emulator.origin}
+    audiences |= {audience + "/" for audience in audiences}
+    claims = emulator.sts.verify(token, frozenset(audiences)) if scheme.lower() == "bearer" else None
+    if claims is not None:
+        return claims
+    if area == "vault.":
+        challenge = (
+            f'Bearer authorization="{emulator.origin}/{emulator.tenant_id}", resource="{constants.VAULT_RESOURCE}"'
+        )
+        message = "AKV10000: Request is missing a Bearer or PoP token." if not token else "AKV10032: Invalid token."
+        raise VaultError(401, "Unauthorized", message, headers={"WWW-Authenticate": challenge})
+    message = "Access token validation failure." if token else "Access token is empty."
+    raise GraphError(401, "InvalidAuthenticationToken", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+def graph_body(request: Request) -> Json:
+    """The JSON object that a Graph write brings."""
+    if not request.mimetype:
+        message = "Write requests (excluding DELETE) must contain the Content-Type header declaration."
+        raise bad_request(message, code="BadRequest")
+    if request.mimetype != "application/json":
+        raise GraphError(415, "BadRequest", "The Content-Type must be application/json.")
+    body = _json_object(request)
+    if body is None:
+        raise bad_request("Unable to read JSON request payload.", code="BadRequest")
+    return {name: value for name, value in body.items() if name != "@odata.type"}
+
+
+def vault_body(request: Request) -> Json:
+    """The JSON object that a vault write brings."""
+    body = _json_object(request) if request.mimetype == "application/json" else None
+    if body is None:
+        raise VaultError(400, "BadParameter", "The request body must be a JSON object.")
+    return body
+
+
+def management_body(request: Request) -> Json:
+    """The JSON object that a call to the emulator itself brings."""
+    body = _json_object(request)
+    if body is None:
+        raise ManagementError(400, "a JSON object is expected")
+    return body
+
+
+def _json_object(request: Request) -> Json | None:
+    try:
+        body = json.loads(request.get_data())
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def too_many(operation: str, headers: dict[str, str]) -> ServiceError:
+    """429 in the form of the operation's service."""
+    code = "Throttled" if operation.startswith("vault.") else "TooManyRequests"
+    return service_error(operation, 429, code, "Too many requests.", headers)
+
+
+def service_error(operation: str, status: int, code: str, message: str, headers: dict[str, str]) -> ServiceError:
+    """A refusal in the form of the operation's service."""
+    area = operation.partition(".")[0]
+    if area == "vault":
+        return VaultError(status, code, message, headers=headers)
+    if area == "token":
+        return TokenError(status, "temporarily_unavailable", 90033, message, headers=headers)
+    if area == "identity":
+        return IdentityError(status, message, headers=headers)
+    return GraphError(status, code, message, headers=headers)
+
+
+def refusal(error: ServiceError, now: datetime) -> Answer:
+    """The envelope of a refusal; `response` fills in the ids."""
+    return Answer(error.status, _envelope(error, now), dict(error.headers))
+
+
+def _envelope(error: ServiceError, now: datetime) -> Json:
+    at = as_text(now)
+    if isinstance(error, GraphError):
+        details = {"details": error.details} if error.details else {}
+        inner = {"date": at.removesuffix("Z").partition(".")[0], "request-id": "", "client-request-id": ""}
+        return {"error": {"code": error.code, "message": error.message, **details, "innerError": inner}}
+    if isinstance(error, VaultError):
+        inner_error = {"innererror": {"code": error.inner}} if error.inner else {}
+        return {"error": {"code": error.code, "message": error.message, **inner_error}}
+    if isinstance(error, TokenError):
+        return {
+            "error": error.error,
+            "error_description": f"AADSTS{error.number}: {error.message}",
+            "error_codes": [error.number],
+            "timestamp": at.replace("T", " "),
+            "trace_id": "",
+            "correlation_id": "",
+            "error_uri": f"https://login.microsoftonline.com/error?code={error.number}",
+        }
+    if isinstance(error, IdentityError):
+        return {"statusCode": error.status, "message": error.message, "correlationId": ""}
+    assert isinstance(error, ManagementError)
+    return {"error": error.message}
+
+
+def response(answer: Answer, request_id: str, client_request_id: str) -> Response:
+    """Encode; the ids of the headers stand in the envelope, too."""
+    body = answer.body
+    if body is not None:
+        inner = body["error"].get("innerError") if isinstance(body.get("error"), dict) else None
+        if inner is not None:
+            inner |= {"request-id": request_id, "client-request-id": client_request_id}
+        if "trace_id" in body:
+            message = f"{body['error_description']} Trace ID: {request_id} Correlation ID: {client_request_id}"
+            stamped = f"{message} Timestamp: {body['timestamp']}"
+            body |= {"trace_id": request_id, "correlation_id": client_request_id, "error_description": stamped}
+    encoded = Response(status=answer.status, headers=answer.headers)
+    if body is not None:
+        encoded.data = json.dumps(body)
+        encoded.content_type = "application/json; charset=utf-8"
+    else:
+        encoded.headers.pop("Content-Type", None)
+    for name in ("request-id", "x-ms-request-id"):
+        encoded.headers[name] = request_id
+    encoded.headers["client-request-id"] = client_request_id
+    encoded.headers["Cache-Control"] = "no-store"
+    return encoded

@@ -1,0 +1,55 @@
+"""What the directory remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dev.emulator.credentials import Password
+    from dev.emulator.errors import Json
+    from dev.emulator.replication import Versioned
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request, by the token, and which replica it has reached."""
+
+    app_id: str
+    object_id: str
+    roles: frozenset[str]
+    replica: int
+
+
+@dataclass
+class Application:
+    """An app registration. `body` is None while it is deleted; then `last_body` is what a restore brings back."""
+
+    number: int  # order of creation
+    id: str
+    app_id: str
+    created_at: datetime
+    created_by: str  # application id of the creator
+    body: Versioned[Json]
+    last_body: Json
+    owners: set[str] = field(default_factory=set)
+    passwords: list[Password] = field(default_factory=list)
+    federated: list[Json] = field(default_factory=list)
+    deleted_at: datetime | None = None
+
+
+@dataclass
+class ServicePrincipal:
+    """An application's presence in the tenant. What it shows of the application is read from there."""
+
+    number: int
+    id: str
+    app_id: str
+    application: Application | None  # None: the application lives in another tenant
+    published: Json  # for an application of another tenant: its names, roles and scopes
+    body: Versioned[Json]
+    last_body: Json
+    owners: set[str] = field(default_factory=set)
+    deleted_at: datetime | None = None

@@ -1,0 +1,298 @@
+"""The token endpoint, its discovery documents, and the managed identity endpoint of App Service."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import itertools
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+from dev.emulator import constants, tokens
+from dev.emulator.application_body import token_version
+from dev.emulator.errors import IdentityError, Json, TokenError
+from dev.emulator.shapes import is_guid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dev.emulator.credentials import Password
+    from dev.emulator.directory import Directory
+    from dev.emulator.records import Application, ServicePrincipal
+
+_MANAGED_FHIR = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*\.azurehealthcareapis\.com/?", re.IGNORECASE)
+_DEFAULT = "/.default"
+IDENTITY_API_VERSION = "2019-08-01"
+
+
+class TokenService:
+    """Issues tokens to whoever proves to be an application of the tenant."""
+
+    def __init__(self, directory: Directory, now: Callable[[], datetime], seed: int) -> None:
+        self._directory = directory
+        self._now = now
+        self._wavering: dict[str, itertools.count[int]] = {}
+        self._seed = seed
+
+    @property
+    def v2_issuer(self) -> str:
+        """The issuer of tokens of version 2."""
+        return f"{self._directory.origin}/{self._directory.tenant_id}/v2.0"
+
+    @property
+    def v1_issuer(self) -> str:
+        """The issuer of tokens of version 1.
+
+        In Entra it lies on a host of its own (sts.windows.net). Here it is a path of the emulator, so that no token
+        of the emulator can pass for one of Entra's.
+        """
+        return f"{self._directory.origin}/sts/{self._directory.tenant_id}/"
+
+    def discovery(self, tenant: str, *, version: int) -> Json:
+        """The OpenID configuration."""
+        self._check_tenant(tenant)
+        origin, tenant = self._directory.origin, self._directory.tenant_id
+        oauth2 = f"{origin}/{tenant}/oauth2" + ("/v2.0" if version != 1 else "")
+        return {
+            "issuer": self.v1_issuer if version == 1 else self.v2_issuer,
+            "authorization_endpoint": f"{oauth2}/authorize",
+            "token_endpoint": f"{oauth2}/token",
+            "device_authorization_endpoint": f"{oauth2}/devicecode",
+            "jwks_uri": f"{origin}/{tenant}/discovery/v2.0/keys",
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+            "response_modes_supported": ["query", "fragment", "form_post"],
+            "subject_types_supported": ["pairwise"],
+            "scopes_supported": ["openid", "profile", "email", "offline_access"],
+            "claims_supported": ["sub", "iss", "aud", "exp", "iat", "tid", "oid", "ver"],
+        }
+
+    def keys(self, tenant: str) -> Json:
+        """The signing keys."""
+        self._check_tenant(tenant)
+        return tokens.public_keys()
+
+    def client_credentials(
+        self, tenant: str, form: Mapping[str, str], authorization: str | None, *, version: int, replica: int
+    ) -> Json:
+        """POST …/token: an application signs in as itself."""
+        self._check_tenant(tenant)
+        if form.get("grant_type") != "client_credentials":
+            raise _missing("grant_type") if not form.get("grant_type") else _grant_unsupported(form["grant_type"])
+        client_id, secret = _credentials(form, authorization)
+        resource_name = _resource_of(form, version=version)
+        principal = self._sign_in(client_id, secret, replica)
+        resource = self._resource(resource_name, replica)
+        return self._answer(principal, resource, resource_name)
+
+    def _sign_in(self, client_id: str, secret: str, replica: int) -> ServicePrincipal:
+        directory = self._directory
+        application = directory.application(app_id=client_id)
+        if application is None or application.body.seen_by(directory.replicas, replica) is None:
+            raise TokenError(
+                400,
+                "unauthorized_client",
+                700016,
+                f"Application with identifier '{client_id}' was not found in the directory '{directory.tenant_id}'. "
+                "This can happen if the application has not been installed by the administrator of the tenant or "
+                "consented to by any user in the tenant. You may have sent your authentication request to the wrong "
+                "tenant.",
+            )
+        principal = directory.principal_of(client_id)
+        seen = directory.service_principals.seen(principal, replica) if principal else None
+        if principal is None or seen is None:
+            message = (
+                f"The client application {client_id} is missing service principal in the tenant {directory.tenant_id}."
+            )
+            raise TokenError(401, "invalid_client", 7000229, message)
+        if not seen[0]["accountEnabled"]:
+            message = f"Application '{client_id}'({application.last_body['displayName']}) is disabled."
+            raise TokenError(400, "unauthorized_client", 7000112, message)
+        self._check_secret(application, secret)
+        return principal
+
+    def _check_secret(self, application: Application, secret: str) -> None:
+        now = self._now()
+        expired = False
+        for password in application.passwords:
+            same = hmac.compare_digest(password.text.encode(), secret.encode())
+            if not same or not self._is_known(password, now) or password.start > now + timedelta(minutes=5):
+                continue
+            if now < password.end:
+                return
+            expired = True
+        if expired:
+            message = f"The provided client secret keys for app '{application.app_id}' are expired."
+            raise TokenError(401, "invalid_client", 7000222, message)
+        raise TokenError(
+            401,
+            "invalid_client",
+            7000215,
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
+            f"not the client secret ID, for a secret added to app '{application.app_id}'.",
+        )
+
+    def _is_known(self, password: Password, now: datetime) -> bool:
+        """Whether the token endpoint has heard of the secret, and not yet of its removal."""
+        if not self._has_heard(password.key_id, password.added_at, now):
+            return False
+        return password.removed_at is None or not self._has_heard(password.key_id, password.removed_at, now)
+
+    def _has_heard(self, key_id: str, written_at: datetime, now: datetime) -> bool:
+        """Not during the propagation; after it by turns, for as long as the replicas waver; then for good."""
+        switches = self._directory.switches
+        age = (now - written_at).total_seconds()
+        if age < switches.secret_propagation:
+            return False
+        if age < switches.secret_propagation + switches.flapping:
+            turn = self._wavering.setdefault(key_id, itertools.count(self._seed))
+            return next(turn) % 2 == 0
+        return True
+
+    def _resource(self, name: str, replica: int) -> ServicePrincipal:
+        """The service principal that a scope or resource parameter names."""
+        directory = self._directory
+        principal = directory.resource(constants.FHIR_RESOURCE if _MANAGED_FHIR.fullmatch(name) else name)
+        if principal is not None and directory.service_principals.seen(principal, replica) is not None:
+            return principal
+        raise TokenError(
+            400,
+            "invalid_resource",
+            500011,
+            f"The resource principal named {name} was not found in the tenant named {directory.tenant_id}. This can "
+            "happen if the application has not been installed by the administrator of the tenant or consented to by "
+            "any user in the tenant. You might have sent your authentication request to the wrong tenant.",
+        )
+
+    def _answer(self, principal: ServicePrincipal, resource: ServicePrincipal, name: str) -> Json:
+        roles = self._directory.roles_of(principal.id, resource)
+        if resource.last_body["appRoleAssignmentRequired"] and not roles:
+            message = (
+                f"Application '{principal.app_id}' is not assigned to a role for the application '{resource.app_id}'."
+            )
+            raise TokenError(400, "invalid_grant", 501051, message)
+        token = tokens.issue(self._claims(principal, resource, name, roles), self._now())
+        return {
+            "token_type": "Bearer",
+            "expires_in": tokens.LIFETIME,
+            "ext_expires_in": tokens.LIFETIME,
+            "access_token": token,
+        }
+
+    def _claims(self, principal: ServicePrincipal, resource: ServicePrincipal, name: str, roles: list[str]) -> Json:
+        """The form of a token follows its resource, not the endpoint that was asked."""
+        application = resource.application
+        version = token_version(application.last_body) if application else 1
+        claims: Json = {"oid": principal.id, "sub": principal.id, "tid": self._directory.tenant_id}
+        if version == 1:
+            claims |= {"aud": name, "iss": self.v1_issuer, "appid": principal.app_id, "appidacr": "1", "ver": "1.0"}
+        else:
+            claims |= {
+                "aud": resource.app_id,
+                "iss": self.v2_issuer,
+                "azp": principal.app_id,
+                "azpacr": "1",
+                "ver": "2.0",
+            }
+        if application and _wants_idtyp(application.last_body):
+            claims["idtyp"] = "app"
+        if roles:
+            claims["roles"] = roles
+        return claims
+
+    def managed_identity(self, query: Mapping[str, str], header: str | None) -> Json:
+        """GET /msi/token: the registrar signs in by being where it is."""
+        if header != constants.IDENTITY_HEADER:
+            raise IdentityError(401, "The X-IDENTITY-HEADER is missing or wrong.")
+        if query.get("api-version") != IDENTITY_API_VERSION or not query.get("resource"):
+            raise IdentityError(400, "The api-version must be 2019-08-01, and a resource must be named.")
+        wanted = query.get("client_id") or query.get("principal_id") or query.get("object_id")
+        if wanted not in (None, constants.REGISTRAR_CLIENT_ID, constants.REGISTRAR_OBJECT_ID) or "mi_res_id" in query:
+            raise IdentityError(400, "No managed identity with this id is assigned.")
+        principal = self._directory.principals[constants.REGISTRAR_OBJECT_ID]
+        try:
+            resource = self._resource(query["resource"], replica=0)
+        except TokenError as error:
+            raise IdentityError(400, f"AADSTS{error.number}: {error.message}") from None
+        answer = self._answer(principal, resource, query["resource"])
+        return {
+            "access_token": answer["access_token"],
+            "client_id": constants.REGISTRAR_CLIENT_ID,
+            "expires_on": str(int(self._now().timestamp()) + tokens.LIFETIME),
+            "resource": query["resource"],
+            "token_type": "Bearer",
+        }
+
+    def verify(self, token: str, audiences: frozenset[str]) -> Json | None:
+        """The claims of a token of ours for this audience, if it is valid now."""
+        return tokens.verify(token, audiences, frozenset({self.v1_issuer, self.v2_issuer}), self._now())
+
+    def _check_tenant(self, tenant: str) -> None:
+        if tenant.lower() != self._directory.tenant_id and tenant.lower() not in self._directory.verified_domains:
+            message = f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID."
+            raise TokenError(400, "invalid_request", 90002, message)
+
+
+def _wants_idtyp(body: Json) -> bool:
+    claims = (body["optionalClaims"] or {}).get("accessToken", [])
+    return any(claim["name"] == "idtyp" for claim in claims)
+
+
+def _missing(name: str) -> TokenError:
+    return TokenError(
+        400, "invalid_request", 900144, f"The request body must contain the following parameter: '{name}'."
+    )
+
+
+def _grant_unsupported(grant: str) -> TokenError:
+    message = f"The app requested an unsupported grant type '{grant}'."
+    return TokenError(400, "unsupported_grant_type", 70003, message)
+
+
+def _credentials(form: Mapping[str, str], authorization: str | None) -> tuple[str, str]:
+    """Client id and secret, from the form or from basic authentication (where both are form-encoded)."""
+    client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
+    if authorization and authorization.lower().startswith("basic "):
+        try:
+            decoded = base64.b64decode(authorization[6:]).decode()
+        except ValueError:
+            decoded = ""
+        name, _, password = decoded.partition(":")
+        client_id, secret = unquote_plus(name), unquote_plus(password)
+    if not client_id:
+        raise _missing("client_id")
+    if not is_guid(client_id):
+        message = f"Specified client identifier '{client_id}' is neither an application id nor a URI."
+        raise TokenError(400, "unauthorized_client", 900023, message)
+    if not secret:
+        message = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
+        raise TokenError(401, "invalid_client", 7000218, message)
+    return client_id, secret
+
+
+def _resource_of(form: Mapping[str, str], *, version: int) -> str:
+    """What the token shall be for; v1 names a resource, v2 a scope of the form `{resource}/.default`."""
+    if version == 1:
+        if not form.get("resource"):
+            raise _missing("resource")
+        return form["resource"]
+    scope = form.get("scope", "").strip()
+    if not scope:
+        raise _missing("scope")
+    if " " in scope:
+        message = (
+            f"The provided request must include a 'scope' input parameter for one resource. Scope {scope} is not valid."
+        )
+        raise TokenError(400, "invalid_scope", 70011, message)
+    if not scope.endswith(_DEFAULT) or scope == _DEFAULT:
+        raise TokenError(
+            400,
+            "invalid_scope",
+            1002012,
+            f"The provided value for scope {scope} is not valid. Client credential flows must have a scope value with "
+            "/.default suffixed to the resource identifier (application ID URI).",
+        )
+    return scope.removesuffix(_DEFAULT)
