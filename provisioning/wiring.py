@@ -1,5 +1,6 @@
 """Settings -> Services: the only place that chooses adapters. Each is made, and its library loaded, on first use."""
 
+import logging
 import time
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,6 +32,8 @@ class AzureServices:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        # Azure's libraries log each request at INFO; ours logs what matters of it.
+        logging.getLogger("azure").setLevel(logging.WARNING)
         self.clock = SystemClock()
         self.tenant = settings.tenant
         self.secrets = settings.secrets
@@ -102,8 +105,4 @@ class AzureServices:
             return ManagedIdentityCredential(client_id=client_id)
         from azure.identity import DefaultAzureCredential
 
-        return DefaultAzureCredential(
-            authority=self.tenant.authority_host,
-            managed_identity_client_id=client_id,
-            exclude_interactive_browser_credential=True,
-        )
+        return DefaultAzureCredential(authority=self.tenant.authority_host, managed_identity_client_id=client_id)

@@ -1,12 +1,16 @@
 """A world in one process for tests: the emulator, virtual time, a registry and a queue, wired as the product is."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
+import requests
+from azure.core.credentials import AccessToken
 from azure.core.pipeline.transport import RequestsTransport
+from requests.adapters import BaseAdapter
 
 from dev.emulator import Emulator
 from dev.emulator.mount import RegistrarCredential
@@ -41,6 +45,44 @@ class Queued:
     poison: bool = False
 
 
+T = TypeVar("T")
+Outside = Callable[[str, Callable[[], T]], T]
+
+
+def straight(_name: str, action: Callable[[], T]) -> T:
+    """Let every outside call through."""
+    return action()
+
+
+class WatchedAdapter(BaseAdapter):
+    """Hands each HTTP request to the emulator as one outside call, named by method and the kind of its path."""
+
+    def __init__(self, world: "World", inner: BaseAdapter) -> None:
+        super().__init__()
+        self._world = world
+        self._inner = inner
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        path = re.sub(r"[^/(]*\d[^/(]*", "*", request.path_url.partition("?")[0])
+        answer = self._world.outside(f"{request.method} {path}", lambda: self._inner.send(request, **options))
+        return cast("requests.Response", answer)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class WatchedRegistry:
+    """Hands each call of a registry on as one outside call."""
+
+    def __init__(self, world: "World", inner: Registry) -> None:
+        self._world = world
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        return lambda *args, **kwargs: self._world.outside(f"registry.{name}", lambda: method(*args, **kwargs))
+
+
 class VirtualClock:
     """Time that passes only by sleeping."""
 
@@ -54,6 +96,21 @@ class VirtualClock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.time += timedelta(seconds=seconds)
+
+
+class CachedCredential:
+    """The registrar's own identity, its tokens kept until they run out, as azure-identity does."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._source = RegistrarCredential(emulator)
+        self._now = emulator.now
+        self._kept: dict[tuple[str, ...], AccessToken] = {}
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        kept = self._kept.get(scopes)
+        if kept is None or kept.expires_on <= self._now().timestamp() + 300:
+            kept = self._kept[scopes] = self._source.get_token(*scopes, **options)
+        return kept
 
 
 @dataclass(frozen=True)
@@ -82,12 +139,13 @@ class World:
         self.emulator = Emulator(now=self.clock.now, sleep=self.clock.sleep, **emulator)
         self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **(settings or {})})
         self.registry = registry or MemoryRegistry()
+        self.outside: Any = straight
         self.queue: list[Queued] = []
         self.errors: list[Exception] = []
         self.services = self._services()
 
     def _services(self) -> TestServices:
-        session, credential = self.emulator.session(), RegistrarCredential(self.emulator)
+        session, credential = self._session(), CachedCredential(self.emulator)
         tenant, clock = self.settings.tenant, self.clock
         return TestServices(
             directory=GraphDirectory(tenant.graph_endpoint, credential, session, clock),
@@ -98,15 +156,19 @@ class World:
                 verify_challenge_resource=False,
                 transport=RequestsTransport(session=session, session_owner=False),
             ),
-            proof=TokenEndpointProof(
-                tenant.authority, f"{tenant.graph_endpoint}/.default", self.emulator.session, clock
-            ),
-            registry=self.registry,
+            proof=TokenEndpointProof(tenant.authority, f"{tenant.graph_endpoint}/.default", self._session, clock),
+            registry=cast("Registry", WatchedRegistry(self, self.registry)),
             clock=clock,
             tenant=tenant,
             secrets=self.settings.secrets,
             allowed_resources=self.settings.allowed_resources,
         )
+
+    def _session(self) -> requests.Session:
+        session = self.emulator.session()
+        place = self.emulator.origin + "/"
+        session.mount(place, WatchedAdapter(self, session.get_adapter(place)))
+        return session
 
     def but(self, **changes: Any) -> TestServices:
         """Return the services with some of them exchanged."""
