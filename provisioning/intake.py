@@ -260,5 +260,8 @@ def _refused_field(steps: list[int | str], request_type: type[RegistrationReques
 
 
 def _pointer(steps: Iterable[int | str]) -> str:
-    """Return a JSON pointer in fragment form, as RFC 9457 shows it."""
-    return "#" + "".join(f"/{step}" for step in steps)
+    """Return a JSON pointer in fragment form, as RFC 9457 shows it.
+
+    pydantic names a field that has its default by its Python name.
+    """
+    return "#" + "".join(f"/{to_camel(str(step)) if '_' in str(step) else step}" for step in steps)

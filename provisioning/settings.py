@@ -217,7 +217,6 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII):
         raise ValueError
-    return number
+    return int(text)

@@ -16,6 +16,7 @@ Platform = Literal["web", "spa", "native"]
 _MakeFault = Callable[[str, str], Fault]
 
 LONGEST_REDIRECT_URI: Final = 256
+LONGEST_LOGOUT_URL: Final = 255
 LONGEST_IDENTIFIER_URI: Final = 255
 MOST_REDIRECT_URIS: Final = 256
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1"})
@@ -103,11 +104,13 @@ def _other_scheme_faults(parts: SplitResult, platform: Platform, fault: _MakeFau
 
 
 def logout_url_faults(url: str, pointer: str = "") -> Iterator[Fault]:
-    """Yield what is wrong with a front-channel log-out URL: as a web redirect URI, and http on localhost only."""
+    """Yield what is wrong with a front-channel log-out URL: all that is with a redirect URI, and anything but https."""
     faults = list(redirect_uri_faults(url, "web", pointer))
     yield from faults
-    if not faults and url.lower().startswith("http:") and urlsplit(url).hostname != "localhost":
-        yield Fault(pointer, "uri-not-https", "Use https; plain http is for http://localhost only.")
+    if not faults and not url.lower().startswith("https:"):
+        yield Fault(pointer, "uri-not-https", "Entra calls a log-out URL by https only. Begin it with https://.")
+    if length(url) == LONGEST_LOGOUT_URL + 1:
+        yield Fault(pointer, "uri-too-long", "A log-out URL may have at most 255 characters. Shorten its path.")
 
 
 def redirect_uri_list_faults(uris: Sequence[str], pointer: str = "") -> Iterator[Fault]:

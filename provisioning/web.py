@@ -7,7 +7,7 @@ Sources: RFC 9457 (problem documents), RFC 9110 (Retry-After, Location), the Ide
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -82,8 +82,7 @@ def answer(services: Callable[[], Services], handle: Callable[[Services, Call], 
 
 def submit_registration(services: Services, call: Call) -> Answer:
     """POST /registrations: 202 and the registration; with dryRun=true 200 and what would be done."""
-    _known(call.query, "dryRun")
-    dry_run = _flag(call.query, "dryRun")
+    dry_run = _dry_run(call.query)
     key = _idempotency_key(call.headers)
     request = parse(_json(call))
     if dry_run:
@@ -174,17 +173,19 @@ def _no_constant(_name: str) -> float:
     raise ValueError("NaN and Infinity are no JSON")
 
 
-def _flag(query: Mapping[str, str], name: str) -> bool:
-    value = query.get(name, "false").lower()
+def _dry_run(query: Mapping[str, str]) -> bool:
+    faults, value = list(_unknown_parameters(query, "dryRun")), query.get("dryRun", "false").lower()
     if value not in ("true", "false"):
-        raise _bad_query([Fault(f"?{name}", "not-one-of", "Send true or false, or leave it out.")])
+        faults.append(Fault("?dryRun", "not-one-of", "Send true or false, or leave it out."))
+    if faults:
+        raise _bad_query(faults)
     return value == "true"
 
 
-def _known(query: Mapping[str, str], *names: str) -> None:
-    """Refuse a query parameter that this call does not have; `code` is the host's, a function key."""
+def _unknown_parameters(query: Mapping[str, str], *names: str) -> Iterator[Fault]:
+    """Yield a fault for query parameters that this call does not have; `code` is the host's, a function key."""
     if set(query) - {*names, "code"}:
-        raise _bad_query([Fault("?", "query-parameter-unknown", f"Known here: {', '.join(names)}. Remove others.")])
+        yield Fault("?", "query-parameter-unknown", f"Known here: {', '.join(names)}. Remove others.")
 
 
 def _idempotency_key(headers: Mapping[str, str]) -> str | None:
@@ -217,8 +218,7 @@ class _ListQuery:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> "_ListQuery":
-        _known(query, "owner", "clientType", "status", "top", "continuationToken")
-        faults: list[Fault] = []
+        faults = list(_unknown_parameters(query, "owner", "clientType", "status", "top", "continuationToken"))
         owner, top = query.get("owner"), query.get("top", str(DEFAULT_TOP))
         client_type, status = query.get("clientType"), query.get("status")
         if owner is not None and not _GUID.fullmatch(owner):

@@ -67,7 +67,7 @@ def _fault_of_host(parts: SplitResult) -> str:
     host = parts.hostname or ""
     if not host or "@" in parts.netloc:
         return "it must have a host and no user information"
-    if ":" in host:
+    if "[" in parts.netloc or "]" in parts.netloc:
         return "IPv6 addresses are not supported"
     return "http is only for localhost" if parts.scheme == "http" and host not in LOOPBACK else ""
 
