@@ -181,19 +181,25 @@ def carry_out(services: Services, message: Message) -> None:
     Raises TryAgain, or the unknown error itself, for the queue to deliver the message again; why is on the row.
     """
     registration = services.registry.get(message.registration_id)
-    if registration is not None and message.concerns(registration):
-        run = Run(services, registration)
-        try:
-            _take_steps(run)
-            ended = run.registration.succeeded(services.clock.now())
-        except NeedsOperator as error:
-            ended = run.registration.failed(failure_of(error), services.clock.now())
-        except Exception as error:
-            _remember(run, message, error)
-            raise
-        services.registry.replace(ended)
-        logger.info("registration %s: %s %s", ended.id, ended.operation.type, ended.operation.status)
+    if registration is not None and registration.pending:
+        if not message.concerns(registration):
+            return  # of an operation that another one followed, whose due entry must stay
+        services.registry.replace(_ended(Run(services, registration), message))
     forget_due(services, message, registration)
+
+
+def _ended(run: Run, message: Message) -> Registration:
+    """Return the registration with its operation ended; an error that time may heal is remembered and raised."""
+    try:
+        _take_steps(run)
+        ended = run.registration.succeeded(run.services.clock.now())
+    except NeedsOperator as error:
+        ended = run.registration.failed(failure_of(error), run.services.clock.now())
+    except Exception as error:
+        _remember(run, message, error)
+        raise
+    logger.info("registration %s: %s %s", ended.id, ended.operation.type, ended.operation.status)
+    return ended
 
 
 def _take_steps(run: Run) -> None:

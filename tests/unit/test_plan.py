@@ -212,3 +212,17 @@ def test_the_poison_message_of_an_ended_operation_changes_nothing(world: World) 
     world.queue[0].poison = True
     world.deliver()
     assert world.row(registration_id) == row
+
+
+def test_a_late_message_of_an_earlier_operation_leaves_the_pending_one_its_due_entry(world: World) -> None:
+    world.emulator.faults.set(directory_quota_exceeded=True)
+    registration_id = submitted(world)
+    late = world.queue[0].text
+    world.deliver()
+    world.emulator.faults.clear()
+    world.retry(registration_id)
+    world.queue.clear()
+    world.send(late)
+    world.deliver()
+    world.settle()
+    assert world.row(registration_id).status is Status.ACTIVE
