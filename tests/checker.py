@@ -12,6 +12,7 @@ from tests.world import World
 
 def check(world: World) -> None:
     """Assert of every registration, at rest, what design promises: nothing lost, nothing doubled, nothing leaked."""
+    assert not world.violations, world.violations
     assert not world.queue, "messages are left over"
     assert not world.registry.due(world.clock.now(), 1), "entries are due"
     rows = world.registry.find(top=1000).registrations

@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
+from urllib.parse import parse_qsl
 
 import requests
 from azure.core.credentials import AccessToken
@@ -18,10 +20,10 @@ from provisioning import plan, web
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.tokens import TokenEndpointProof
-from provisioning.messages import read_message
+from provisioning.messages import Message, read_message
 from provisioning.ports import Clock, Directory, Registry, SecretPolicy, SecretStore, TokenProof
 from provisioning.provision import carry_out
-from provisioning.registration import Registration
+from provisioning.registration import Registration, Status
 from provisioning.settings import Settings
 from provisioning.tenant import Tenant
 from tests.memory import MemoryRegistry
@@ -32,6 +34,7 @@ LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
 MAX_DEQUEUE_COUNT = 12
 VISIBILITY_TIMEOUT = timedelta(minutes=1)
+LEASE = timedelta(minutes=10)
 PLANNER_PERIOD = timedelta(minutes=5)
 
 
@@ -55,24 +58,67 @@ def straight(_name: str, action: Callable[[], T]) -> T:
 
 
 class WatchedAdapter(BaseAdapter):
-    """Hands each HTTP request to the emulator as one outside call, named by method and the kind of its path."""
+    """Hands each HTTP request to the emulator as one outside call, named by method and the kind of its path.
+
+    It sees what no other place sees, and notes what breaks a promise on the way: a secret published before the token
+    endpoint accepted it so often in a row, and a mint repeated without a look into the vault.
+    """
 
     def __init__(self, world: "World", inner: BaseAdapter) -> None:
         super().__init__()
         self._world = world
         self._inner = inner
+        self._mint_unanswered = False
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         path = re.sub(r"[^/(]*\d[^/(]*", "*", request.path_url.partition("?")[0])
-        answer = self._world.outside(f"{request.method} {path}", lambda: self._inner.send(request, **options))
+        name = f"{request.method} {path}"
+        self._watch_before(name, request)
+        status = 0
+        try:
+            answer = self._world.outside(name, lambda: self._inner.send(request, **options))
+            status = answer.status_code
+        finally:
+            self._watch_after(name, request, status)
         return cast("requests.Response", answer)
+
+    def _watch_before(self, name: str, request: requests.PreparedRequest) -> None:
+        if name.endswith("/addPassword"):
+            if self._mint_unanswered:
+                self._world.violations.append("a mint was repeated blindly")
+            self._world.mints += 1
+        if name.startswith("PUT /secrets/") and "Authorization" in request.headers:
+            value = json.loads(request.body or b"{}")["value"]
+            if self._world.accepted[value] < self._world.settings.secrets.proof_count:
+                self._world.violations.append("a secret was published before it was proven")
+
+    def _watch_after(self, name: str, request: requests.PreparedRequest, status: int) -> None:
+        if name.endswith("/addPassword"):
+            self._mint_unanswered = status == 0 or status >= 500
+        elif name.startswith("GET /secrets/"):
+            self._mint_unanswered = False
+        elif name.endswith("/token"):
+            form = dict(parse_qsl(str(request.body)))
+            accepted = self._world.accepted
+            if status == 200:
+                accepted[form["client_secret"]] += 1
+            elif status in (400, 401):
+                accepted[form["client_secret"]] = 0
 
     def close(self) -> None:
         self._inner.close()
 
 
+ALLOWED_TRANSITIONS = {
+    (Status.ACCEPTED, Status.ACCEPTED),
+    (Status.ACCEPTED, Status.ACTIVE),
+    (Status.ACCEPTED, Status.FAILED),
+    (Status.FAILED, Status.ACCEPTED),
+}
+
+
 class WatchedRegistry:
-    """Hands each call of a registry on as one outside call."""
+    """Hands each call of a registry on as one outside call, and notes a transition that is not allowed."""
 
     def __init__(self, world: "World", inner: Registry) -> None:
         self._world = world
@@ -81,6 +127,20 @@ class WatchedRegistry:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
         return lambda *args, **kwargs: self._world.outside(f"registry.{name}", lambda: method(*args, **kwargs))
+
+    def replace(self, registration: Registration) -> Registration:
+        def watched() -> Registration:
+            before = self._inner.get(registration.id)
+            after = self._inner.replace(registration)
+            if before is not None and (before.status, after.status) not in ALLOWED_TRANSITIONS:
+                self._world.violations.append(f"{before.status} became {after.status}")
+            return after
+
+        return cast("Registration", self._world.outside("registry.replace", watched))
+
+
+class Died(BaseException):
+    """The process was killed: nothing after this ran, and nothing that it knew is left."""
 
 
 class VirtualClock:
@@ -140,12 +200,17 @@ class World:
         self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **(settings or {})})
         self.registry = registry or MemoryRegistry()
         self.outside: Any = straight
+        self.violations: list[str] = []
+        self.accepted: Counter[str] = Counter()
+        self.mints = 0
         self.queue: list[Queued] = []
         self.errors: list[Exception] = []
-        self.services = self._services()
+        self.services = self.new_process()
 
-    def _services(self) -> TestServices:
-        session, credential = self._session(), CachedCredential(self.emulator)
+    def new_process(self) -> TestServices:
+        """Return the services of a process of its own: nothing is remembered from another."""
+        watched = WatchedAdapter(self, self.emulator.session().get_adapter(self.emulator.origin + "/"))
+        session, credential = self._session(watched), CachedCredential(self.emulator)
         tenant, clock = self.settings.tenant, self.clock
         return TestServices(
             directory=GraphDirectory(tenant.graph_endpoint, credential, session, clock),
@@ -156,7 +221,9 @@ class World:
                 verify_challenge_resource=False,
                 transport=RequestsTransport(session=session, session_owner=False),
             ),
-            proof=TokenEndpointProof(tenant.authority, f"{tenant.graph_endpoint}/.default", self._session, clock),
+            proof=TokenEndpointProof(
+                tenant.authority, f"{tenant.graph_endpoint}/.default", lambda: self._session(watched), clock
+            ),
             registry=cast("Registry", WatchedRegistry(self, self.registry)),
             clock=clock,
             tenant=tenant,
@@ -164,10 +231,10 @@ class World:
             allowed_resources=self.settings.allowed_resources,
         )
 
-    def _session(self) -> requests.Session:
-        session = self.emulator.session()
-        place = self.emulator.origin + "/"
-        session.mount(place, WatchedAdapter(self, session.get_adapter(place)))
+    def _session(self, watched: WatchedAdapter) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False
+        session.mount(self.emulator.origin, watched)
         return session
 
     def but(self, **changes: Any) -> TestServices:
@@ -201,9 +268,15 @@ class World:
         return self.call(web.retry_registration, web.Call(path, registration_id=registration_id))
 
     def call(self, handle: Any, call: web.Call) -> web.Answer:
-        answer = web.answer(lambda: self.services, handle, call)
-        if answer.message is not None:
-            self.send(answer.message)
+        """Answer a call; as in the real host its message goes out before the answer does."""
+        try:
+            answer = web.answer(lambda: self.services, handle, call)
+            message = answer.message
+            if message is not None:
+                self.outside("queue.send", lambda: self.send(message))
+        except Died:
+            self.services = self.new_process()
+            raise
         return answer
 
     # --- as the platform ---
@@ -215,23 +288,47 @@ class World:
     def deliver(self) -> None:
         """Deliver every visible message once, as the host does: one that fails is visible again in a minute."""
         for queued in [each for each in self.queue if each.visible_at <= self.clock.now()]:
-            handle = plan.give_up if queued.poison else carry_out
+            handle = plan.give_up if queued.poison else self.run
             try:
                 handle(self.services, read_message(queued.text.encode()))
+            except Died:
+                self.services = self.new_process()
+                self._comes_back(queued, LEASE)
             except Exception as error:  # noqa: BLE001 -- as the host: whatever it is, the message comes back
                 self.errors.append(error)
-                queued.dequeue_count += 1
-                queued.visible_at = self.clock.now() + VISIBILITY_TIMEOUT
-                if queued.dequeue_count >= MAX_DEQUEUE_COUNT:
-                    self.queue.remove(queued)
-                    self.queue.append(Queued(queued.text, self.clock.now(), poison=True))
+                self._comes_back(queued, VISIBILITY_TIMEOUT)
             else:
                 self.queue.remove(queued)
 
+    def run(self, services: TestServices, message: Message) -> None:
+        """Carry a message out, and note a mint by a run that began with a good secret in the vault."""
+        name = f"fhir-registrar-{message.registration_id}".lower()
+        had_one, mints = name in self.emulator.vault.secrets, self.mints
+        try:
+            carry_out(services, message)
+        finally:
+            if had_one and self.mints > mints:
+                self.violations.append("a secret was minted although the vault had a good one")
+
+    def _comes_back(self, queued: Queued, after: timedelta) -> None:
+        """Have a message that was not finished come again; a poison message that keeps failing is never moved."""
+        queued.dequeue_count += 1
+        queued.visible_at = self.clock.now() + after
+        if queued.dequeue_count >= MAX_DEQUEUE_COUNT and not queued.poison:
+            self.queue.remove(queued)
+            self.queue.append(Queued(queued.text, self.clock.now(), poison=True))
+
     def plan(self) -> int:
-        """Fire the planner; return how many messages it enqueued."""
-        messages = list(plan.due_messages(self.services))
-        self.send(*messages)
+        """Fire the planner; return how many messages it enqueued. One that is killed comes at its next time again."""
+        try:
+            messages = list(plan.due_messages(self.services))
+            self.outside("queue.send", lambda: self.send(*messages))
+        except Died:
+            self.services = self.new_process()
+            return 0
+        except Exception as error:  # noqa: BLE001 -- as the host: a timer is not tried again before its next time
+            self.errors.append(error)
+            return 0
         return len(messages)
 
     def settle(self, within: timedelta = timedelta(hours=30)) -> None:

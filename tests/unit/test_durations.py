@@ -86,13 +86,18 @@ def test_whatever_is_read_has_one_spelling_that_is_read_as_the_same_duration(tex
     assert format_duration(parse_duration(canonical)) == canonical
 
 
-@quick
-@given(st.text())
-def test_any_text_is_either_read_or_refused_without_being_repeated(text: str) -> None:
+def refusal_of(text: str) -> str:
     try:
         parse_duration(text)
     except ValueError as error:
-        assert str(error) == "not an ISO 8601 duration of days and time, such as P180D or PT5M"
+        return str(error)
+    return ""
+
+
+@quick
+@given(st.text())
+def test_any_text_is_either_read_or_refused_without_being_repeated(text: str) -> None:
+    assert refusal_of(text) in ("", "not an ISO 8601 duration of days and time, such as P180D or PT5M")
 
 
 def test_nothing_is_written_as_zero_days() -> None:

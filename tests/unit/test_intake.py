@@ -43,8 +43,7 @@ BUILDERS = {
 COMMON = {"clientType", "displayName", "owner", "contact", "description", "serviceManagementReference"}
 FIELDS = {
     "resource": COMMON | {"fhirServerUrl", "scopes", "appRoles", "accessTokenVersion"},
-    "confidential": COMMON
-    | {"redirectUris", "resource", "scopes", "logoutUrl", "secretLifetime", "autoRotate"},
+    "confidential": COMMON | {"redirectUris", "resource", "scopes", "logoutUrl", "secretLifetime", "autoRotate"},
     "public": COMMON | {"platform", "redirectUris", "resource", "scopes"},
     "service": COMMON | {"resource", "appRoles", "credential", "secretLifetime"},
 }
@@ -201,7 +200,10 @@ def test_a_body_that_is_no_object_is_refused(body: object) -> None:
     "name", ["client_type", "display_name", "fhir_server_url", "app_roles", "DisplayName", "displayname"]
 )
 def test_a_field_has_one_spelling_only(name: str) -> None:
-    assert codes_of(a_resource(**{name: MARKER}))[-1][1] == "field-not-allowed"
+    assert codes_of({**a_resource(), name: MARKER}) in (
+        [(f"#/{name}", "field-not-allowed")],
+        [("#", "field-not-allowed")],
+    )
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "a~b", "", "ä", "x" * 65, "Eby8vdM02xNOcqFlqUwJPLlmEtlCD=", "\ud800"])
@@ -211,27 +213,19 @@ def test_a_name_that_no_field_could_have_is_not_repeated(name: str) -> None:
     assert not name or name not in fault.message
 
 
-WRONG_TYPES: list[tuple[str, str, Any]] = [
-    (client_type, name, value)
-    for client_type, names in FIELDS.items()
-    for name in sorted(names - {"clientType"})
-    for value in (1, 1.5, True, [1], [None], [[]], {"a": 1}, "\ud800", 10**4000, 1e400)
-]
+WRONG: tuple[Any, ...] = (1, 1.5, True, [1], [None], [[]], {"a": 1}, "\ud800", 10**4000, 1e400)
+RIGHT_AFTER_ALL = [("accessTokenVersion", 1), ("autoRotate", True)]
 
 
 @pytest.mark.parametrize("client_type", BUILDERS)
 def test_a_value_of_another_json_type_is_refused_at_its_field(client_type: str) -> None:
-    for _, name, value in [each for each in WRONG_TYPES if each[0] == client_type]:
-        acceptable = (
-            (name == "accessTokenVersion" and value == 1 and value is not True)
-            or (name == "autoRotate" and value is True)
-            or (name == "redirectUris" and False)
-        )
-        if acceptable:
-            continue
-        for fault in faults_of(BUILDERS[client_type](**{name: value})):
-            assert fault.pointer.startswith(f"#/{name}"), (name, value)
-            assert "_" not in fault.code, (name, value)
+    for name in sorted(FIELDS[client_type] - {"clientType"}):
+        for value in WRONG:
+            if any(name == right and value is good for right, good in RIGHT_AFTER_ALL):
+                continue
+            for fault in faults_of(BUILDERS[client_type](**{name: value})):
+                assert fault.pointer.startswith(f"#/{name}"), (name, value)
+                assert "_" not in fault.code, (name, value)
 
 
 def test_the_version_of_access_tokens_is_a_number_and_not_a_flag() -> None:
@@ -384,7 +378,9 @@ def test_scopes_and_roles_are_at_most_400_each_and_never_share_a_name() -> None:
     assert codes_of(a_resource(scopes=names)) == [("#/scopes", "too-many-items")]
     assert codes_of(a_service_client(appRoles=names)) == [("#/appRoles", "too-many-items")]
     assert codes_of(a_resource(scopes=["a", "b", "A"])) == [("#/scopes/2", "name-duplicate")]
-    assert codes_of(a_resource(scopes=["Same"], appRoles=["other", "same"])) == [("#/appRoles/1", "role-named-as-scope")]
+    assert codes_of(a_resource(scopes=["Same"], appRoles=["other", "same"])) == [
+        ("#/appRoles/1", "role-named-as-scope")
+    ]
 
 
 @pytest.mark.parametrize("role", SERVER_ROLES)
@@ -424,7 +420,7 @@ def test_every_fault_of_every_uri_is_told_at_once() -> None:
     ("url", "codes"),
     [
         ("https://app.contoso.example/out", []),
-        ("http://localhost:5000/out", []),
+        ("http://localhost:5000/out", ["uri-not-https"]),
         ("http://127.0.0.1/out", ["uri-not-https"]),
         ("http://app.contoso.example/out", ["uri-not-https"]),
         ("https://app.contoso.example/out#x", ["uri-fragment"]),
@@ -432,12 +428,18 @@ def test_every_fault_of_every_uri_is_told_at_once() -> None:
         ("/out", ["uri-not-absolute"]),
     ],
 )
-def test_the_log_out_url_is_https_or_http_on_localhost(url: str, codes: list[str]) -> None:
+def test_the_log_out_url_is_https_and_nothing_else(url: str, codes: list[str]) -> None:
     body = a_confidential_client(logoutUrl=url)
     if codes:
         assert codes_of(body) == [("#/logoutUrl", code) for code in codes]
     else:
         assert dump(parse(body))["logoutUrl"] == url
+
+
+def test_a_log_out_url_may_have_255_characters_one_less_than_a_redirect_uri() -> None:
+    longest = "https://a.example/".ljust(255, "x")
+    assert parse(a_confidential_client(logoutUrl=longest))
+    assert codes_of(a_confidential_client(logoutUrl=longest + "x")) == [("#/logoutUrl", "uri-too-long")]
 
 
 @pytest.mark.parametrize("kind", ["federated", "certificate"])
@@ -455,7 +457,14 @@ def test_a_credential_of_a_later_version_is_told_apart_from_nonsense(kind: str) 
 
 @pytest.mark.parametrize(
     ("lifetime", "allowed"),
-    [("P37D", True), ("P180D", True), ("P36DT23H59M59S", False), ("P180DT1S", False), ("P0D", False), ("P99999D", False)],
+    [
+        ("P37D", True),
+        ("P180D", True),
+        ("P36DT23H59M59S", False),
+        ("P180DT1S", False),
+        ("P0D", False),
+        ("P99999D", False),
+    ],
 )
 def test_a_secret_lives_as_long_as_the_operator_allows(lifetime: str, allowed: bool) -> None:  # noqa: FBT001 -- a column
     request = parse(a_service_client(secretLifetime=lifetime))
@@ -493,7 +502,9 @@ def optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, An
 
 
 plain_text = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zs", "Zl", "Zp"]), min_size=1)
-names = st.from_regex(r"[A-Za-z0-9:!#%&*+,/;<=>?@^_`{|}~'()$\[\]-][A-Za-z0-9:!#%&*+,./;<=>?@^_`{|}~'()$\[\]-]{0,119}", fullmatch=True)
+names = st.from_regex(
+    r"[A-Za-z0-9:!#%&*+,/;<=>?@^_`{|}~'()$\[\]-][A-Za-z0-9:!#%&*+,./;<=>?@^_`{|}~'()$\[\]-]{0,119}", fullmatch=True
+)
 name_lists = st.lists(st.one_of(names, st.sampled_from(["globalReader", "User_Impersonation", "s" * 120])), max_size=6)
 durations = st.one_of(
     st.integers(37, 180).map("P{}D".format),
@@ -501,8 +512,13 @@ durations = st.one_of(
     st.sampled_from(["P90D", "PT2160H", "P0089DT24H"]),
 )
 https_uris = st.one_of(
-    st.sampled_from(["https://a.example", "https://A.Example/", "https://a.example/cb", "https://a.example:443/cb?x=%20"]),
-    st.from_regex(r"https://[a-z0-9]{1,20}(\.[A-Z]{1,9}){0,2}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~@:+=&%%*-]{0,20}){0,2}", fullmatch=True),
+    st.sampled_from(
+        ["https://a.example", "https://A.Example/", "https://a.example/cb", "https://a.example:443/cb?x=%20"]
+    ),
+    st.from_regex(
+        r"https://[a-z0-9]{1,20}(\.[A-Z]{1,9}){0,2}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~@:+=&%%*-]{0,20}){0,2}",
+        fullmatch=True,
+    ),
     st.sampled_from(["http://localhost:1/a", "http://localhost:2/b", "http://127.0.0.1", "https://[2001:db8::1]/"]),
 )
 native_uris = st.one_of(https_uris, st.sampled_from(["com.ex://auth", "com.ex:/a?b", "urn:a:b", "a:b", "com.ex:?q"]))
@@ -531,7 +547,10 @@ resource_bodies = st.tuples(
         {
             "clientType": st.just("resource"),
             "fhirServerUrl": st.sampled_from([SERVER, SERVER.upper().replace("HTTPS", "https") + "/", f"{SERVER}:443"])
-            | st.from_regex(r"https://[a-z]{1,9}(\.[a-zA-Z]{1,9}){0,2}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]{1,9}){0,2}/?", fullmatch=True)
+            | st.from_regex(
+                r"https://[a-z]{1,9}(\.[a-zA-Z]{1,9}){0,2}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~-]{1,9}){0,2}/?",
+                fullmatch=True,
+            )
             | st.sampled_from(["https://[2001:db8::1]/x", "https://10.0.0.1", "https://a.example./"]),
         },
         optional={"scopes": name_lists, "appRoles": name_lists, "accessTokenVersion": st.sampled_from([1, 2])},
@@ -618,7 +637,7 @@ def test_two_requests_have_the_same_fingerprint_exactly_when_they_are_the_same(
 
 def respelt(body: Mapping[str, Any]) -> dict[str, Any]:
     """Say the same in other words: order, case, default port, defaults written out, nulls for what is not sent."""
-    again = dict(reversed(body.items()))
+    again = dict(reversed(list(body.items())))
     again["owner"] = again["owner"].swapcase()
     if "fhirServerUrl" in again:
         scheme, _, rest = again["fhirServerUrl"].partition("://")
@@ -695,14 +714,13 @@ json_values = st.recursive(
     )
 )
 def test_any_json_is_accepted_or_refused_with_reasons_and_never_an_error(body: object) -> None:
-    try:
-        parse(body)
-    except RequestRejected as error:
-        assert error.faults
-        for fault in error.faults:
-            assert fault.pointer.startswith("#")
-            assert fault.code == fault.code.lower().replace("_", "-").strip("-")
-            assert fault.message.endswith((".", '."'))
+    assume(not accepted(body))
+    faults = faults_of(body)
+    assert faults
+    for fault in faults:
+        assert fault.pointer.startswith("#")
+        assert fault.code == fault.code.lower().replace("_", "-").strip("-")
+        assert fault.message.endswith((".", '."'))
 
 
 # --- accepted by us means accepted by Entra -------------------------------------------------------------------------
@@ -732,7 +750,7 @@ def test_a_resource_that_is_accepted_is_never_refused_by_entra(body: dict[str, A
 @slow
 @given(client_bodies)
 @example(a_confidential_client(logoutUrl="http://127.0.0.1/out"))
-@example(a_confidential_client(logoutUrl="https://a.example/".ljust(256, "x")))
+@example(a_confidential_client(logoutUrl="https://a.example/".ljust(255, "x")))
 @example(a_confidential_client(redirectUris=[f"https://a.example/{n}".ljust(256, "x") for n in range(200)]))
 @example(a_public_client(platform="native", redirectUris=["com.ex:?q"]))
 @example(a_public_client(platform="native", redirectUris=["https://[0:0:0:0:0:0:0:1]/cb"]))
@@ -754,7 +772,9 @@ def test_256_redirect_uris_of_256_characters_do_not_fit_into_64_kb_but_250_do() 
     assert world.errors == []
 
 
-@pytest.mark.parametrize("body", [a_resource(contact="a" * 64 + "@" + ".".join(["x" * 63] * 2) + "." + "y" * 61)], ids=["contact"])
+@pytest.mark.parametrize(
+    "body", [a_resource(contact="a" * 64 + "@" + ".".join(["x" * 63] * 2) + "." + "y" * 61)], ids=["contact"]
+)
 def test_the_longest_values_that_are_kept_in_notes_fit_there(body: dict[str, Any]) -> None:
     path = "x" * (255 - len(f"api://{World().emulator.tenant_id}/fhir.contoso.example/"))
     assert len(body["contact"]) == 254

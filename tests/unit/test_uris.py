@@ -117,7 +117,9 @@ likely_uris = st.one_of(
 server_urls = st.builds(
     "{}://{}{}{}".format,
     st.sampled_from(("https", "https", "HTTPS")),
-    st.one_of(st.sampled_from(HOSTS[:9]), st.from_regex(r"[a-zA-Z][a-z0-9-]{0,20}[a-z](\.[a-z]{1,9}){0,2}", fullmatch=True)),
+    st.one_of(
+        st.sampled_from(HOSTS[:9]), st.from_regex(r"[a-zA-Z][a-z0-9-]{0,20}[a-z](\.[a-z]{1,9}){0,2}", fullmatch=True)
+    ),
     st.sampled_from(("", "", ":443", ":8443", ":08443")),
     st.from_regex(r"(/[A-Za-z0-9_~-]{1,10}){0,3}/?", fullmatch=True),
 )
@@ -526,7 +528,10 @@ def test_the_identifier_uri_is_the_url_only_on_a_verified_domain(url: str, domai
 
 
 @thorough
-@given(st.one_of(server_urls, server_urls, any_uris), st.sampled_from([(), ("contoso.example",), ("contoso.example", "b.example")]))
+@given(
+    st.one_of(server_urls, server_urls, any_uris),
+    st.sampled_from([(), ("contoso.example",), ("contoso.example", "b.example")]),
+)
 def test_entra_accepts_every_identifier_uri_that_follows_from_an_accepted_url(
     url: str, domains: tuple[str, ...]
 ) -> None:

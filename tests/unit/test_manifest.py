@@ -1,0 +1,220 @@
+"""What is sent to Entra, as files that a person can read: one per kind of application."""
+
+import json
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioning.intake import fingerprint, parse
+from provisioning.manifest import application_body, permission_id, permissions, resource_identifier, tags
+from provisioning.registration import (
+    Operation,
+    OperationStatus,
+    OperationType,
+    Permission,
+    Registration,
+    ResolvedResource,
+    Status,
+)
+from provisioning.tenant import Tenant
+from tests.world import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+
+MANIFESTS = Path(__file__).parent / "manifests"
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+EXPIRY = datetime(2026, 7, 14, 12, 0, 0, 999_999, tzinfo=UTC)
+ID = "0a1b2c3d-11111111-2222-4333-8444-666666666666"
+TENANT = Tenant(
+    id="11111111-aaaa-4aaa-8aaa-000000000001",
+    authority_host="https://login.microsoftonline.com",
+    graph_endpoint="https://graph.microsoft.com",
+    key_vault_url="https://v.vault.azure.net",
+    registrar_object_id="22222222-bbbb-4bbb-8bbb-000000000002",
+    verified_domains=("contoso.example",),
+)
+RESOURCE = ResolvedResource(
+    audience="https://fhir.contoso.example",
+    client_id="33333333-cccc-4ccc-8ccc-000000000003",
+    service_principal_id="44444444-dddd-4ddd-8ddd-000000000004",
+)
+DELEGATED = replace(RESOURCE, scopes=(Permission("55555555-eeee-4eee-8eee-000000000005", "user_impersonation"),))
+APP_ONLY = replace(
+    RESOURCE,
+    app_roles=(
+        Permission("66666666-ffff-4fff-8fff-000000000006", "globalReader"),
+        Permission("77777777-ffff-4fff-8fff-000000000007", "globalExporter"),
+    ),
+)
+
+
+def registration(body: dict[str, Any], resource: ResolvedResource | None = None) -> Registration:
+    request = parse(body)
+    return Registration(
+        id=ID,
+        caller="function-key",
+        request=request,
+        request_hash=fingerprint(request),
+        status=Status.ACCEPTED,
+        operation=Operation(
+            "88888888-2222-4333-8444-000000000008", OperationType.PROVISION, OperationStatus.PENDING, NOW
+        ),
+        created_at=NOW,
+        updated_at=NOW,
+        resource=resource,
+    )
+
+
+CASES: dict[str, tuple[Registration, datetime | None]] = {
+    "resource-v1": (
+        registration(
+            a_resource(
+                displayName="FHIR server, test",
+                description="The FHIR server of the test stage",
+                serviceManagementReference="SVC-0042",
+                fhirServerUrl="https://fhir.contoso.example/r4",
+                scopes=["user_impersonation", "patient.all.read"],
+            )
+        ),
+        None,
+    ),
+    "resource-v2": (
+        registration(a_resource(accessTokenVersion=2, appRoles=["globalReader"], scopes=["user_impersonation"])),
+        None,
+    ),
+    "confidential": (
+        registration(
+            a_confidential_client(
+                displayName="Patient portal, test",
+                redirectUris=["https://app.contoso.example/cb", "http://localhost:5000/cb"],
+                logoutUrl="https://app.contoso.example/out",
+                secretLifetime="P90D",
+                autoRotate=True,
+            ),
+            DELEGATED,
+        ),
+        EXPIRY,
+    ),
+    "public-spa": (registration(a_public_client(displayName="Growth chart, test"), DELEGATED), None),
+    "public-native": (
+        registration(
+            a_public_client(platform="native", redirectUris=["com.example.app://auth", "http://127.0.0.1/"]), DELEGATED
+        ),
+        None,
+    ),
+    "service": (registration(a_service_client(appRoles=["globalReader", "globalExporter"]), APP_ONLY), EXPIRY),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_application_is_what_the_snapshot_shows(name: str) -> None:
+    expected = json.loads((MANIFESTS / f"{name}.json").read_text(encoding="utf-8"))
+    assert application_body(CASES[name][0], TENANT, CASES[name][1]) == expected
+
+
+def test_there_is_no_snapshot_without_a_case() -> None:
+    assert {path.stem for path in MANIFESTS.iterdir()} == CASES.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_repeat_gives_the_same_body(name: str) -> None:
+    case, expiry = CASES[name]
+    later = replace(case, updated_at=NOW.replace(year=2027), status=Status.FAILED, etag="another")
+    assert application_body(later, TENANT, expiry) == application_body(case, TENANT, expiry)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_retry_changes_the_label_of_the_secret_and_nothing_else(name: str) -> None:
+    case, expiry = CASES[name]
+    retried = replace(case, status=Status.FAILED).retried("another-operation", NOW, NOW)
+    first, second = application_body(case, TENANT, expiry), application_body(retried, TENANT, expiry)
+    labels = [each["displayName"] for each in second.pop("passwordCredentials", [])]
+    assert labels == (["registrar:another-operation"] if expiry else [])
+    assert {key: value for key, value in first.items() if key != "passwordCredentials"} == second
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_registry_could_be_rebuilt_from_the_marks(name: str) -> None:
+    case, expiry = CASES[name]
+    body = application_body(case, TENANT, expiry)
+    assert body["uniqueName"] == f"fhir-registrar-{ID}"
+    marks = dict(tag.removeprefix("fhir-registrar:").split("=") for tag in body["tags"] if "=" in tag)
+    assert body["tags"][0] == "fhir-registrar"
+    assert marks == {"id": ID, "type": case.request.client_type, "owner": OWNER}
+    kept = json.loads(body["notes"])
+    request = json.loads(case.request.model_dump_json(by_alias=True, exclude_none=True))
+    names = ("contact", "resource", "fhirServerUrl", "secretLifetime", "autoRotate")
+    assert kept == {key: request[key] for key in names if key in request} | {"change": 0}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_application_allows_the_implicit_grant_other_tenants_or_the_device_code_flow(name: str) -> None:
+    case, expiry = CASES[name]
+    body = application_body(case, TENANT, expiry)
+    assert body["signInAudience"] == "AzureADMyOrg"
+    assert body["isFallbackPublicClient"] is False
+    implicit = body.get("web", {}).get("implicitGrantSettings", {})
+    assert True not in implicit.values()
+    assert "keyCredentials" not in body
+
+
+@pytest.mark.parametrize("name", ["resource-v1", "resource-v2", "public-spa", "public-native"])
+def test_what_cannot_keep_a_secret_is_born_without_one(name: str) -> None:
+    assert "passwordCredentials" not in application_body(CASES[name][0], TENANT, None)
+
+
+def test_ids_of_permissions_follow_from_registration_kind_and_name_alone() -> None:
+    assert permission_id(ID, "scope", "a") == permission_id(ID, "scope", "a")
+    several = {
+        permission_id(registration_id, kind, value)
+        for registration_id in (ID, ID.replace("0a1b", "0a1c"))
+        for kind in ("scope", "role")
+        for value in ("a", "A", "a\nb")
+    }
+    assert len(several) == 12
+    assert all(str(uuid.UUID(each)) == each for each in several)
+
+
+def test_a_client_asks_for_the_very_ids_that_its_resource_has() -> None:
+    body = application_body(CASES["resource-v1"][0], TENANT, None)
+    scopes = [(each["id"], each["value"]) for each in body["api"]["oauth2PermissionScopes"]]
+    roles = [(each["id"], each["value"]) for each in body["appRoles"]]
+    assert scopes == [(each.id, each.value) for each in permissions(ID, "scope", [value for _, value in scopes])]
+    assert roles == [(each.id, each.value) for each in permissions(ID, "role", [value for _, value in roles])]
+
+
+def test_nothing_is_declared_where_the_tenant_has_no_service_principal_of_the_resource() -> None:
+    absent = replace(DELEGATED, service_principal_id=None)
+    for body in (a_confidential_client(), a_public_client(), a_service_client()):
+        assert "requiredResourceAccess" not in application_body(registration(body, absent), TENANT, None)
+        assert "requiredResourceAccess" not in application_body(registration(body, RESOURCE), TENANT, None)
+
+
+def test_without_an_object_id_of_its_own_the_registrar_relies_on_being_the_creator() -> None:
+    body = application_body(CASES["service"][0], replace(TENANT, registrar_object_id=None), EXPIRY)
+    assert "owners@odata.bind" not in body
+
+
+def test_the_identifier_of_a_resource_follows_its_token_version() -> None:
+    first = replace(CASES["resource-v1"][0], client_id="c")
+    assert resource_identifier(first, TENANT) == "https://fhir.contoso.example/r4"
+    elsewhere = replace(TENANT, verified_domains=())
+    assert resource_identifier(first, elsewhere) == f"api://{TENANT.id}/fhir.contoso.example/r4"
+    assert resource_identifier(replace(CASES["resource-v2"][0], client_id="c"), TENANT) == "api://c"
+    with pytest.raises(TypeError):
+        resource_identifier(CASES["service"][0], TENANT)
+
+
+def test_texts_that_entra_limits_to_100_characters_are_cut_and_names_are_not() -> None:
+    name = "s" * 120
+    body = application_body(registration(a_resource(scopes=[name], displayName="d" * 120)), TENANT, None)
+    [scope] = body["api"]["oauth2PermissionScopes"]
+    assert scope["value"] == name
+    assert len(scope["adminConsentDisplayName"]) <= 100
+    assert len(scope["userConsentDisplayName"]) <= 100
+
+
+def test_tags_have_no_white_space() -> None:
+    assert not [tag for case, _ in CASES.values() for tag in tags(case) if tag.split() != [tag]]

@@ -1,0 +1,315 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from provisioning.errors import SettingsError
+from provisioning.settings import Settings
+
+TENANT = "11111111-aaaa-4aaa-8aaa-000000000001"
+GUID = "22222222-BBBB-4BBB-8BBB-000000000002"
+AZURITE = "UseDevelopmentStorage=true"
+CLOUD = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=Zm9v;EndpointSuffix=core.windows.net"
+REQUIRED = {
+    "AzureWebJobsStorage": CLOUD,
+    "AZURE_TENANT_ID": TENANT,
+    "KEY_VAULT_URL": "https://v.vault.azure.net",
+}
+MARKER = "qzmarkerqz"
+
+
+def read(**env: str) -> Settings:
+    return Settings.from_env({**REQUIRED, **env})
+
+
+def faults(**env: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(**env)
+    return list(caught.value.faults)
+
+
+def names(**env: str) -> list[str]:
+    return [fault.partition(":")[0] for fault in faults(**env)]
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    settings = read()
+    assert settings.tenant.authority_host == "https://login.microsoftonline.com"
+    assert settings.tenant.authority == f"https://login.microsoftonline.com/{TENANT}"
+    assert settings.tenant.graph_endpoint == "https://graph.microsoft.com"
+    assert settings.tenant.key_vault_url == "https://v.vault.azure.net"
+    assert settings.tenant.verified_domains == ()
+    assert settings.tenant.registrar_object_id is None
+    assert settings.allowed_resources == frozenset()
+    assert settings.secrets.lifetime == timedelta(days=180)
+    assert settings.secrets.rotate_before == timedelta(days=30)
+    assert settings.secrets.overlap == timedelta(days=7)
+    assert settings.secrets.proof_count == 3
+    assert settings.secrets.proof_timeout == timedelta(minutes=5)
+    assert settings.secrets.publish_bound == timedelta(minutes=6)
+    assert settings.threads == 32
+    assert (settings.client_id, settings.ca_bundle, settings.has_identity_endpoint) == (None, None, False)
+    assert (settings.storage.local, settings.local_vault) == (False, False)
+
+
+def test_everything_can_be_set() -> None:
+    settings = read(
+        AZURE_CLIENT_ID=GUID,
+        AZURE_AUTHORITY_HOST="https://login.microsoftonline.us/",
+        GRAPH_ENDPOINT=" https://graph.microsoft.us ",
+        REGISTRAR_OBJECT_ID=GUID,
+        VERIFIED_DOMAINS="Contoso.com, fabrikam.example,",
+        SECRET_LIFETIME="P90D",
+        SECRET_ROTATE_BEFORE="P10D",
+        SECRET_OVERLAP="PT36H",
+        SECRET_PROOF_COUNT="5",
+        SECRET_PROOF_TIMEOUT="PT90S",
+        PYTHON_THREADPOOL_THREAD_COUNT="8",
+        REQUESTS_CA_BUNDLE="/etc/ca.pem",
+        IDENTITY_ENDPOINT="http://127.0.0.1:41741/msi/token",
+        CALLER_AUTH="key",
+    )
+    assert settings.client_id == GUID.lower()
+    assert settings.tenant.authority_host == "https://login.microsoftonline.us"
+    assert settings.tenant.graph_endpoint == "https://graph.microsoft.us"
+    assert settings.tenant.registrar_object_id == GUID.lower()
+    assert settings.tenant.verified_domains == ("contoso.com", "fabrikam.example")
+    assert settings.secrets.lifetime == timedelta(days=90)
+    assert settings.secrets.rotate_before == timedelta(days=10)
+    assert settings.secrets.overlap == timedelta(hours=36)
+    assert settings.secrets.proof_count == 5
+    assert settings.secrets.proof_timeout == timedelta(seconds=90)
+    assert settings.threads == 8
+    assert settings.ca_bundle == "/etc/ca.pem"
+    assert settings.has_identity_endpoint
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("value", ["", "   "], ids=["empty", "blank"])
+def test_a_required_setting_that_is_missing_is_named_with_what_it_should_be(name: str, value: str) -> None:
+    [fault] = faults(**{name: value})
+    assert fault.startswith(f"{name}: is required")
+
+
+def test_all_wrong_settings_are_named_together() -> None:
+    wrong = {
+        "AzureWebJobsStorage": "",
+        "AZURE_TENANT_ID": "contoso",
+        "AZURE_CLIENT_ID": "x",
+        "AZURE_AUTHORITY_HOST": "http://login",
+        "GRAPH_ENDPOINT": "graph",
+        "KEY_VAULT_URL": "https://v.vault.azure.net/?x",
+        "REGISTRAR_OBJECT_ID": "x",
+        "VERIFIED_DOMAINS": "-",
+        "SECRET_LIFETIME": "six months",
+        "SECRET_ROTATE_BEFORE": "30",
+        "SECRET_OVERLAP": "P1W",
+        "SECRET_PROOF_COUNT": "0",
+        "SECRET_PROOF_TIMEOUT": "5m",
+        "PYTHON_THREADPOOL_THREAD_COUNT": "many",
+        "CALLER_AUTH": "open",
+    }
+    assert sorted(set(names(**wrong))) == sorted(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AZURE_TENANT_ID", MARKER),
+        ("AZURE_CLIENT_ID", MARKER),
+        ("REGISTRAR_OBJECT_ID", MARKER),
+        ("KEY_VAULT_URL", f"http://{MARKER}"),
+        ("KEY_VAULT_URL", f"https://user:{MARKER}@v.vault.azure.net"),
+        ("KEY_VAULT_URL", f"https://v.vault.azure.net/#{MARKER}"),
+        ("KEY_VAULT_URL", f"https://[{MARKER}"),
+        ("GRAPH_ENDPOINT", f"https://graph.microsoft.com?{MARKER}"),
+        ("AZURE_AUTHORITY_HOST", MARKER),
+        ("VERIFIED_DOMAINS", f"*.{MARKER}"),
+        ("SECRET_LIFETIME", MARKER),
+        ("SECRET_PROOF_COUNT", MARKER),
+        ("PYTHON_THREADPOOL_THREAD_COUNT", MARKER),
+        ("CALLER_AUTH", MARKER),
+        ("AzureWebJobsStorage__clientId", MARKER),
+    ],
+)
+def test_a_wrong_setting_is_named_but_its_value_is_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(**{name: value})
+    assert name in [fault.partition(":")[0] for fault in caught.value.faults]
+    assert MARKER not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "REGISTRAR_OBJECT_ID"])
+@pytest.mark.parametrize("value", [TENANT[:-1], f"{{{TENANT}}}", TENANT.replace("-", ""), TENANT + ",x"])
+def test_an_id_is_a_guid(name: str, value: str) -> None:
+    assert names(**{name: value}) == [name]
+
+
+# --- where things are -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["KEY_VAULT_URL", "GRAPH_ENDPOINT", "AZURE_AUTHORITY_HOST"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://host.example",
+        "ftp://host.example",
+        "host.example",
+        "https://",
+        "https://[",
+        "https://host.example:0",
+        "https://host.example:99999",
+        "https://host.example/?a=b",
+        "https://host.example/#a",
+        "https://user@host.example",
+        "https://host .example",
+        "https://localhost:8443",
+        "https://LOCALHOST",
+        "https://127.0.0.1:8443",
+        "https://[::1]:8443",
+    ],
+)
+def test_an_endpoint_in_the_cloud_is_an_https_url_of_another_machine(name: str, value: str) -> None:
+    assert names(**{name: value}) == [name]
+
+
+@pytest.mark.parametrize("name", ["KEY_VAULT_URL", "GRAPH_ENDPOINT", "AZURE_AUTHORITY_HOST"])
+@pytest.mark.parametrize("value", ["https://localhost:8443", "https://127.0.0.1:8443", "http://localhost:8080"])
+@pytest.mark.parametrize(
+    "storage",
+    [
+        AZURITE,
+        "usedevelopmentstorage=TRUE",
+        "AccountName=devstoreaccount1;AccountKey=Zm9v;TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;",
+    ],
+    ids=["by name", "in another case", "by its end point"],
+)
+def test_beside_the_storage_emulator_an_endpoint_may_be_on_this_machine(name: str, value: str, storage: str) -> None:
+    assert read(AzureWebJobsStorage=storage, **{name: value}).storage.local
+
+
+def test_a_vault_is_local_only_on_this_machine_and_beside_the_storage_emulator() -> None:
+    assert read(AzureWebJobsStorage=AZURITE, KEY_VAULT_URL="https://localhost:8443").local_vault
+    assert not read(AzureWebJobsStorage=AZURITE).local_vault
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [CLOUD, CLOUD + ";TableEndpoint=https://a.table.core.windows.net/", "TableEndpoint=https://localhost.evil/"],
+)
+def test_storage_in_the_cloud_is_not_local(storage: str) -> None:
+    assert not read(AzureWebJobsStorage=storage).storage.local
+
+
+def test_storage_by_identity_needs_an_account_name_or_a_table_uri() -> None:
+    named = read(AzureWebJobsStorage="", AzureWebJobsStorage__accountName="account1").storage
+    assert named.table_service_uri == "https://account1.table.core.windows.net"
+    at = read(
+        AzureWebJobsStorage="",
+        AzureWebJobsStorage__tableServiceUri="https://account1.table.core.usgovcloudapi.net/",
+        AzureWebJobsStorage__clientId=GUID,
+    ).storage
+    assert at.table_service_uri == "https://account1.table.core.usgovcloudapi.net"
+    assert at.client_id == GUID.lower()
+    assert (named.connection_string, at.connection_string) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("accountName", "a/b?c"),
+        ("accountName", "evil.example/"),
+        ("accountName", "ab"),
+        ("tableServiceUri", "junk"),
+        ("tableServiceUri", "https://["),
+        ("tableServiceUri", "http://account1.table.core.windows.net"),
+    ],
+)
+def test_storage_by_identity_is_refused_where_a_token_could_go_astray(name: str, value: str) -> None:
+    assert f"AzureWebJobsStorage__{name}" in names(**{"AzureWebJobsStorage": "", f"AzureWebJobsStorage__{name}": value})
+
+
+@pytest.mark.parametrize("storage", ["TableEndpoint=https://[", "junk", "a=b;c", ";;=;", "=" * 10])
+def test_a_broken_connection_string_never_counts_as_local_and_never_hides_other_faults(storage: str) -> None:
+    assert "AZURE_TENANT_ID" in names(AzureWebJobsStorage=storage, AZURE_TENANT_ID="x")
+    assert "KEY_VAULT_URL" in names(AzureWebJobsStorage=storage, KEY_VAULT_URL="https://localhost")
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["*.contoso.com", "https://contoso.com", "contoso.com/", "con toso.com", ".contoso.com", "contoso.com.", "a_b.com"],
+)
+def test_verified_domains_are_domain_names(value: str) -> None:
+    assert names(VERIFIED_DOMAINS=f"fine.example,{value}") == ["VERIFIED_DOMAINS"]
+
+
+def test_a_top_level_domain_is_nobodys_verified_domain() -> None:
+    assert names(VERIFIED_DOMAINS="com") == ["VERIFIED_DOMAINS"]
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("https://graph.microsoft.com", "https://graph.microsoft.com"),
+        ("https://Graph.Microsoft.com/", "https://graph.microsoft.com"),
+        (GUID, GUID.lower()),
+        (f"api://{GUID}", GUID.lower()),
+        ("api://payments", "api://payments"),
+    ],
+)
+def test_allowed_resources_are_known_by_the_names_that_references_are_compared_by(written: str, canonical: str) -> None:
+    assert read(ALLOWED_RESOURCES=f" {written} , ").allowed_resources == {canonical}
+
+
+# --- how long secrets live ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "wrong"),
+    [
+        ({"SECRET_LIFETIME": "P37D"}, ["SECRET_LIFETIME"]),
+        ({"SECRET_LIFETIME": "P37DT1S"}, []),
+        ({"SECRET_ROTATE_BEFORE": "P7D"}, ["SECRET_ROTATE_BEFORE"]),
+        ({"SECRET_ROTATE_BEFORE": "P7DT1S"}, []),
+        ({"SECRET_OVERLAP": "PT11M59S"}, ["SECRET_OVERLAP"]),
+        ({"SECRET_OVERLAP": "PT12M"}, []),
+        ({"SECRET_OVERLAP": "PT12M", "SECRET_PROOF_TIMEOUT": "PT5M1S"}, ["SECRET_OVERLAP"]),
+        ({"SECRET_PROOF_TIMEOUT": "PT0S"}, ["SECRET_PROOF_TIMEOUT"]),
+        (
+            {"SECRET_LIFETIME": "P1D", "SECRET_ROTATE_BEFORE": "P1D", "SECRET_OVERLAP": "P1D"},
+            ["SECRET_LIFETIME", "SECRET_ROTATE_BEFORE"],
+        ),
+    ],
+    ids=lambda value: " ".join(f"{key}={text}" for key, text in value.items()) if isinstance(value, dict) else "",
+)
+def test_a_secret_outlives_its_rotation_and_the_rotation_its_overlap(policy: dict[str, str], wrong: list[str]) -> None:
+    if wrong:
+        assert names(**policy) == wrong
+    else:
+        assert read(**policy)
+
+
+def test_beside_the_storage_emulator_seconds_are_enough_but_the_order_still_holds() -> None:
+    short: dict[str, Any] = {
+        "AzureWebJobsStorage": AZURITE,
+        "SECRET_LIFETIME": "PT60S",
+        "SECRET_ROTATE_BEFORE": "PT20S",
+        "SECRET_OVERLAP": "PT10S",
+    }
+    assert read(**short).secrets.publish_bound == timedelta(seconds=5)
+    assert names(**{**short, "SECRET_LIFETIME": "PT30S"}) == ["SECRET_LIFETIME"]
+    assert names(**{**short, "SECRET_ROTATE_BEFORE": "PT10S"}) == ["SECRET_ROTATE_BEFORE"]
+
+
+def test_callers_are_known_by_key_only_in_this_version() -> None:
+    assert names(CALLER_AUTH="entra") == ["CALLER_AUTH"]
+    assert names(CALLER_AUTH="anonymous") == ["CALLER_AUTH"]
+    assert names(CALLER_AUTH="KEY") == ["CALLER_AUTH"]
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "1_0", "٣", "x", "9" * 5000])
+def test_a_count_is_a_whole_number_of_at_least_one(value: str) -> None:
+    assert names(SECRET_PROOF_COUNT=value) == ["SECRET_PROOF_COUNT"]
