@@ -4,6 +4,7 @@
     ├─ RequestRejected       the caller: a problem document with a 4xx status
     ├─ TryAgain              time: waited out in the function, then by the queue
     │  ├─ OutcomeUnknown     time: a request that must not be repeated blindly may have taken effect
+    │  ├─ PublishBoundPassed time: a secret grew too old to be published; another is minted
     │  └─ StaleRegistration  time: another run wrote the row first
     ├─ NeedsOperator         a person: the registration is `failed` with a remedy
     └─ NameTaken             nobody: another delivery was here before; `provision.py` adopts its work
@@ -66,6 +67,13 @@ class OutcomeUnknown(TryAgain):
     """The request may have taken effect and must not be sent again before the world was asked."""
 
 
+class PublishBoundPassed(TryAgain):
+    """The secret was minted too long ago: somebody may have begun to count on its never being published."""
+
+    def __init__(self) -> None:
+        super().__init__("publish-bound-passed", "The secret was minted too long ago to be published.")
+
+
 class StaleRegistration(TryAgain):
     """Another run wrote the row since it was read; what this run knows is out of date."""
 
@@ -78,12 +86,14 @@ class NeedsOperator(ProvisioningError):
 
 
 class NameTaken(ProvisioningError):
-    """The application's `uniqueName` is in use: by our own earlier delivery, or by a soft-deleted application."""
+    """A name of the application is in use: by our own earlier delivery, or by another, perhaps deleted, application.
 
-    def __init__(self, graph_request_id: str | None = None) -> None:
-        super().__init__(
-            "unique-name-taken", "The application's unique name is in use.", graph_request_id=graph_request_id
-        )
+    `otherwise` is what it means where no application of ours is found: only then is it an error.
+    """
+
+    def __init__(self, otherwise: ProvisioningError) -> None:
+        super().__init__("name-taken", "A name of the application is in use.")
+        self.otherwise = otherwise
 
 
 class SettingsError(Exception):

@@ -153,6 +153,8 @@ def resource_identifier(registration: Registration, tenant: Tenant) -> str:
     request = registration.request
     if not isinstance(request, ResourceApplicationRequest):
         raise TypeError("only a resource application has an identifier URI")
+    if registration.identifier_uri is not None:
+        return registration.identifier_uri  # as it was registered, whatever VERIFIED_DOMAINS says today
     if request.access_token_version == 1:
         return identifier_uri(request.fhir_server_url, tenant.id, tenant.verified_domains)
     return f"api://{registration.client_id}"

@@ -6,18 +6,15 @@ is current; a secret whose text was lost on the way is harmless, and is removed 
 
 import logging
 from datetime import datetime, timedelta
-from typing import Final
 
 from provisioning.durations import parse_duration
-from provisioning.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, TryAgain
+from provisioning.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, PublishBoundPassed, TryAgain
 from provisioning.patience import waits
 from provisioning.ports import CurrentSecret, MintedSecret, Services
 from provisioning.registration import Registration, SecretState
 from provisioning.rotate import is_due
 
 logger = logging.getLogger(__name__)
-
-PUBLISH_BOUND_PASSED: Final = "publish-bound-passed"
 
 
 def secret_expiry(services: Services, registration: Registration) -> datetime:
@@ -35,11 +32,11 @@ def current_secret(services: Services, registration: Registration) -> SecretStat
     current = services.vault.current(registration.secret_name)
     if current is None:
         return None
-    if current.tags.get("registrationId") != registration.id or current.key_id is None:
+    if current.tags.get("id") != registration.id or current.key_id is None:
         raise NeedsOperator(
             "vault-secret-not-ours",
             "The vault's current secret of this name was not written by this service.",
-            remedy="Find out who set it; delete that version or the secret in Key Vault, and retry.",
+            remedy="Find out who set it; keep it under another name, delete and purge this one, and retry.",
         )
     belongs = current.tags.get("clientId") == registration.client_id
     good = belongs and not is_due(current, services.clock.now(), services.secrets.rotate_before)
@@ -67,7 +64,9 @@ def prove(services: Services, registration: Registration, minted: MintedSecret) 
 
 def _wait_for_acceptance(services: Services, registration: Registration, minted: MintedSecret) -> None:
     assert registration.client_id is not None
-    clock, deadline = services.clock, services.clock.now() + services.secrets.proof_timeout
+    clock = services.clock
+    # Proven later than that, it could not be published any more.
+    deadline = min(clock.now() + services.secrets.proof_timeout, minted.minted_at + services.secrets.publish_bound)
     accepted, pauses = 0, waits()
     while accepted < services.secrets.proof_count:
         if clock.now() >= deadline:
@@ -76,6 +75,7 @@ def _wait_for_acceptance(services: Services, registration: Registration, minted:
                 "The token endpoint did not accept the new secret often enough in a row within SECRET_PROOF_TIMEOUT.",
                 remedy="Look for an Entra incident or a conditional access policy for workload identities, and retry.",
             )
+        pause = next(pauses)
         try:
             if services.proof.accepts(registration.client_id, minted):
                 accepted += 1
@@ -83,7 +83,8 @@ def _wait_for_acceptance(services: Services, registration: Registration, minted:
             accepted = 0
         except TryAgain as unanswered:  # says nothing about the secret
             logger.info("registration %s: no answer to a proof: %s", registration.id, unanswered.code)
-        clock.sleep(min(next(pauses), max(0.0, (deadline - clock.now()).total_seconds())))
+            pause = max(pause, unanswered.retry_after or 0)
+        clock.sleep(min(pause, max(0.0, (deadline - clock.now()).total_seconds())))
 
 
 def _discard(services: Services, registration: Registration, minted: MintedSecret) -> None:
@@ -99,26 +100,31 @@ def publish(services: Services, registration: Registration, minted: MintedSecret
     """Return the version that holds the secret; after an unknown outcome the vault is asked before it is sent again.
 
     From the first attempt on the credential is not removed by this run: the vault may call it current at any moment.
+    Raises PublishBoundPassed, or the last error, once the bound has passed.
     """
-    not_after = minted.minted_at + services.secrets.publish_bound
+    name, not_after = registration.secret_name, minted.minted_at + services.secrets.publish_bound
     tags = {
-        "registrationId": registration.id,
+        "id": registration.id,
         "keyId": minted.key_id,
         "operationId": registration.operation.id,
         "clientId": registration.client_id or "",
     }
+    attempted = unknown = False
     for wait in waits():
         try:
-            return _state(services.vault.publish(registration.secret_name, minted, tags, not_after))
+            if unknown and (current := services.vault.current(name)) and current.key_id == minted.key_id:
+                return _state(current)
+            return _state(services.vault.publish(name, minted, tags, not_after))
+        except PublishBoundPassed:
+            if not attempted:
+                _discard(services, registration, minted)
+            raise
         except TryAgain as error:
+            attempted, unknown = True, unknown or isinstance(error, OutcomeUnknown)
             pause = max(wait, error.retry_after or 0)
-            if error.code == PUBLISH_BOUND_PASSED or services.clock.now() + timedelta(seconds=pause) > not_after:
+            if services.clock.now() + timedelta(seconds=pause) > not_after:
                 raise
             services.clock.sleep(pause)
-            if isinstance(error, OutcomeUnknown):
-                current = services.vault.current(registration.secret_name)
-                if current is not None and current.key_id == minted.key_id:
-                    return _state(current)
     raise AssertionError("waits never end")
 
 

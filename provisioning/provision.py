@@ -14,7 +14,7 @@ from typing import Final
 
 from provisioning.errors import NameTaken, NeedsOperator, ProvisioningError, StaleRegistration, TryAgain
 from provisioning.intake import ResourceApplicationRequest
-from provisioning.manifest import SIGN_IN_AUDIENCE, TAG, application_body
+from provisioning.manifest import SIGN_IN_AUDIENCE, TAG, application_body, resource_identifier
 from provisioning.messages import Message
 from provisioning.mint import current_secret, mint, prove, publish, secret_expiry
 from provisioning.patience import Patience
@@ -30,11 +30,15 @@ PATIENCE: Final = timedelta(minutes=1)
 
 @dataclass(slots=True)
 class Run:
-    """One delivery: what is known so far, and a secret that was born with the application, in memory only."""
+    """One delivery: what is known so far, and a secret that was born with the application, in memory only.
+
+    `unsure` is whether a request to create the application may have taken effect although its answer was lost.
+    """
 
     services: Services
     registration: Registration
     minted: MintedSecret | None = None
+    unsure: bool = False
 
     def learn(self, **facts: object) -> None:
         """Remember facts about the registration; the runner saves them when the run ends."""
@@ -79,6 +83,9 @@ def ensure_application(run: Run) -> None:
         application = run.services.directory.create_application(body)
     except NameTaken as taken:
         application = _adopted(run, taken)
+    except TryAgain:
+        run.unsure = True
+        raise
     run.minted = application.secret
     run.learn(application_object_id=application.object_id, client_id=application.client_id)
 
@@ -86,13 +93,15 @@ def ensure_application(run: Run) -> None:
 def _adopted(run: Run, taken: NameTaken) -> Application:
     found = run.services.directory.find_application(run.registration.unique_name)
     if found is None:
-        raise TryAgain(
-            taken.code,
-            "The application's unique name is taken, but the application cannot be read.",
-            remedy="It is not replicated yet, or it was deleted: then restore it in Entra (App registrations, Deleted "
-            "applications) or delete it there for good, and retry.",
-            graph_request_id=taken.graph_request_id,
-        )
+        if run.unsure or run.registration.last_error is not None:
+            # Our own application, perhaps, that is not replicated yet: time tells.
+            raise TryAgain(
+                taken.otherwise.code,
+                taken.otherwise.message,
+                remedy=taken.otherwise.remedy,
+                graph_request_id=taken.otherwise.graph_request_id,
+            )
+        raise taken.otherwise
     if f"{TAG}:id={run.registration.id}" not in found.tags or found.sign_in_audience != SIGN_IN_AUDIENCE:
         raise NeedsOperator(
             "application-not-ours",
@@ -110,10 +119,10 @@ def ensure_identifier_uri(run: Run) -> None:
     request, registration = run.registration.request, run.registration
     assert isinstance(request, ResourceApplicationRequest)
     assert registration.application_object_id is not None
+    uri = resource_identifier(registration, run.services.tenant)
     if request.access_token_version == 2:  # noqa: PLR2004 -- the version itself
-        run.services.directory.set_identifier_uris(
-            registration.application_object_id, [f"api://{registration.client_id}"]
-        )
+        run.services.directory.set_identifier_uris(registration.application_object_id, [uri])
+    run.learn(identifier_uri=uri)
 
 
 def ensure_service_principal(run: Run) -> None:
@@ -184,7 +193,7 @@ def carry_out(services: Services, message: Message) -> None:
     if registration is not None and registration.pending:
         if not message.concerns(registration):
             return  # of an operation that another one followed, whose due entry must stay
-        services.registry.replace(_ended(Run(services, registration), message))
+        _save(services, _ended(Run(services, registration), message))
     forget_due(services, message, registration)
 
 
@@ -198,8 +207,38 @@ def _ended(run: Run, message: Message) -> Registration:
     except Exception as error:
         _remember(run, message, error)
         raise
-    logger.info("registration %s: %s %s", ended.id, ended.operation.type, ended.operation.status)
     return ended
+
+
+def _save(services: Services, ended: Registration) -> None:
+    """Save how the operation ended, unless another run ended it first."""
+    try:
+        services.registry.replace(ended)
+    except StaleRegistration:
+        if ended.secret is None:
+            raise
+        _show_current_secret(services, ended.id)
+    else:
+        failure = ended.operation.failure
+        level = logging.ERROR if failure else logging.INFO
+        what = f"failed with {failure.code}" if failure else "succeeded"
+        logger.log(level, "registration %s: %s %s", ended.id, ended.operation.type, what)
+
+
+def _show_current_secret(services: Services, registration_id: str) -> None:
+    """Have the row of a registration that another run ended show what the vault calls current after both published."""
+    while True:
+        row = services.registry.get(registration_id)
+        if row is None or row.pending:
+            raise StaleRegistration
+        secret = current_secret(services, row)
+        if secret is None or secret == row.secret:
+            return
+        try:
+            services.registry.replace(replace(row, secret=secret))
+        except StaleRegistration:
+            continue  # by a third run: look again
+        return
 
 
 def _take_steps(run: Run) -> None:

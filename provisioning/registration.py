@@ -135,6 +135,7 @@ class Registration:
     application_object_id: str | None = None
     client_id: str | None = None
     service_principal_id: str | None = None
+    identifier_uri: str | None = None
     resource: ResolvedResource | None = None
     secret: SecretState | None = None
     last_error: LastError | None = None

@@ -73,16 +73,25 @@ def holder_of(registry: Registry, name: str) -> Registration | None:
     """
     holder = registry.holder(name)
     found = registry.get(holder) if holder is not None else None
-    if found is None or found.status is Status.DELETED:
-        return None
-    return found if name in (getattr(found.request, "fhir_server_url", None), found.client_id) else None
+    return found if found is not None and _has(found, name) else None
+
+
+def _has(registration: Registration, name: str) -> bool:
+    """Whether the name is this registration's, and there is, or may be, an application behind it."""
+    named = name in (getattr(registration.request, "fhir_server_url", None), registration.client_id)
+    left_nothing = registration.status is Status.FAILED and registration.application_object_id is None
+    return named and registration.status is not Status.DELETED and not left_nothing
 
 
 def claim_server(registry: Registry, registration: Registration, server_url: str) -> bool:
     """Have the server's URL belong to this registration, unless another live one has it; tell whether it does."""
     holder = registry.claim(server_url, registration.id)
     if holder != registration.id and holder_of(registry, server_url) is None:
-        holder = registry.claim(server_url, registration.id, instead_of=holder)
+        before, holder = holder, registry.claim(server_url, registration.id, instead_of=holder)
+        overtaken = registry.get(before)
+        if holder == registration.id and overtaken is not None and _has(overtaken, server_url):
+            # Its row was on its way while the name changed hands: it was first.
+            holder = registry.claim(server_url, before, instead_of=registration.id)
     return holder == registration.id
 
 

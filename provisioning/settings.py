@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9][a-z0-9-]*[a-z0-9]", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}", re.ASCII)
+_LONGEST_PROOF: Final = timedelta(minutes=7)
 _STORAGE: Final = "AzureWebJobsStorage"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -34,6 +36,7 @@ class Storage:
     connection_string: str | None
     table_service_uri: str | None
     client_id: str | None
+    managed: bool
 
     @property
     def local(self) -> bool:
@@ -86,7 +89,7 @@ class Settings:
             ),
             client_id=reader.guid("AZURE_CLIENT_ID"),
             has_identity_endpoint="IDENTITY_ENDPOINT" in env,
-            ca_bundle=env.get("REQUESTS_CA_BUNDLE") or env.get("CURL_CA_BUNDLE"),
+            ca_bundle=reader.existing_path("REQUESTS_CA_BUNDLE") or reader.existing_path("CURL_CA_BUNDLE"),
             threads=reader.whole_number("PYTHON_THREADPOOL_THREAD_COUNT", 32),
         )
         reader.caller_auth("CALLER_AUTH")
@@ -134,6 +137,12 @@ class _Reader:
     def whole_number(self, name: str, default: int) -> int:
         return self._parsed(name, _positive, default, "must be a whole number of at least 1")
 
+    def existing_path(self, name: str) -> str | None:
+        path = self._env.get(name) or None
+        if path is not None and not Path(path).exists():
+            self.faults.append(f"{name}: must name a file or folder of certificates that exists")
+        return path
+
     def duration(self, name: str, default: timedelta) -> timedelta:
         return self._parsed(name, parse_duration, default, "must be an ISO 8601 duration of days and time, as P180D")
 
@@ -159,7 +168,8 @@ class _Reader:
         uri = self._env.get(f"{_STORAGE}__tableServiceUri", "").strip().rstrip("/") or None
         if uri is None and account is not None:
             uri = f"https://{account}.table.core.windows.net"
-        storage = Storage(connection_string, uri, self.guid(f"{_STORAGE}__clientId"))
+        managed = self._env.get(f"{_STORAGE}__credential", "").strip().lower() == "managedidentity"
+        storage = Storage(connection_string, uri, self.guid(f"{_STORAGE}__clientId"), managed)
         if not (connection_string or uri) and not self.faults:
             self.faults.append(f"{_STORAGE}: is required: a connection string, or {_STORAGE}__accountName")
         if not connection_string and uri is not None:
@@ -174,8 +184,11 @@ class _Reader:
             proof_count=self.whole_number("SECRET_PROOF_COUNT", 3),
             proof_timeout=self.duration("SECRET_PROOF_TIMEOUT", timedelta(minutes=5)),
         )
-        if not policy.proof_timeout:
-            self.faults.append("SECRET_PROOF_TIMEOUT: must be longer than nothing")
+        if not timedelta(0) < policy.proof_timeout <= _LONGEST_PROOF:
+            longest = format_duration(_LONGEST_PROOF)
+            self.faults.append(
+                f"SECRET_PROOF_TIMEOUT: must be between PT1S and {longest}: a run ends after ten minutes"
+            )
         if policy.lifetime <= policy.rotate_before + policy.overlap:
             self.faults.append("SECRET_LIFETIME: must be longer than SECRET_ROTATE_BEFORE and SECRET_OVERLAP together")
         if policy.rotate_before <= policy.overlap:

@@ -140,9 +140,7 @@ def show_openapi(_call: Call) -> Answer:
 def show_docs(_call: Call) -> Answer:
     """GET /docs: the description as a page that loads nothing from elsewhere."""
     policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return Answer(
-        200, openapi.page(openapi.describe()), "text/html; charset=utf-8", {"Content-Security-Policy": policy}
-    )
+    return Answer(200, openapi.page(openapi.describe()), "text/html", {"Content-Security-Policy": policy})
 
 
 # --- reading a call -------------------------------------------------------------------------------------------------

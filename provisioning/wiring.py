@@ -45,14 +45,15 @@ class AzureServices:
         from azure.data.tables import TableServiceClient
 
         from provisioning.adapters.tables import TableRegistry
+        from provisioning.adapters.transport import SDK_OPTIONS
 
         storage = self._settings.storage
         if storage.connection_string is not None:
-            service = TableServiceClient.from_connection_string(storage.connection_string, retry_total=0)
+            service = TableServiceClient.from_connection_string(storage.connection_string, **SDK_OPTIONS)
         else:
-            credential = self._credential(storage.client_id or self._settings.client_id)
-            service = TableServiceClient(storage.table_service_uri or "", credential=credential, retry_total=0)
-        return TableRegistry(service)
+            identity = self._own_identity(storage.client_id or self._settings.client_id, managed=storage.managed)
+            service = TableServiceClient(storage.table_service_uri or "", credential=identity, **SDK_OPTIONS)
+        return TableRegistry(service, self.clock)
 
     @cached_property
     def directory(self) -> Directory:
@@ -96,13 +97,13 @@ class AzureServices:
 
     @cached_property
     def _identity(self) -> "TokenCredential":
-        return self._credential(self._settings.client_id)
+        return self._own_identity(self._settings.client_id)
 
-    def _credential(self, client_id: str | None) -> "TokenCredential":
-        if self._settings.has_identity_endpoint:
-            from azure.identity import ManagedIdentityCredential
+    def _own_identity(self, client_id: str | None, *, managed: bool = False) -> "TokenCredential":
+        from provisioning.adapters.identity import OwnIdentity
 
-            return ManagedIdentityCredential(client_id=client_id)
-        from azure.identity import DefaultAzureCredential
-
-        return DefaultAzureCredential(authority=self.tenant.authority_host, managed_identity_client_id=client_id)
+        return OwnIdentity(
+            managed=managed or self._settings.has_identity_endpoint,
+            client_id=client_id,
+            authority_host=self.tenant.authority_host,
+        )

@@ -113,6 +113,7 @@ ALLOWED_TRANSITIONS = {
     (Status.ACCEPTED, Status.ACCEPTED),
     (Status.ACCEPTED, Status.ACTIVE),
     (Status.ACCEPTED, Status.FAILED),
+    (Status.ACTIVE, Status.ACTIVE),
     (Status.FAILED, Status.ACCEPTED),
 }
 

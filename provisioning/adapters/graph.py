@@ -1,7 +1,6 @@
 """Directory over Microsoft Graph: one method, one sentence; never a repeat of its own."""
 
 import logging
-import threading
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ import requests
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
 
-from provisioning.adapters.graph_errors import Refusal, error_of, refusal
+from provisioning.adapters.graph_errors import Refusal, error_of, name_taken_error, not_found_error, refusal
 from provisioning.adapters.transport import TIMEOUT, BearerToken
 from provisioning.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.manifest import graph_time
@@ -44,7 +43,6 @@ class GraphDirectory:
         self._token = BearerToken(credential, f"{endpoint}/.default")
         self._clock = clock
         self._resources: dict[str, tuple[datetime, ResourceServicePrincipal]] = {}
-        self._one_lookup = threading.Lock()
 
     def create_application(self, body: Mapping[str, Any]) -> Application:
         """As the port says. Two requests where Graph refuses a secret in the create call: again, without it."""
@@ -53,19 +51,21 @@ class GraphDirectory:
             answer = self._call("POST", "/applications", body)
         except _Refused as error:
             if error.refused.name_taken:
-                raise NameTaken(error.refused.request_id) from None
+                raise NameTaken(name_taken_error(error.refused)) from None
+            if error.refused.missing:
+                raise not_found_error(error.refused) from None
             if "passwordCredentials" in body and error.refused.inline_secret_refused:
                 return self.create_application({key: body[key] for key in body if key != "passwordCredentials"})
             raise error_of(error.refused) from None
         except _Unanswered:
             raise _unavailable() from None
-        return _application(answer, asked_at)
+        return _application(answer, asked_at, _expiry(body))
 
     def find_application(self, unique_name: str) -> Application | None:
         """As the port says."""
         path = f"/applications(uniqueName='{unique_name}')?$select=id,appId,signInAudience,tags"
         found = self._read(path)
-        return None if found is None else _application(found, self._clock.now())
+        return None if found is None else _application(found, self._clock.now(), self._clock.now())
 
     def set_identifier_uris(self, object_id: str, uris: Iterable[str]) -> None:
         """As the port says."""
@@ -84,7 +84,12 @@ class GraphDirectory:
             return str(answer["id"])
         found = self._read(f"/servicePrincipals(appId='{client_id}')?$select=id")
         if found is None:
-            raise TryAgain("not-replicated-yet", "Entra has the service principal, but cannot read it yet.")
+            raise TryAgain(
+                "not-replicated-yet",
+                "Entra says that the service principal exists, but cannot read it.",
+                remedy="It may still be replicating, or another service principal has one of its names: look for "
+                "one with the same identifier URI and delete it, then retry.",
+            )
         return str(found["id"])
 
     def add_secret(self, object_id: str, label: str, expires_at: datetime) -> MintedSecret:
@@ -94,12 +99,12 @@ class GraphDirectory:
         try:
             answer = self._call("POST", f"/applications/{object_id}/addPassword", body)
         except _Refused as error:
-            if error.refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not error.refused.concurrent:
+            if error.refused.unfinished and not error.refused.concurrent:
                 raise _mint_unknown(error.refused.request_id) from None
             raise error_of(error.refused) from None
         except _Unanswered:
             raise _mint_unknown() from None
-        minted = _secret(answer, asked_at)
+        minted = _secret(answer, asked_at, expires_at)
         if minted is None:
             raise _mint_unknown()
         return minted
@@ -110,14 +115,14 @@ class GraphDirectory:
 
     def find_resource(self, name: str) -> ResourceServicePrincipal | None:
         """As the port says. Only one that was found is remembered: an absent one may be created at any moment."""
-        with self._one_lookup:
-            until, known = self._resources.get(name, (None, None))
-            if until is not None and self._clock.now() < until:
-                return known
-            found = self._find_service_principal(name)
-            if found is not None:
-                self._resources[name] = (self._clock.now() + REMEMBERED_FOR, found)
-            return found
+        until, known = self._resources.get(name, (None, None))
+        if until is not None and self._clock.now() < until:
+            return known
+        # Without a lock: two threads may both ask, but none waits for the time-out of another.
+        found = self._find_service_principal(name)
+        if found is not None:
+            self._resources[name] = (self._clock.now() + REMEMBERED_FOR, found)
+        return found
 
     def _find_service_principal(self, name: str) -> ResourceServicePrincipal | None:
         select = "$select=id,appId,oauth2PermissionScopes,appRoles"
@@ -189,23 +194,31 @@ class GraphDirectory:
         return answer
 
 
-def _application(answer: Mapping[str, Any], asked_at: datetime) -> Application:
+def _application(answer: Mapping[str, Any], asked_at: datetime, expires_at: datetime) -> Application:
     credentials = answer.get("passwordCredentials") or []
     return Application(
         object_id=str(answer["id"]),
         client_id=str(answer["appId"]),
         sign_in_audience=str(answer.get("signInAudience", "")),
         tags=tuple(answer.get("tags") or ()),
-        secret=_secret(credentials[0], asked_at) if len(credentials) == 1 else None,
+        secret=_secret(credentials[0], asked_at, expires_at) if len(credentials) == 1 else None,
     )
 
 
-def _secret(credential: Mapping[str, Any], asked_at: datetime) -> MintedSecret | None:
-    text = credential.get("secretText")
-    if not text:
+def _expiry(body: Mapping[str, Any]) -> datetime:
+    """Return the end that was asked for the secret that is born with an application."""
+    credentials = body.get("passwordCredentials") or [{"endDateTime": "9999-12-31T00:00:00Z"}]
+    return datetime.fromisoformat(credentials[0]["endDateTime"])
+
+
+def _secret(credential: Mapping[str, Any], asked_at: datetime, expires_at: datetime) -> MintedSecret | None:
+    """Return the secret in an answer; None where its text or key id is missing, so that nobody could use it."""
+    text, key_id, end = (credential.get(name) for name in ("secretText", "keyId", "endDateTime"))
+    if not (text and key_id):
         return None
-    expires_at = datetime.fromisoformat(str(credential["endDateTime"])).astimezone(UTC)
-    return MintedSecret(str(credential["keyId"]), expires_at, asked_at, text=str(text))
+    if end:
+        expires_at = datetime.fromisoformat(str(end)).astimezone(UTC)
+    return MintedSecret(str(key_id), expires_at, asked_at, text=str(text))
 
 
 def _service_principal(found: Mapping[str, Any]) -> ResourceServicePrincipal:

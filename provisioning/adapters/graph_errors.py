@@ -34,18 +34,31 @@ class Refusal:
 
     @property
     def name_taken(self) -> bool:
-        """Whether `uniqueName` is in use. Entra answers 400, or 409; only the text names the property."""
-        duplicate = self._says_duplicate or "Request_MultipleObjectsWithSameKeyValue" in self.codes
-        named = "uniquename" in self.text or (self.status == HTTPStatus.CONFLICT and "identifieruris" not in self.text)
-        return self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT) and duplicate and named
+        """Whether a name of the application to create is in use. Entra answers 409, or 400 which only its text tells.
+
+        Which of `uniqueName` and `identifierUris` it names first is not documented.
+        """
+        if self.status == HTTPStatus.CONFLICT:
+            return not self.concurrent
+        named = "uniquename" in self.text or "identifieruris" in self.text
+        return self.status == HTTPStatus.BAD_REQUEST and named and self._says_duplicate
 
     @property
     def already_exists(self) -> bool:
         """Whether a service principal exists already: 409, at times 400 with nothing but the text to tell it."""
-        return not self.concurrent and (
-            (self.status == HTTPStatus.CONFLICT and "Request_MultipleObjectsWithSameKeyValue" in self.codes)
-            or (self.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT) and self._says_duplicate)
+        return (self.status == HTTPStatus.CONFLICT and not self.concurrent) or (
+            self.status == HTTPStatus.BAD_REQUEST and self._says_duplicate
         )
+
+    @property
+    def missing(self) -> bool:
+        """Whether what the request names is not there, and not for a hiccup of the directory."""
+        return self.status == HTTPStatus.NOT_FOUND and "Directory_ObjectNotFound" not in self.codes
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the request may have taken effect all the same."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _UNFINISHED
 
     @property
     def inline_secret_refused(self) -> bool:
@@ -90,6 +103,29 @@ def _request_id(value: Any) -> str | None:  # noqa: ANN401 -- another system's J
     return value if isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z-]{1,64}", value) else None
 
 
+def name_taken_error(refused: Refusal) -> ProvisioningError:
+    """Return what a taken name means where no application of ours has it."""
+    if "identifieruris" in refused.text:
+        return _for_operator(refused)
+    return TryAgain(
+        "unique-name-taken",
+        "The application's unique name is taken, but the application cannot be read.",
+        remedy="It is not replicated yet, or it was deleted: then restore it in Entra (App registrations, Deleted "
+        "applications) or delete it there for good, and retry.",
+        graph_request_id=refused.request_id,
+    )
+
+
+def not_found_error(refused: Refusal) -> NeedsOperator:
+    """Return what a 404 to a create call means: nothing in it could still be replicating."""
+    return NeedsOperator(
+        "graph-not-found",
+        "Microsoft Graph does not know the address, or the owner that the application was to have.",
+        remedy="Check GRAPH_ENDPOINT, and that REGISTRAR_OBJECT_ID is the object id of this app's service principal.",
+        graph_request_id=refused.request_id,
+    )
+
+
 def error_of(refused: Refusal) -> ProvisioningError:
     """Return the error of the family whose turn it is to act."""
     return _passing(refused) or _for_operator(refused)
@@ -101,7 +137,7 @@ def _passing(refused: Refusal) -> TryAgain | None:
         return _try_again(refused, "graph-throttled", "Microsoft Graph asks for fewer requests.")
     if refused.concurrent:
         return _try_again(refused, "graph-concurrent-write", "Another write to the same application was under way.")
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _UNFINISHED:
+    if refused.unfinished:
         return _try_again(refused, "graph-unavailable", "Microsoft Graph could not answer.")
     if status == HTTPStatus.UNAUTHORIZED:  # a token that ran out on the way; a missing permission is a 403
         return _try_again(refused, "graph-token-refused", "Microsoft Graph did not accept the token.")

@@ -1,6 +1,7 @@
 """SecretStore over Azure Key Vault's own library, with its retries off: a repeat is decided where the clock is read."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
@@ -14,9 +15,8 @@ from azure.core.exceptions import (
 )
 from azure.keyvault.secrets import SecretClient, SecretProperties
 
-from provisioning.adapters.transport import TIMEOUT, retry_after
-from provisioning.errors import NeedsOperator, OutcomeUnknown, TryAgain
-from provisioning.mint import PUBLISH_BOUND_PASSED
+from provisioning.adapters.transport import SDK_OPTIONS, retry_after
+from provisioning.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
 from provisioning.ports import Clock, CurrentSecret, MintedSecret
 
 CONTENT_TYPE: Final = "Microsoft Entra client secret"
@@ -34,15 +34,12 @@ class KeyVaultSecrets:
         verify_challenge_resource: bool = True,
         **transport: Any,  # noqa: ANN401 -- azure-core's own options: `transport`, `connection_verify`
     ) -> None:
-        connect, read = TIMEOUT
         self._clock = clock
         self._client = SecretClient(
             vault_url,
             credential,
             verify_challenge_resource=verify_challenge_resource,
-            retry_total=0,
-            connection_timeout=connect,
-            read_timeout=read,
+            **SDK_OPTIONS,
             **transport,
         )
 
@@ -57,21 +54,30 @@ class KeyVaultSecrets:
 
     def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:
         """As the port says."""
-        if self._clock.now() > not_after:
-            raise TryAgain(PUBLISH_BOUND_PASSED, "The secret was minted too long ago to be published.")
+
+        def check_the_clock(_request: object) -> None:
+            # Called after the token was had, each time directly before the request goes out.
+            if self._clock.now() > not_after:
+                raise PublishBoundPassed
+
         try:
             stored = self._client.set_secret(
-                name, secret.text, expires_on=secret.expires_at, tags=dict(tags), content_type=CONTENT_TYPE
+                name,
+                secret.text,
+                expires_on=secret.expires_at,
+                tags=dict(tags),
+                content_type=CONTENT_TYPE,
+                raw_request_hook=check_the_clock,
             )
         except AzureError as error:
             self._translate(error, writing=True)
-        return _current(stored.properties)
+        return replace(_current(stored.properties), key_id=secret.key_id)
 
     def _translate(self, error: AzureError, *, writing: bool) -> NoReturn:
         """Raise the error of the family whose turn it is; the library's own may hold the request, so it ends here."""
         status = error.status_code if isinstance(error, HttpResponseError) else None
         response: Any = error.response if isinstance(error, HttpResponseError) else None
-        wait = retry_after(dict(response.headers), self._clock.now()) if response is not None else None
+        wait = retry_after(response.headers, self._clock.now()) if response is not None else None
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise TryAgain("vault-throttled", "Key Vault asks for fewer requests.", retry_after=wait) from None
         # azure-identity's errors have no response; a 401 is a token that ran out on the way.
@@ -88,8 +94,15 @@ class KeyVaultSecrets:
         ):
             raise _refused(status, _inner_code(error)) from None
         if writing:
-            raise OutcomeUnknown("vault-outcome-unknown", "Whether Key Vault stored the secret is not known.") from None
-        raise TryAgain("vault-unavailable", "Key Vault could not answer.", remedy=_VAULT_HEALTH) from None
+            raise OutcomeUnknown(
+                "vault-outcome-unknown",
+                "Whether Key Vault stored the secret is not known.",
+                remedy=_VAULT_HEALTH,
+                retry_after=wait,
+            ) from None
+        raise TryAgain(
+            "vault-unavailable", "Key Vault could not answer.", remedy=_VAULT_HEALTH, retry_after=wait
+        ) from None
 
 
 _VAULT_HEALTH: Final = "If it lasts, see the health of Key Vault and the app's network, then retry."
@@ -104,7 +117,7 @@ def _refused(status: int, inner_code: str) -> NeedsOperator | TryAgain:
         return NeedsOperator(
             "vault-secret-disabled",
             "Somebody disabled the current version of the secret.",
-            remedy="Find out why; enable that version again, or delete the registration.",
+            remedy="Find out why; enable that version again, then retry.",
         )
     if status == HTTPStatus.FORBIDDEN:
         return NeedsOperator(

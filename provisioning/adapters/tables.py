@@ -28,9 +28,10 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableEntity, TableServiceClient, UpdateMode
 
+from provisioning.adapters.transport import retry_after
 from provisioning.errors import RequestRejected, StaleRegistration, TryAgain
 from provisioning.intake import dump, restore
-from provisioning.ports import DueEntry, Page
+from provisioning.ports import Clock, DueEntry, Page
 from provisioning.registration import (
     REGISTRATION_ID,
     ClientType,
@@ -61,7 +62,8 @@ _PIECE: Final = 32_000
 class TableRegistry:
     """What we remember, in Table storage; each method is one request, except where it says otherwise."""
 
-    def __init__(self, service: TableServiceClient) -> None:
+    def __init__(self, service: TableServiceClient, clock: Clock) -> None:
+        self._clock = clock
         self._service = service
         self._registrations = service.get_table_client(REGISTRATIONS)
         self._due = service.get_table_client(DUE)
@@ -141,7 +143,10 @@ class TableRegistry:
 
     def put_due(self, entry: DueEntry) -> None:
         """As the port says."""
-        self._on(self._due, lambda table: table.upsert_entity(_due_key(entry), mode=UpdateMode.REPLACE))
+        self._on(
+            self._due,
+            lambda table: table.upsert_entity({**_due_key(entry), "schema": SCHEMA_VERSION}, mode=UpdateMode.REPLACE),
+        )
 
     def remove_due(self, entry: DueEntry) -> None:
         """As the port says."""
@@ -203,7 +208,7 @@ class TableRegistry:
 
     def _on(self, table: TableClient, action: Callable[[TableClient], T]) -> T:
         """Do it; where the table is missing, create it and do it again; translate what time heals."""
-        with _translated():
+        with self._translated():
             try:
                 return action(table)
             except HttpResponseError as error:
@@ -213,20 +218,22 @@ class TableRegistry:
             self._service.create_table_if_not_exists(table.table_name)
             return action(table)
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
-        raise
-    except AzureError as error:
-        status = error.status_code if isinstance(error, HttpResponseError) else None
-        raise TryAgain(
-            "storage-unavailable",
-            "Table storage could not answer." if status is None else f"Table storage answered {status}.",
-            remedy="If it lasts, check AzureWebJobsStorage and the role Storage Table Data Contributor, then retry.",
-        ) from None
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+            raise
+        except AzureError as error:
+            response: Any = error.response if isinstance(error, HttpResponseError) else None
+            raise TryAgain(
+                "storage-unavailable",
+                "Table storage could not answer."
+                if response is None
+                else f"Table storage answered {response.status_code}.",
+                remedy="If it lasts, check AzureWebJobsStorage and the role Storage Table Data Contributor.",
+                retry_after=retry_after(response.headers, self._clock.now()) if response is not None else None,
+            ) from None
 
 
 def _time_key(moment: datetime) -> str:
@@ -295,6 +302,7 @@ def _entity(registration: Registration) -> dict[str, Any]:
         "applicationObjectId": registration.application_object_id,
         "clientId": registration.client_id,
         "servicePrincipalId": registration.service_principal_id,
+        "identifierUri": registration.identifier_uri,
         "secretId": registration.secret.id if registration.secret else None,
         "secretKeyId": registration.secret.key_id if registration.secret else None,
         "secretExpiresAt": _time_key(registration.secret.expires_at)
@@ -340,6 +348,7 @@ def _registration(entity: TableEntity) -> Registration:
         application_object_id=entity.get("applicationObjectId"),
         client_id=entity.get("clientId"),
         service_principal_id=entity.get("servicePrincipalId"),
+        identifier_uri=entity.get("identifierUri"),
         resource=_resolved(json.loads(resource)) if resource else None,
         secret=SecretState(entity["secretId"], entity["secretKeyId"], _time(entity, "secretExpiresAt"))
         if "secretId" in entity

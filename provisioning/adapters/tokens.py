@@ -1,9 +1,8 @@
 """TokenProof over msal: what a client would do with the secret, done once, as if for the first time."""
 
 import re
-import threading
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,12 +11,15 @@ import requests
 from msal.exceptions import MsalError
 
 from provisioning.adapters.transport import TIMEOUT, retry_after
-from provisioning.errors import NeedsOperator, ProvisioningError, TryAgain
+from provisioning.errors import NeedsOperator, TryAgain
 from provisioning.ports import Clock, MintedSecret
 
 # "Invalid client secret", "application not found in the directory", "service principal not found": each is also what
 # one replica says that has not heard of the secret, the application or the service principal yet.
 _NOT_YET: Final = frozenset({7000215, 700016, 7000229})
+_UNKNOWN_TENANT: Final = frozenset({90002, 900023})
+_PASSING: Final = frozenset({"temporarily_unavailable", "server_error"})
+_SERVER_ERROR: Final = HTTPStatus.INTERNAL_SERVER_ERROR
 _DISCOVERY_KEPT_FOR: Final = timedelta(hours=1)
 
 
@@ -49,25 +51,18 @@ class TokenEndpointProof:
                 )
                 answer = client.acquire_token_for_client([self._scope])
             except (requests.RequestException, MsalError, ValueError, KeyError, RuntimeError):
-                # msal's own errors, and an answer that is not the JSON it should be. Their text may quote the request.
+                # msal's own errors included; their text may quote the request, so it ends here.
+                if http.unknown_tenant:
+                    raise _authority_refused() from None
                 raise self._unanswered(http) from None
-        if answer and "access_token" in answer:
+        if "access_token" in answer:
             return True
-        if (
-            http.status is None
-            or http.status == HTTPStatus.TOO_MANY_REQUESTS
-            or http.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        ):
+        busy = http.status is None or http.status == HTTPStatus.TOO_MANY_REQUESTS or http.status >= _SERVER_ERROR
+        if busy or str(answer.get("error")) in _PASSING:
             raise self._unanswered(http)
-        return _judge(answer or {})
+        return _judge(answer)
 
-    def _unanswered(self, http: "_Http") -> ProvisioningError:
-        if http.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
-            return NeedsOperator(
-                "authority-refused",
-                "The token authority does not know the tenant.",
-                remedy="Check AZURE_TENANT_ID and AZURE_AUTHORITY_HOST, then retry.",
-            )
+    def _unanswered(self, http: "_Http") -> TryAgain:
         return TryAgain(
             "token-endpoint-unavailable",
             "The token endpoint could not answer.",
@@ -76,9 +71,21 @@ class TokenEndpointProof:
         )
 
 
-def _judge(answer: dict[str, Any]) -> bool:
+def _authority_refused() -> NeedsOperator:
+    return NeedsOperator(
+        "authority-refused",
+        "The token authority does not know the tenant.",
+        remedy="Check AZURE_TENANT_ID and AZURE_AUTHORITY_HOST, then retry.",
+    )
+
+
+def _codes(answer: Mapping[str, Any]) -> set[int]:
     codes = {int(code) for code in re.findall(r"AADSTS(\d{1,9})", str(answer.get("error_description", "")))}
-    codes |= {code for code in answer.get("error_codes") or () if isinstance(code, int)}
+    return codes | {code for code in answer.get("error_codes") or () if isinstance(code, int)}
+
+
+def _judge(answer: Mapping[str, Any]) -> bool:
+    codes = _codes(answer)
     if codes & _NOT_YET or (not codes and answer.get("error") in ("invalid_client", "unauthorized_client")):
         return False
     named = ", ".join(f"AADSTS{code}" for code in sorted(codes)) or "no code"
@@ -89,42 +96,67 @@ def _judge(answer: dict[str, Any]) -> bool:
     )
 
 
+def _object(response: requests.Response) -> dict[str, Any] | None:
+    """Return the JSON object that an answer holds, or None for any other answer."""
+    try:
+        content = response.json()
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+class _NotFromEntra(requests.RequestException):
+    """An answer that is no JSON object: a page of something on the way, which may quote the request."""
+
+
 class _Discovery:
     """The OpenID Connect discovery document, which msal would fetch anew for each client."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._kept: dict[str, tuple[Any, requests.Response]] = {}
+        self._kept: dict[str, tuple[datetime, requests.Response]] = {}
 
     def get(self, url: str, fetch: Callable[[], requests.Response]) -> requests.Response:
-        with self._lock:
-            until, response = self._kept.get(url, (None, None))
-            if response is None or until is None or self._clock.now() >= until:
-                response = fetch()
-                if response.ok:
-                    self._kept[url] = (self._clock.now() + _DISCOVERY_KEPT_FOR, response)
-            return response
+        """Return it from memory for an hour. Without a lock: no thread waits for the time-out of another."""
+        until, kept = self._kept.get(url, (None, None))
+        if kept is not None and until is not None and self._clock.now() < until:
+            return kept
+        response = fetch()
+        if response.ok and "token_endpoint" in (_object(response) or {}):
+            self._kept[url] = (self._clock.now() + _DISCOVERY_KEPT_FOR, response)
+        return response
 
 
 class _Http:
-    """The http client that msal asks for: discovery from memory, everything else over this attempt's connection."""
+    """The http client that msal asks for: discovery from memory, everything else over this attempt's connection.
+
+    msal logs an answer that is not JSON word for word, so such an answer never reaches it.
+    """
 
     def __init__(self, session: requests.Session, discovery: _Discovery) -> None:
         self._session = session
         self._discovery = discovery
         self.status: int | None = None
-        self.headers: dict[str, str] = {}
+        self.headers: Mapping[str, str] = {}
+        self.unknown_tenant = False
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 -- msal's protocol
-        return self._discovery.get(url, lambda: self._noted(self._session.get(url, timeout=TIMEOUT, **kwargs)))
+        def fetch() -> requests.Response:
+            response = self._checked(self._session.get(url, timeout=TIMEOUT, **kwargs))
+            self.unknown_tenant = bool(_codes(_object(response) or {}) & _UNKNOWN_TENANT)
+            return response
+
+        return self._discovery.get(url, fetch)
 
     def post(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 -- msal's protocol
-        return self._noted(self._session.post(url, timeout=TIMEOUT, allow_redirects=False, **kwargs))
+        return self._checked(self._session.post(url, timeout=TIMEOUT, allow_redirects=False, **kwargs))
 
     def close(self) -> None:
         """Leave the session to the attempt that owns it."""
 
-    def _noted(self, response: requests.Response) -> requests.Response:
-        self.status, self.headers = response.status_code, dict(response.headers)
+    def _checked(self, response: requests.Response) -> requests.Response:
+        self.status, self.headers = response.status_code, response.headers
+        content = _object(response)
+        if content is None or not content.keys() & {"access_token", "error", "token_endpoint"}:
+            raise _NotFromEntra("The answer is not one of a token authority.")
         return response

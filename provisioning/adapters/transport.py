@@ -16,6 +16,8 @@ from requests.auth import AuthBase
 # Seconds to connect, and between two bytes of an answer: short beside the publish bound, so that a request that left
 # in time cannot take effect long after it.
 TIMEOUT: Final = (5.0, 20.0)
+# The same for Azure's libraries, whose own retries are off: a repeat is decided where the clock is read.
+SDK_OPTIONS: Final[dict[str, Any]] = {"retry_total": 0, "connection_timeout": TIMEOUT[0], "read_timeout": TIMEOUT[1]}
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
@@ -35,6 +37,9 @@ class _SharedTls(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 -- the signature of requests
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- as above
+        return super().proxy_manager_for(*args, **kwargs, ssl_context=self._context)
 
     def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- as above
         host, _ = super().build_connection_pool_key_attributes(*args, **kwargs)

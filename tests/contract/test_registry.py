@@ -27,7 +27,7 @@ from provisioning.registration import (
     registration_id,
 )
 from tests.memory import MemoryRegistry
-from tests.world import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.world import VirtualClock, a_confidential_client, a_public_client, a_resource, a_service_client
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
         return
     connection_string: str = request.getfixturevalue("azurite")
     with TableServiceClient.from_connection_string(connection_string, retry_total=0) as service:
-        yield TableRegistry(service)
+        yield TableRegistry(service, VirtualClock())
         for table in service.list_tables():
             service.delete_table(table.name)
 

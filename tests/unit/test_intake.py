@@ -742,6 +742,8 @@ def provisioned(world: World, body: dict[str, Any]) -> None:
 @example(a_resource(scopes=[f"s{n}" for n in range(400)], appRoles=[f"r{n}" for n in range(400)]))
 @example(a_resource(displayName="😀" * 60, description="é" * 1024, serviceManagementReference="x" * 256))
 @example(a_resource(scopes=[], appRoles=[]))
+@example(a_resource(scopes=["a/b"]))
+@example(a_resource(appRoles=["a/b"]))
 def test_a_resource_that_is_accepted_is_never_refused_by_entra(body: dict[str, Any]) -> None:
     assume(accepted(body))
     provisioned(World(), body)

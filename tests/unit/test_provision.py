@@ -3,12 +3,14 @@
 import json
 import logging
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from dev.emulator import SECRET_MARKER, Fault
+from dev.emulator.client import Client
 from dev.emulator.mount import RegistrarCredential
 from provisioning.registration import Status
 from tests.checker import check, token_answer
@@ -242,7 +244,7 @@ def test_the_secret_in_the_vault_expires_with_the_credential_and_carries_the_mar
     assert stored["attributes"]["exp"] == int(expected.timestamp())
     assert client["secret"]["expiresAt"] == expected.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert stored["tags"] == {
-        "registrationId": client["registrationId"],
+        "id": client["registrationId"],
         "keyId": client["secret"]["keyId"],
         "operationId": client["operation"]["id"],
         "clientId": client["clientId"],
@@ -338,14 +340,18 @@ def test_no_answer_of_the_token_endpoint_is_no_refusal(world: World) -> None:
 
 
 def test_a_refusal_that_time_does_not_heal_fails_at_once_and_leaves_no_credential(world: World) -> None:
-    tenant = world.settings.tenant
-    world.emulator.faults.add(
-        Fault("status", "token.clientCredentials", times=None, status=401, code="7000112", message="AADSTS7000112: off")
-    )
+    def disabled_as_soon_as_made(name: str, action: Callable[[], Any]) -> Any:
+        answer = action()
+        if name == "POST /*/servicePrincipals":
+            path = f"/servicePrincipals/{answer.json()['id']}"
+            assert Client(world.emulator).graph("PATCH", path, {"accountEnabled": False}).status_code == 204
+        return answer
+
+    world.outside = disabled_as_soon_as_made
     registration_id = submitted(world, a_service_client())
     world.deliver()
     failure = failure_of(world, registration_id)
-    assert failure["code"] == "secret-refused", (failure, tenant)
+    assert failure["code"] == "secret-refused"
     assert "AADSTS7000112" in failure["message"]
     application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
     assert application is not None
