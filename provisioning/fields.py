@@ -129,6 +129,14 @@ def _scope_name(name: str) -> Iterable[Fault]:
         )
 
 
+def _defined_scope_name(name: str) -> Iterable[Fault]:
+    """What Entra takes for a scope of our own: it refuses the slash that its documents allow."""
+    faults = list(_scope_name(name))
+    yield from faults
+    if not faults and "/" in name:
+        yield Fault("", "name-character", "Entra refuses a slash in the name of a scope. Write a dot.")
+
+
 def _names(one: Callable[[str], Iterable[Fault]]) -> FindFaults:
     def find(names: tuple[str, ...], _: Mapping[str, Any]) -> Iterable[Fault]:
         if len(names) > MOST_PERMISSIONS:
@@ -192,6 +200,7 @@ Lifetime = Annotated[
 ]
 AppRoleNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_permission_name))]
 DefinedAppRoles = Annotated[tuple[str, ...], Field(strict=False, validate_default=True), rule(_defined_roles)]
+DefinedScopes = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_defined_scope_name))]
 ScopeNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_scope_name))]
 TokenVersion = Annotated[int, rule(_token_version), Field(json_schema_extra={"enum": [1, 2]})]
 CredentialType = Annotated[str, rule(_credential_type), Field(json_schema_extra={"const": "secret"})]

@@ -8,6 +8,7 @@ Sources: the FHIR server's own settings, "Azure built-in roles" for health data,
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from shlex import quote as quoted
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -105,11 +106,11 @@ def next_steps(registration: Registration, tenant: Tenant) -> list[NextStep]:
 
 def _configure_server(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
     settings = fhir_server_settings(registration, tenant) or {}
-    pairs = " ".join(f"{name}={value}" for name, value in settings.items()) or "<fhirServerSettings>"
+    pairs = " ".join(f"{name}={value}" for name, value in settings.items()) or quoted("<fhirServerSettings>")
     yield NextStep(
         "configure-fhir-server",
         "whoever runs the FHIR server",
-        f"az webapp config appsettings set --resource-group <group> --name <fhir server> --settings {pairs}",
+        f'az webapp config appsettings set --resource-group "<group>" --name "<fhir server>" --settings {pairs}',
         f"{PORTAL}/HubsExtension/BrowseResource/resourceType/Microsoft.Web%2Fsites",
     )
 
@@ -130,14 +131,14 @@ def _grant_data_access(registration: Registration, tenant: Tenant) -> Iterator[N
             "grant-app-role",
             "a Privileged Role Administrator",
             f"az rest --method POST --url {tenant.graph_endpoint}/v1.0/servicePrincipals/"
-            f"{_resource_principal(resource)}/appRoleAssignedTo --body '{json.dumps(grant)}'",
+            f"{quoted(_resource_principal(resource))}/appRoleAssignedTo --body '{json.dumps(grant)}'",
             _permissions_blade(registration),
         )
     if not roles:
         yield NextStep(
             "grant-app-role",
             "the team, then a Privileged Role Administrator",
-            f"az ad sp show --id {resource.client_id if resource else _UNKNOWN} --query appRoles[].value",
+            f"az ad sp show --id {quoted(resource.client_id if resource else _UNKNOWN)} --query 'appRoles[].value'",
             _permissions_blade(registration),
         )
 
@@ -152,7 +153,7 @@ def _consent(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
         yield NextStep(
             "consent",
             "a Cloud Application Administrator, or each user where the tenant lets users consent",
-            f"az ad app permission admin-consent --id {client_id}",
+            f"az ad app permission admin-consent --id {quoted(client_id)}",
             f"{tenant.authority}/adminconsent?client_id={quote(client_id)}",
         )
 
@@ -171,12 +172,12 @@ def _data_role(registration: Registration) -> Iterator[NextStep]:
         '"$(az resource list --resource-type Microsoft.HealthcareApis/workspaces/fhirservices '
         f'--query "[?name==\'{named[0]}/{named[1]}\'].id" --output tsv)"'
         if named
-        else "<resource id of the FHIR service>"
+        else quoted("<resource id of the FHIR service>")
     )
     yield NextStep(
         "assign-fhir-data-role",
         "an Owner or User Access Administrator of the FHIR service",
-        f'az role assignment create --role "FHIR Data Reader" --assignee-object-id {assignee} '
+        f'az role assignment create --role "FHIR Data Reader" --assignee-object-id {quoted(assignee)} '
         f"--assignee-principal-type {kind} --scope {scope}",
         f"{PORTAL}/HubsExtension/BrowseResource/resourceType/Microsoft.HealthcareApis%2Fworkspaces%2Ffhirservices",
     )

@@ -21,6 +21,7 @@ from provisioning.fields import (
     AppRoleNames,
     CredentialType,
     DefinedAppRoles,
+    DefinedScopes,
     Email,
     Guid,
     Lifetime,
@@ -76,7 +77,7 @@ class ResourceApplicationRequest(_Request):
 
     client_type: Literal["resource"]
     fhir_server_url: ServerUrl = Field(description="The server's base URL; the identifier URI is derived from it.")
-    scopes: ScopeNames = (DEFAULT_SCOPE,)
+    scopes: DefinedScopes = (DEFAULT_SCOPE,)
     app_roles: DefinedAppRoles = SERVER_ROLES
     access_token_version: TokenVersion = 1
 

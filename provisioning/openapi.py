@@ -35,7 +35,7 @@ def describe() -> dict[str, Any]:
         "components": {
             "securitySchemes": {"functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"}},
             "parameters": _parameters(),
-            "schemas": schemas | _answer_schemas(),
+            "schemas": schemas | _answer_schemas(schemas),
         },
     }
 
@@ -161,7 +161,7 @@ def _object(properties: Mapping[str, Any], required: Iterable[str] = ()) -> dict
     return {"type": "object", "properties": dict(properties), "required": list(required)}
 
 
-def _answer_schemas() -> dict[str, Any]:
+def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
     text: dict[str, Any] = {"type": "string"}
     maybe: dict[str, Any] = {"type": ["string", "null"]}
     moment: dict[str, Any] = {"type": "string", "format": "date-time"}
@@ -179,8 +179,15 @@ def _answer_schemas() -> dict[str, Any]:
         ["id", "type", "status", "requestedAt", "failure"],
     )
     secret = _object({"id": text, "keyId": text, "expiresAt": maybe_moment, "rotatesAt": maybe_moment}, ["id", "keyId"])
+    asked = {
+        name: content
+        for schema in requests.values()
+        if "clientType" in schema.get("properties", {})
+        for name, content in schema["properties"].items()
+    }
     registration = _object(
-        {
+        asked
+        | {
             "registrationId": text,
             "clientType": {"type": "string", "enum": list(ClientType)},
             "displayName": text,

@@ -56,7 +56,7 @@ def ensure_server_url(run: Run) -> None:
         raise NeedsOperator(
             "fhir-server-already-registered",
             "Another registration was made for the same FHIR server at the same time.",
-            remedy="Use that registration, or delete it and retry this one.",
+            remedy="Use that registration: list those with clientType=resource to find it.",
         )
 
 

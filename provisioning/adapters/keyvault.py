@@ -1,5 +1,6 @@
 """SecretStore over Azure Key Vault's own library, with its retries off: a repeat is decided where the clock is read."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,10 +36,12 @@ class KeyVaultSecrets:
         **transport: Any,  # noqa: ANN401 -- azure-core's own options: `transport`, `connection_verify`
     ) -> None:
         self._clock = clock
+        self._bound = threading.local()
         self._client = SecretClient(
             vault_url,
             credential,
             verify_challenge_resource=verify_challenge_resource,
+            raw_request_hook=self._check_the_clock,
             **SDK_OPTIONS,
             **transport,
         )
@@ -54,12 +57,7 @@ class KeyVaultSecrets:
 
     def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:
         """As the port says."""
-
-        def check_the_clock(_request: object) -> None:
-            # Called after the token was had, each time directly before the request goes out.
-            if self._clock.now() > not_after:
-                raise PublishBoundPassed
-
+        self._bound.not_after = not_after
         try:
             stored = self._client.set_secret(
                 name,
@@ -67,11 +65,22 @@ class KeyVaultSecrets:
                 expires_on=secret.expires_at,
                 tags=dict(tags),
                 content_type=CONTENT_TYPE,
-                raw_request_hook=check_the_clock,
             )
         except AzureError as error:
             self._translate(error, writing=True)
+        finally:
+            del self._bound.not_after
         return replace(_current(stored.properties), key_id=secret.key_id)
+
+    def _check_the_clock(self, _request: object) -> None:
+        """Stop a publication that comes too late.
+
+        The library calls this after it had a token, and again after the vault asked who calls: each time directly
+        before the request goes out.
+        """
+        not_after = getattr(self._bound, "not_after", None)
+        if not_after is not None and self._clock.now() > not_after:
+            raise PublishBoundPassed
 
     def _translate(self, error: AzureError, *, writing: bool) -> NoReturn:
         """Raise the error of the family whose turn it is; the library's own may hold the request, so it ends here."""

@@ -79,7 +79,7 @@ def test_msal_signs_in_within_the_process() -> None:
 
 
 def test_the_secret_client_works_within_the_process() -> None:
-    emulator = Emulator()
+    emulator = Emulator(origin="https://a-vault-of-its-own:8443")  # the library remembers challenges for the process
     transport = RequestsTransport(session=emulator.session(), session_owner=False)
     credential = RegistrarCredential(emulator)
     with SecretClient(

@@ -65,7 +65,7 @@ def test_everything_can_be_set() -> None:
         SECRET_PROOF_COUNT="5",
         SECRET_PROOF_TIMEOUT="PT90S",
         PYTHON_THREADPOOL_THREAD_COUNT="8",
-        REQUESTS_CA_BUNDLE="/etc/ca.pem",
+        REQUESTS_CA_BUNDLE=__file__,
         IDENTITY_ENDPOINT="http://127.0.0.1:41741/msi/token",
         CALLER_AUTH="key",
     )
@@ -80,7 +80,7 @@ def test_everything_can_be_set() -> None:
     assert settings.secrets.proof_count == 5
     assert settings.secrets.proof_timeout == timedelta(seconds=90)
     assert settings.threads == 8
-    assert settings.ca_bundle == "/etc/ca.pem"
+    assert settings.ca_bundle == __file__
     assert settings.has_identity_endpoint
 
 
@@ -129,6 +129,7 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("SECRET_PROOF_COUNT", MARKER),
         ("PYTHON_THREADPOOL_THREAD_COUNT", MARKER),
         ("CALLER_AUTH", MARKER),
+        ("REQUESTS_CA_BUNDLE", f"/no/such/{MARKER}"),
         ("AzureWebJobsStorage__clientId", MARKER),
     ],
 )

@@ -367,13 +367,37 @@ def test_a_post_that_died_after_its_claim_does_not_keep_the_server() -> None:
     assert world.registered(a_resource())
 
 
-def test_a_failed_registration_keeps_its_server_until_it_is_deleted() -> None:
+def failed_resource(world: World, application_object_id: str | None) -> Registration:
+    row = world.row(id_of(world.post(a_resource())))
+    left = replace(row, application_object_id=application_object_id)
+    return world.registry.replace(left.failed(Failure("x", "y"), world.clock.now()))
+
+
+def test_a_failed_registration_keeps_its_server_while_an_application_may_be_behind_it() -> None:
     world = World()
-    registration_id = id_of(world.post(a_resource()))
-    row = world.row(registration_id)
-    world.registry.replace(row.failed(Failure("x", "y"), world.clock.now()))
+    failed_resource(world, "an application")
+    assert world.post(a_resource(), query={"dryRun": "true"}).status == 409
     assert world.post(a_resource()).status == 409
-    world.registry.replace(replace(world.row(registration_id), status=Status.DELETED))
+
+
+def test_a_registration_that_failed_before_it_made_anything_leaves_its_server_to_the_next() -> None:
+    world = World()
+    before = failed_resource(world, None)
+    assert world.post(a_resource(), query={"dryRun": "true"}).status == 200
+    following = world.registered(a_resource())
+    client = world.registered(a_service_client())
+    assert client["oauth"]["scope"] == following["oauth"]["scope"]
+    # The first one, retried, finds that its server has gone to another.
+    assert world.retry(before.id).status == 202
+    world.deliver()
+    assert world.get(before.id)["operation"]["failure"]["code"] == "fhir-server-already-registered"
+    assert world.get(following["registrationId"])["status"] == "active"
+
+
+def test_a_deleted_registration_keeps_nothing() -> None:
+    world = World()
+    row = failed_resource(world, "an application")
+    world.registry.replace(replace(row, status=Status.DELETED))
     assert world.post(a_resource(), query={"dryRun": "true"}).status == 200
     assert world.post(a_resource()).status == 202
 
