@@ -24,7 +24,7 @@ run: setup ## Serve the whole local stack until Ctrl-C
 	@$(BIN)/python -m dev up
 
 test: setup ## Run the tests, with coverage of provisioning/
-	@$(BIN)/python -m pytest --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 $(PYTEST)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --quiet --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 $(PYTEST)
 
 check: setup ## Lint, check the format and the types
 	@$(BIN)/ruff check

@@ -1,15 +1,51 @@
-"""What any test may ask for by name. Nothing here starts before a test asks for it."""
+"""What any test may ask for by name. Nothing here starts before a test asks for it.
+
+Also counts the fault schedules of a session, over all of its processes, and prints how many there were.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dev.storage import Azurite
+from tests.faults.schedules import PLAYED, play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that plays one fault schedule again."""
+    parser.addoption("--replay", help="one fault schedule, by the name that a failure printed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Play one schedule alone where that was asked for."""
+    schedule = config.getoption("--replay")
+    if schedule:
+        play(schedule)
+        items.clear()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have a worker tell which schedules it played."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["played"] = list(PLAYED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what a worker played."""
+    PLAYED.update(getattr(node, "workeroutput", {}).get("played", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the number of distinct schedules."""
+    if PLAYED:
+        terminalreporter.write_line(f"{len(PLAYED)} distinct fault schedules played")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,9 @@ import pytest
 
 from tests.faults.schedules import REQUESTS, death_pairs, lost_and_refused_answers, play, single_deaths
 
+# Thousands of runs of what other tests cover already: tracing them would double the time.
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.mark.parametrize("client_type", REQUESTS)
 def test_a_death_at_any_outside_call_is_survived(client_type: str) -> None:

@@ -16,6 +16,9 @@ from tests.faults.overlaps import Overlap
 from tests.faults.schedules import PLAYED, REQUESTS, a_world
 from tests.world import World
 
+# Thousands of runs of what other tests cover already: tracing them would double the time.
+pytestmark = pytest.mark.no_cover
+
 STALL = timedelta(minutes=15)
 SEEDS = 60
 

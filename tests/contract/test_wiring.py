@@ -1,0 +1,99 @@
+"""The adapters as they are deployed: chosen by settings alone, over TLS and real storage."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from dev.emulator.server import EmulatorServer
+from provisioning import plan, web
+from provisioning.adapters.transport import new_session, tls_context
+from provisioning.messages import read_message
+from provisioning.provision import carry_out
+from provisioning.settings import Settings
+from provisioning.wiring import AzureServices
+from tests.world import a_confidential_client, a_public_client, a_resource, a_service_client
+
+
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorServer]:
+    with EmulatorServer(tmp_path_factory.mktemp("ca")) as server:
+        yield server
+
+
+@pytest.fixture
+def environment(azure: EmulatorServer, azurite: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings, in this process's environment too: Azure's libraries read some of them there."""
+    settings = {
+        **azure.emulator.settings(),
+        "AzureWebJobsStorage": azurite,
+        "REQUESTS_CA_BUNDLE": str(azure.ca_bundle),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return settings
+
+
+def test_each_client_type_is_provisioned_by_what_the_settings_choose(environment: dict[str, str]) -> None:
+    services = AzureServices(Settings.from_env(environment))
+    for body in (a_resource(), a_confidential_client(), a_public_client(), a_service_client()):
+        call = web.Call("/api/registrations", {"content-type": "application/json"}, body=json.dumps(body).encode())
+        answer = web.answer(lambda: services, web.submit_registration, call)
+        assert answer.status == 202, answer.body
+        assert answer.message is not None
+        carry_out(services, read_message(answer.message.encode()))
+        registration_id = json.loads(answer.body)["registrationId"]
+        shown = web.answer(lambda: services, web.show_registration, web.Call("", registration_id=registration_id))
+        assert json.loads(shown.body)["status"] == "active", shown.body
+    assert list(plan.due_messages(services)) == []
+
+
+def test_without_an_identity_endpoint_a_token_that_cannot_be_had_is_a_passing_error(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    alone = {name: value for name, value in environment.items() if not name.startswith("IDENTITY")}
+    services = AzureServices(Settings.from_env(alone))
+    call = web.Call(
+        "/api/registrations",
+        {"content-type": "application/json"},
+        {"dryRun": "true"},
+        json.dumps(a_service_client(resource="https://ws-x.fhir.azurehealthcareapis.com", appRoles=[])).encode(),
+    )
+    answer = web.answer(lambda: services, web.submit_registration, call)
+    assert (answer.status, json.loads(answer.body)["code"]) == (503, "no-identity-token")
+
+
+def test_storage_that_is_not_there_is_a_passing_error(environment: dict[str, str]) -> None:
+    nowhere = environment["AzureWebJobsStorage"]
+    parts = dict(part.split("=", 1) for part in nowhere.split(";") if part)
+    parts["TableEndpoint"] = "http://127.0.0.1:9/devstoreaccount1"
+    connection_string = ";".join(f"{name}={value}" for name, value in parts.items())
+    services = AzureServices(Settings.from_env({**environment, "AzureWebJobsStorage": connection_string}))
+    answer = web.answer(lambda: services, web.list_registrations, web.Call(""))
+    assert (answer.status, json.loads(answer.body)["code"]) == (503, "storage-unavailable")
+
+
+def test_a_shared_context_trusts_the_bundle_that_the_settings_name_and_nothing_else(
+    azure: EmulatorServer, tmp_path: Path
+) -> None:
+    url = f"{azure.origin}/_emulator/state"
+    with new_session(tls_context(str(azure.ca_bundle)), 2) as session:
+        session.trust_env = False
+        assert session.get(url, timeout=5).status_code == 200
+    with EmulatorServer(tmp_path) as foreign, new_session(tls_context(str(foreign.ca_bundle)), 2) as session:
+        session.trust_env = False
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(url, timeout=5)
+
+
+def test_a_folder_of_certificates_is_taken_too(tmp_path: Path) -> None:
+    assert tls_context(str(tmp_path)).verify_mode.name == "CERT_REQUIRED"
+
+
+def test_without_a_bundle_the_usual_authorities_are_trusted() -> None:
+    assert tls_context(None).cert_store_stats()["x509_ca"] > 50
