@@ -5,6 +5,7 @@ is what callers feel.
 """
 
 import functools
+import os
 import typing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 QUEUE = "registrations"
 STORAGE = "AzureWebJobsStorage"
+# The host has no default for a %SETTING% that is not set, and would refuse the function.
+PLANNER_SCHEDULE = "%PLANNER_SCHEDULE%" if os.environ.get("PLANNER_SCHEDULE") else "0 */5 * * * *"
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -95,7 +98,7 @@ def give_up(message: func.QueueMessage) -> None:
     plan.give_up(_services(), read_message(message.get_body()))
 
 
-@app.timer_trigger(arg_name="timer", schedule="%PLANNER_SCHEDULE%", use_monitor=True)
+@app.timer_trigger(arg_name="timer", schedule=PLANNER_SCHEDULE, use_monitor=True)
 @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
 def planner(timer: func.TimerRequest, messages: func.Out[typing.List[str]]) -> None:  # noqa: ARG001, UP006 -- the worker refuses list[str]
     """Enqueue one message for each registration with something left to do."""

@@ -12,6 +12,7 @@ Dependency runs one way, and a test holds it:
             ↑
       function_app.py
 
-Only `adapters/` and `wiring.py` import Azure's libraries, msal or requests; only `settings.py` reads the environment.
+Only `adapters/` and `wiring.py` import Azure's libraries, msal or requests. Only `settings.py` reads the environment,
+but for the schedule of the timer in `function_app.py`.
 Read `provision.py` first: it is the whole job on one page.
 """

@@ -62,13 +62,18 @@ def test_only_the_adapters_and_the_wiring_know_azure_msal_and_requests(module: s
     assert allowed or outside <= ({"azure.functions"} if module == "function_app" else set())
 
 
-@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"provisioning.settings"}))
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"provisioning.settings", "function_app"}))
 def test_only_the_settings_read_the_environment(module: str) -> None:
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
             assert node.attr not in ENVIRONMENT
         if isinstance(node, ast.ImportFrom) and node.module == "os":
             assert not ENVIRONMENT & {alias.name for alias in node.names}
+
+
+def test_the_triggers_read_only_what_a_decorator_needs() -> None:
+    reads = [line for line in MODULES["function_app"].read_text(encoding="utf-8").splitlines() if "os.environ" in line]
+    assert [line.partition(" = ")[0] for line in reads] == ["PLANNER_SCHEDULE"]
 
 
 def test_the_settings_do_read_it() -> None:
