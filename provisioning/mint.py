@@ -1,7 +1,7 @@
 """The one hard step: a secret that Entra shows once is minted, proven and published, and nothing is lost or doubled.
 
 Adding a secret cannot be repeated safely: every call makes another. So the vault is asked first and says which secret
-is current; a secret whose text was lost on the way is harmless, and is removed later by age.
+is current; a secret whose text was lost on the way stays on the application, harmless because nobody knows it.
 """
 
 import logging
@@ -88,7 +88,7 @@ def _wait_for_acceptance(services: Services, registration: Registration, minted:
 
 
 def _discard(services: Services, registration: Registration, minted: MintedSecret) -> None:
-    """Remove a secret of which no publication was attempted. Where that fails it waits for the removal by age."""
+    """Remove a secret of which no publication was attempted. Where that fails it stays, unknown to anybody."""
     assert registration.application_object_id is not None
     try:
         services.directory.remove_secret(registration.application_object_id, minted.key_id)

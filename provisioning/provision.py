@@ -148,7 +148,7 @@ def ensure_secret(run: Run) -> None:
     """Afterwards the vault's current secret is ours, was proven before it was published, and is not due.
 
     Safe to repeat because the vault is asked first, and only the vault says which secret is current. A secret whose
-    text was lost on the way stays on the application, unusable, until it is removed by age.
+    text was lost on the way stays on the application, unusable.
     """
     secret = current_secret(run.services, run.registration)
     if secret is None:

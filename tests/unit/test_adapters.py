@@ -13,6 +13,7 @@ from requests.structures import CaseInsensitiveDict
 from dev.emulator import SECRET_MARKER, Fault
 from provisioning.adapters.transport import retry_after
 from provisioning.errors import OutcomeUnknown, PublishBoundPassed
+from provisioning.mint import mint, publish
 from provisioning.ports import MintedSecret
 from tests.checker import check
 from tests.world import World, a_public_client, a_resource, a_service_client
@@ -145,17 +146,16 @@ def test_the_clock_is_read_after_the_challenge_and_directly_before_the_publicati
     assert "name" not in world.emulator.vault.secrets
 
 
-def test_a_secret_whose_bound_passed_before_any_attempt_leaves_no_credential(world: World) -> None:
-    bound = world.services.secrets.publish_bound.total_seconds()
-    world.emulator.faults.add(Fault("latency", "token.clientCredentials", skip=2, seconds=18))
-    world.emulator.faults.set(secret_propagation=bound - 19)
-    registration_id = submitted(world, a_service_client())
-    world.deliver()
-    world.emulator.faults.clear()
-    world.settle()
-    application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
+def test_a_secret_whose_bound_passed_before_any_attempt_is_removed_and_never_published(world: World) -> None:
+    client = world.registered(a_service_client())
+    row = world.row(client["registrationId"])
+    minted = mint(world.services, row)
+    world.clock.sleep(world.services.secrets.publish_bound.total_seconds() + 1)
+    with pytest.raises(PublishBoundPassed):
+        publish(world.services, row, minted)
+    application = world.emulator.directory.application(app_id=client["clientId"])
     assert application is not None
-    assert len([each for each in application.passwords if each.removed_at is None]) == 1
+    assert [each.key_id for each in application.passwords if each.removed_at is None] == [client["secret"]["keyId"]]
     check(world)
 
 

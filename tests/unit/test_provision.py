@@ -370,18 +370,6 @@ def test_after_a_publication_of_unknown_outcome_the_vault_is_asked_before_it_is_
     check(world)
 
 
-def test_a_secret_is_not_published_once_its_publish_bound_has_passed(world: World) -> None:
-    bound = world.services.secrets.publish_bound
-    world.emulator.faults.add(Fault("latency", "token.clientCredentials", seconds=bound.total_seconds() / 2, times=3))
-    registration_id = submitted(world, a_service_client())
-    world.deliver()
-    assert world.errors or world.get(registration_id)["status"] == "active"
-    published = [call for call in world.emulator.calls if call.operation == "vault.setSecret"]
-    assert len(published) <= 1
-    world.settle()
-    check(world)
-
-
 def test_a_mint_of_unknown_outcome_is_left_to_the_queue_and_never_repeated_in_the_same_run(world: World) -> None:
     world.emulator.faults.set(inline_secret_omitted=True)
     world.emulator.faults.add(Fault("reset", "graph.addPassword", when="after"))
