@@ -20,6 +20,7 @@ QUEUE = "registrations"
 STORAGE = "AzureWebJobsStorage"
 # The host has no default for a %SETTING% that is not set, and would refuse the function.
 PLANNER_SCHEDULE = "%PLANNER_SCHEDULE%" if os.environ.get("PLANNER_SCHEDULE") else "0 */5 * * * *"
+RECONCILE_SCHEDULE = "%RECONCILE_SCHEDULE%" if os.environ.get("RECONCILE_SCHEDULE") else "0 30 2 * * *"
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -58,6 +59,33 @@ def retry(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     return _encode(web.answer(_services, web.retry_registration, _decode(req)), message)
 
 
+@app.route(route="registrations/{registrationId}/rotate", methods=["POST"])
+@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+def rotate(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Have a registration's secret replaced."""
+    from provisioning import web
+
+    return _encode(web.answer(_services, web.rotate_registration, _decode(req)), message)
+
+
+@app.route(route="registrations/{registrationId}", methods=["PATCH"])
+@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+def change(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Accept a change of a registration."""
+    from provisioning import web
+
+    return _encode(web.answer(_services, web.change_registration, _decode(req)), message)
+
+
+@app.route(route="registrations/{registrationId}", methods=["DELETE"])
+@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+def delete(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Accept the end of a registration."""
+    from provisioning import web
+
+    return _encode(web.answer(_services, web.delete_registration, _decode(req)), message)
+
+
 @app.route(route="openapi.json", methods=["GET"])
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description of this API."""
@@ -81,12 +109,13 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- a tri
 
 
 @app.queue_trigger(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-def provision(message: func.QueueMessage) -> None:
+@app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
+def provision(message: func.QueueMessage, messages: func.Out[typing.List[str]]) -> None:  # noqa: UP006 -- as the planner
     """Carry out what a message asks; an error has the queue deliver it again."""
     from provisioning.messages import read_message
     from provisioning.provision import carry_out
 
-    carry_out(_services(), read_message(message.get_body()))
+    messages.set(carry_out(_services(), read_message(message.get_body())))
 
 
 @app.queue_trigger(arg_name="message", queue_name=f"{QUEUE}-poison", connection=STORAGE)
@@ -105,6 +134,15 @@ def planner(timer: func.TimerRequest, messages: func.Out[typing.List[str]]) -> N
     from provisioning import plan
 
     messages.set(list(plan.due_messages(_services())))
+
+
+@app.timer_trigger(arg_name="timer", schedule=RECONCILE_SCHEDULE, use_monitor=True)
+@app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
+def reconcile(timer: func.TimerRequest, messages: func.Out[typing.List[str]]) -> None:  # noqa: ARG001, UP006 -- as the planner
+    """Begin to compare what is remembered with Entra and the vault."""
+    from provisioning.reconcile import first_page
+
+    messages.set([first_page(_services())])
 
 
 @functools.cache

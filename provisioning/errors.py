@@ -4,6 +4,7 @@
     ├─ RequestRejected       the caller: a problem document with a 4xx status
     ├─ TryAgain              time: waited out in the function, then by the queue
     │  ├─ OutcomeUnknown     time: a request that must not be repeated blindly may have taken effect
+    │  ├─ CredentialNotFound time: a credential to remove is not known, or not yet
     │  ├─ PublishBoundPassed time: a secret grew too old to be published; another is minted
     │  └─ StaleRegistration  time: another run wrote the row first
     ├─ NeedsOperator         a person: the registration is `failed` with a remedy
@@ -65,6 +66,10 @@ class TryAgain(ProvisioningError):
 
 class OutcomeUnknown(TryAgain):
     """The request may have taken effect and must not be sent again before the world was asked."""
+
+
+class CredentialNotFound(TryAgain):
+    """Entra knows no credential of that key id: not yet, just after it was minted; not any more, long after."""
 
 
 class PublishBoundPassed(TryAgain):

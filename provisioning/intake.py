@@ -171,6 +171,14 @@ REQUEST_TYPES: Final[Mapping[ClientType, type[RegistrationRequest]]] = {
     ClientType.SERVICE: ServiceClientRequest,
 }
 
+_CHANGEABLE: Final = ("displayName", "contact", "description")
+CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
+    ResourceApplicationRequest: _CHANGEABLE,
+    ConfidentialClientRequest: (*_CHANGEABLE, "redirectUris", "logoutUrl"),
+    PublicClientRequest: (*_CHANGEABLE, "redirectUris"),
+    ServiceClientRequest: _CHANGEABLE,
+}
+
 
 # --- reading a request ----------------------------------------------------------------------------------------------
 
@@ -191,8 +199,28 @@ def parse(body: object) -> RegistrationRequest:
         return request_type.model_validate(body)
     except ValidationError as error:
         faults = [_fault(dict(each), request_type) for each in error.errors(include_url=False, include_input=False)]
-        message = f"The request breaks {len(faults)} rule{'s' if len(faults) > 1 else ''}; see errors."
-        raise RequestRejected(400, "invalid-request", message, faults) from None
+        raise _broken_rules(faults) from None
+
+
+def parse_change(request: RegistrationRequest, body: object) -> RegistrationRequest:
+    """Return the request as `body` changes it: a field of null is taken out, and those it leaves out stay.
+
+    Raises RequestRejected (400) that names every fault at once. What is not changed is not judged by today's rules.
+    """
+    if not isinstance(body, dict) or not body:
+        rule = f"Send an object with one or more of {', '.join(CHANGEABLE[type(request)])}."
+        raise RequestRejected(400, "invalid-request", "There is nothing to change.", [Fault("#", "required", rule)])
+    faults = [_not_changeable(name, type(request)) for name in body if name not in CHANGEABLE[type(request)]]
+    wanted = {name: value for name, value in body.items() if name in CHANGEABLE[type(request)]}
+    merged = {name: value for name, value in (dump(request) | wanted).items() if value is not None}
+    try:
+        type(request).model_validate(merged)
+    except ValidationError as error:
+        found = [_fault(dict(each), type(request)) for each in error.errors(include_url=False, include_input=False)]
+        faults += [each for each in found if each.pointer.split("/")[1:2] and each.pointer.split("/")[1] in wanted]
+    if faults:
+        raise _broken_rules(faults)
+    return type(request).model_validate(merged, context=STORED)
 
 
 def restore(body: Mapping[str, Any]) -> RegistrationRequest:
@@ -218,6 +246,18 @@ def secret_lifetime_faults(request: RegistrationRequest, shortest: timedelta, lo
         return []
     rule = f"Choose between {format_duration(shortest)} and {format_duration(longest)}, or leave it out."
     return [Fault("#/secretLifetime", "secret-lifetime-out-of-range", rule)]
+
+
+def _broken_rules(faults: list[Fault]) -> RequestRejected:
+    message = f"The request breaks {len(faults)} rule{'s' if len(faults) > 1 else ''}; see errors."
+    return RequestRejected(400, "invalid-request", message, faults)
+
+
+def _not_changeable(name: str, request_type: type[RegistrationRequest]) -> Fault:
+    # A name that no field could have is not repeated: it could be anything, a pasted secret included.
+    pointer = f"#/{name}" if _FIELD_NAME.fullmatch(name) else "#"
+    rule = f"Only {', '.join(CHANGEABLE[request_type])} can be changed. Register anew for anything else."
+    return Fault(pointer, "field-not-changeable", rule)
 
 
 _WRONG_TYPE: Final = {

@@ -9,7 +9,7 @@ Sources: the Graph resources application, apiApplication, permissionScope, appRo
 
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, assert_never
 
@@ -45,7 +45,7 @@ def application_body(registration: Registration, tenant: Tenant, secret_expires_
         "signInAudience": SIGN_IN_AUDIENCE,
         "uniqueName": registration.unique_name,
         "tags": tags(registration),
-        "notes": notes(request),
+        "notes": notes(registration),
         "isFallbackPublicClient": False,
     }
     if request.description is not None:
@@ -99,7 +99,7 @@ def _confidential(request: ConfidentialClientRequest) -> dict[str, Any]:
 
 
 def _public(request: PublicClientRequest) -> dict[str, Any]:
-    platform = "spa" if request.platform == "spa" else "publicClient"
+    platform = str(redirect_platform(request))
     return {platform: {"redirectUris": list(request.redirect_uris)}, "web": dict(_NO_IMPLICIT_GRANT)}
 
 
@@ -170,17 +170,78 @@ def tags(registration: Registration) -> list[str]:
     ]
 
 
-def notes(request: RegistrationRequest) -> str:
-    """Return, as JSON, what a rebuild of the registry needs and tags cannot hold."""
+def is_ours(registration: Registration, tags: Iterable[str], sign_in_audience: str) -> bool:
+    """Whether an application carries this registration's mark; without it, it is neither adopted nor touched."""
+    return f"{TAG}:id={registration.id}" in tags and sign_in_audience == SIGN_IN_AUDIENCE
+
+
+def marked_id(tags: Iterable[str]) -> str | None:
+    """Return the id of the registration that an application's tags name."""
+    prefix = f"{TAG}:id="
+    return next((tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)), None)
+
+
+def changed_properties(registration: Registration, redirect_uris: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """Return the body of the `PATCH` that brings an application to what its registration asks for now.
+
+    `redirect_uris` is what the application has, by platform. What this service never set stays beside what it sets.
+    """
+    request = registration.request
+    body: dict[str, Any] = {
+        "displayName": request.display_name,
+        "description": request.description,
+        "notes": notes(registration),
+    }
+    platform = redirect_platform(request)
+    if platform is not None:
+        asked_for = list(getattr(request, "redirect_uris", ()))
+        body[platform] = {"redirectUris": asked_for + added_by_hand(registration, redirect_uris)}
+    if isinstance(request, ConfidentialClientRequest):
+        body["web"]["logoutUrl"] = request.logout_url
+    return body
+
+
+def added_by_hand(registration: Registration, redirect_uris: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the redirect URIs of its platform that the application has and this service never set."""
+    platform = redirect_platform(registration.request)
+    if platform is None:
+        return []
+    ours = {*getattr(registration.request, "redirect_uris", ()), *registration.former_redirect_uris}
+    return [uri for uri in redirect_uris.get(platform, ()) if uri not in ours]
+
+
+def redirect_platform(request: RegistrationRequest) -> str | None:
+    """Return the property of an application that holds the redirect URIs of such a client."""
+    match request:
+        case ConfidentialClientRequest():
+            return "web"
+        case PublicClientRequest():
+            return "spa" if request.platform == "spa" else "publicClient"
+        case _:
+            return None
+
+
+def notes(registration: Registration) -> str:
+    """Return, as JSON, what a rebuild of the registry needs and tags cannot hold, and which change this is."""
+    request = registration.request
     kept = {
         "contact": request.contact,
         "resource": getattr(request, "resource", None),
         "fhirServerUrl": getattr(request, "fhir_server_url", None),
         "secretLifetime": getattr(request, "secret_lifetime", None),
         "autoRotate": getattr(request, "auto_rotate", None),
-        "change": 0,
+        "change": registration.change,
     }
     return json.dumps({name: value for name, value in kept.items() if value is not None}, separators=(",", ":"))
+
+
+def change_of(notes: str) -> int | None:
+    """Return the number of the latest change that an application has; None for notes that are not ours any more."""
+    try:
+        change = json.loads(notes)["change"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return change if isinstance(change, int) else None
 
 
 def graph_time(moment: datetime) -> str:

@@ -12,7 +12,6 @@ from provisioning.errors import NeedsOperator, OutcomeUnknown, ProvisioningError
 from provisioning.patience import waits
 from provisioning.ports import CurrentSecret, MintedSecret, Services
 from provisioning.registration import Registration, SecretState
-from provisioning.rotate import is_due
 
 logger = logging.getLogger(__name__)
 
@@ -24,23 +23,29 @@ def secret_expiry(services: Services, registration: Registration) -> datetime:
     return (services.clock.now() + lifetime).replace(microsecond=0)
 
 
-def current_secret(services: Services, registration: Registration) -> SecretState | None:
-    """Return what the vault calls current, or None where there is nothing yet or a new secret is due.
+def current_secret(services: Services, registration: Registration) -> CurrentSecret | None:
+    """Return what the vault calls current, due or not; None where there is nothing yet.
 
     Raises NeedsOperator when somebody else wrote the current version.
     """
-    current = services.vault.current(registration.secret_name)
-    if current is None:
-        return None
-    if current.tags.get("id") != registration.id or current.key_id is None:
+    return not_by_hand(registration, services.vault.current(registration.secret_name))
+
+
+def not_by_hand(registration: Registration, current: CurrentSecret | None) -> CurrentSecret | None:
+    """Return the vault's current secret; raise NeedsOperator when somebody else wrote it."""
+    if current is not None and (current.tags.get("id") != registration.id or current.key_id is None):
         raise NeedsOperator(
             "vault-secret-not-ours",
             "The vault's current secret of this name was not written by this service.",
             remedy="Find out who set it; keep it under another name, delete and purge this one, and retry.",
         )
-    belongs = current.tags.get("clientId") == registration.client_id
-    good = belongs and not is_due(current, services.clock.now(), services.secrets.rotate_before)
-    return _state(current) if good else None
+    return current
+
+
+def belongs_to(current: CurrentSecret, registration: Registration) -> bool:
+    """Whether a version carries our tags and is a secret of this very application."""
+    tags = current.tags
+    return tags.get("id") == registration.id and tags.get("clientId") == registration.client_id and bool(current.key_id)
 
 
 def mint(services: Services, registration: Registration) -> MintedSecret:
@@ -96,7 +101,7 @@ def _discard(services: Services, registration: Registration, minted: MintedSecre
         logger.warning("registration %s: credential %s stays: %s", registration.id, minted.key_id, error.code)
 
 
-def publish(services: Services, registration: Registration, minted: MintedSecret) -> SecretState:
+def publish(services: Services, registration: Registration, minted: MintedSecret) -> CurrentSecret:
     """Return the version that holds the secret; after an unknown outcome the vault is asked before it is sent again.
 
     From the first attempt on the credential is not removed by this run: the vault may call it current at any moment.
@@ -108,13 +113,14 @@ def publish(services: Services, registration: Registration, minted: MintedSecret
         "keyId": minted.key_id,
         "operationId": registration.operation.id,
         "clientId": registration.client_id or "",
+        "mintedAt": minted.minted_at.isoformat(),
     }
     attempted = unknown = False
     for wait in waits():
         try:
             if unknown and (current := services.vault.current(name)) and current.key_id == minted.key_id:
-                return _state(current)
-            return _state(services.vault.publish(name, minted, tags, not_after))
+                return current
+            return services.vault.publish(name, minted, tags, not_after)
         except PublishBoundPassed:
             if not attempted:
                 _discard(services, registration, minted)
@@ -128,5 +134,6 @@ def publish(services: Services, registration: Registration, minted: MintedSecret
     raise AssertionError("waits never end")
 
 
-def _state(current: CurrentSecret) -> SecretState:
-    return SecretState(current.id, current.key_id or "", current.expires_at)
+def shown(current: CurrentSecret) -> SecretState:
+    """Return what the row shows of the vault's current secret."""
+    return SecretState(current.id, current.key_id or "", current.expires_at, current.created_at, current.minted_at)

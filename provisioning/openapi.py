@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter
 
-from provisioning.intake import RegistrationRequest
+from provisioning.intake import CHANGEABLE, RegistrationRequest
 from provisioning.registration import ClientType, OperationStatus, OperationType, Status
 
 VERSION: Final = "0.1.0"
@@ -79,6 +79,28 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
                 "summary": "Read a registration",
                 "parameters": [_parameter("registrationId")],
                 "responses": {"200": found} | _problems("401", "404", "500", "503"),
+            },
+            "patch": {
+                "operationId": "changeRegistration",
+                "summary": "Change what people see, or where sign-ins go; null takes an optional field out",
+                "parameters": [_parameter("registrationId")],
+                "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Change")}}},
+                "responses": {"202": accepted} | _problems("400", "401", "404", "409", "413", "415", "500", "503"),
+            },
+            "delete": {
+                "operationId": "deleteRegistration",
+                "summary": "Delete the application and the secret, recoverably; the registration is kept as evidence",
+                "parameters": [_parameter("registrationId")],
+                "responses": {"202": accepted} | _problems("401", "404", "409", "500", "503"),
+            },
+        },
+        "/registrations/{registrationId}/rotate": {
+            "post": {
+                "operationId": "rotateRegistration",
+                "summary": "Replace the secret now; the one before goes on working, unless it is revoked",
+                "parameters": [_parameter("registrationId")],
+                "requestBody": {"required": False, "content": {"application/json": {"schema": _ref("Rotation")}}},
+                "responses": {"202": accepted} | _problems("400", "401", "404", "409", "413", "415", "500", "503"),
             }
         },
         "/registrations/{registrationId}/retry": {
@@ -175,6 +197,7 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
             "requestedAt": moment,
             "failure": {"oneOf": [_ref("Failure"), {"type": "null"}]},
             "lastError": _ref("Failure"),
+            "supersedes": text,
         },
         ["id", "type", "status", "requestedAt", "failure"],
     )
@@ -203,14 +226,19 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
             "servicePrincipalId": maybe,
             "oauth": _object(dict.fromkeys(("authority", "tokenEndpoint", "authorizationEndpoint", "scope"), maybe)),
             "secret": {"oneOf": [_ref("Secret"), {"type": "null"}]},
+            "findings": {"type": "array", "items": _ref("Failure")},
             "nextSteps": {"type": "array", "items": _ref("NextStep")},
             "fhirServerSettings": {"type": ["object", "null"], "additionalProperties": text},
         },
         ["registrationId", "clientType", "displayName", "owner", "contact", "status", "operation", "tenantId"],
     )
+    changeable = sorted({name for names in CHANGEABLE.values() for name in names})
+    revoke = {"type": "boolean", "default": False, "description": "Have all secrets minted before now stop working."}
     warning = _object({"code": text, "message": text}, ["code", "message"])
     fault = _object({"pointer": text, "code": text, "message": text}, ["pointer", "code", "message"])
     return {
+        "Change": _object({name: asked[name] for name in changeable}),
+        "Rotation": _object({"revokePrevious": revoke}),
         "Registration": registration,
         "Operation": operation,
         "Failure": failure,

@@ -4,7 +4,7 @@ All of them raise the families of `errors.py` and nothing else: `TryAgain` for w
 does not. Times are aware and in UTC.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -27,13 +27,30 @@ class MintedSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """A client secret of an application, as Entra lists it: its text is never told again."""
+
+    key_id: str
+    label: str
+    minted_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
-    """An application as Entra has it; `secret` only when this very request minted one."""
+    """An application as Entra has it; `secret` only when this very request minted one.
+
+    `redirect_uris` are by platform: `web`, `spa`, `publicClient`.
+    """
 
     object_id: str
     client_id: str
     sign_in_audience: str
     tags: tuple[str, ...] = ()
+    notes: str = ""
+    identifier_uris: tuple[str, ...] = ()
+    redirect_uris: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    credentials: tuple[Credential, ...] = ()
     secret: MintedSecret | None = None
 
 
@@ -57,6 +74,14 @@ class CurrentSecret:
     expires_at: datetime | None
     tags: Mapping[str, str]
 
+    @property
+    def minted_at(self) -> datetime:
+        """When its text was asked for, as the version's tag says; without one, when the version was written."""
+        try:
+            return datetime.fromisoformat(self.tags["mintedAt"])
+        except (KeyError, ValueError):
+            return self.created_at
+
 
 @dataclass(frozen=True, slots=True)
 class DueEntry:
@@ -74,6 +99,14 @@ class Page:
     continuation_token: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The ids of registrations by whose mark a part of the directory or of the vault is known to be ours."""
+
+    registration_ids: tuple[str, ...]
+    continuation_token: str | None
+
+
 class Directory(Protocol):
     """Microsoft Entra, through Microsoft Graph."""
 
@@ -85,8 +118,20 @@ class Directory(Protocol):
         """Return the live application of that name, or None where this replica knows none."""
         ...
 
-    def set_identifier_uris(self, object_id: str, uris: Iterable[str]) -> None:
-        """Make these its identifier URIs, and no others."""
+    def read_application(self, object_id: str) -> Application | None:
+        """Return the live application with its credentials, or None where this replica knows none."""
+        ...
+
+    def marked_applications(self, continuation_token: str | None) -> Marked:
+        """Return a page of the live applications that carry our tag."""
+        ...
+
+    def update_application(self, object_id: str, changes: Mapping[str, Any]) -> None:
+        """Set these properties: collections are replaced, the fields of complex values are merged."""
+        ...
+
+    def delete_application(self, object_id: str) -> None:
+        """Have the application, and its service principal with it, not exist; a second time is no error."""
         ...
 
     def create_service_principal(self, client_id: str) -> str:
@@ -98,7 +143,7 @@ class Directory(Protocol):
         ...
 
     def remove_secret(self, object_id: str, key_id: str) -> None:
-        """Remove the credential; raise TryAgain while Entra says that it knows none of that key id."""
+        """Remove the credential; raise CredentialNotFound where Entra says that it knows none of that key id."""
         ...
 
     def find_resource(self, name: str) -> ResourceServicePrincipal | None:
@@ -111,6 +156,18 @@ class SecretStore(Protocol):
 
     def current(self, name: str) -> CurrentSecret | None:
         """Return the current version's metadata, or None where the name does not exist."""
+        ...
+
+    def read(self, name: str) -> MintedSecret | None:
+        """Return the current version with its text, in memory only; None where the name does not exist."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Have the name, with all of its versions, not exist, recoverably; a second time is no error."""
+        ...
+
+    def marked(self, continuation_token: str | None) -> Marked:
+        """Return a page of the secrets that carry our mark."""
         ...
 
     def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:

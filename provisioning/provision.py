@@ -8,41 +8,30 @@ counter, whether there is anything left to do; then it may be repeated.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
-from provisioning.errors import NameTaken, NeedsOperator, ProvisioningError, StaleRegistration, TryAgain
+from provisioning.change import ensure_changed
+from provisioning.check import check
+from provisioning.conclude import conclude, failure_of, remember
+from provisioning.delete import ensure_application_gone, ensure_vault_secret_gone
+from provisioning.errors import NameTaken, NeedsOperator, TryAgain
 from provisioning.intake import ResourceApplicationRequest
-from provisioning.manifest import SIGN_IN_AUDIENCE, TAG, application_body, resource_identifier
-from provisioning.messages import Message
-from provisioning.mint import current_secret, mint, prove, publish, secret_expiry
+from provisioning.manifest import application_body, resource_identifier
+from provisioning.messages import Message, ReconcilePage
+from provisioning.mint import belongs_to, current_secret, mint, prove, publish, secret_expiry, shown
 from provisioning.patience import Patience
-from provisioning.plan import DUE_AGAIN_AFTER, forget_due
-from provisioning.ports import Application, DueEntry, MintedSecret, Services
-from provisioning.registration import ClientType, Failure, LastError, Registration
+from provisioning.plan import forget_due
+from provisioning.ports import Application, CurrentSecret, Services
+from provisioning.reconcile import reconcile
+from provisioning.registration import ClientType, OperationType, Registration, Status
 from provisioning.resolve import claim_server, resolve_resource
+from provisioning.rotate import check_ours, ensure_revoked, ensure_room, secret_is_due
+from provisioning.run import Run
 
 logger = logging.getLogger(__name__)
 
 PATIENCE: Final = timedelta(minutes=1)
-
-
-@dataclass(slots=True)
-class Run:
-    """One delivery: what is known so far, and a secret that was born with the application, in memory only.
-
-    `unsure` is whether a request to create the application may have taken effect although its answer was lost.
-    """
-
-    services: Services
-    registration: Registration
-    minted: MintedSecret | None = None
-    unsure: bool = False
-
-    def learn(self, **facts: object) -> None:
-        """Remember facts about the registration; the runner saves them when the run ends."""
-        self.registration = replace(self.registration, **facts)  # type: ignore[arg-type]
 
 
 def ensure_server_url(run: Run) -> None:
@@ -102,13 +91,7 @@ def _adopted(run: Run, taken: NameTaken) -> Application:
                 graph_request_id=taken.otherwise.graph_request_id,
             )
         raise taken.otherwise
-    if f"{TAG}:id={run.registration.id}" not in found.tags or found.sign_in_audience != SIGN_IN_AUDIENCE:
-        raise NeedsOperator(
-            "application-not-ours",
-            "An application has our unique name, but not our tags or not our audience.",
-            remedy="Find out who changed or made it; restore its tags, or delete it for good, and retry.",
-        )
-    return found
+    return check_ours(run.registration, found)
 
 
 def ensure_identifier_uri(run: Run) -> None:
@@ -121,7 +104,7 @@ def ensure_identifier_uri(run: Run) -> None:
     assert registration.application_object_id is not None
     uri = resource_identifier(registration, run.services.tenant)
     if request.access_token_version == 2:  # noqa: PLR2004 -- the version itself
-        run.services.directory.set_identifier_uris(registration.application_object_id, [uri])
+        run.services.directory.update_application(registration.application_object_id, {"identifierUris": [uri]})
     run.learn(identifier_uri=uri)
 
 
@@ -148,14 +131,21 @@ def ensure_secret(run: Run) -> None:
     """Afterwards the vault's current secret is ours, was proven before it was published, and is not due.
 
     Safe to repeat because the vault is asked first, and only the vault says which secret is current. A secret whose
-    text was lost on the way stays on the application, unusable.
+    text was lost on the way stays on the application, unusable, until the removal rule allows its removal.
     """
     secret = current_secret(run.services, run.registration)
-    if secret is None:
+    while secret is None or not is_good(run, secret):
         minted, run.minted = run.minted or mint(run.services, run.registration), None
         prove(run.services, run.registration, minted)
         secret = publish(run.services, run.registration, minted)
-    run.learn(secret=secret)
+        run.look_again()  # somebody may have asked for another meanwhile
+    run.learn(secret=shown(secret))
+
+
+def is_good(run: Run, secret: CurrentSecret) -> bool:
+    """Whether the vault's current secret is one of this very application, and not due."""
+    now, policy = run.services.clock.now(), run.services.secrets
+    return belongs_to(secret, run.registration) and not secret_is_due(run.registration, secret, now, policy)
 
 
 Step = Callable[[Run], None]
@@ -184,99 +174,64 @@ STEPS: Final[Mapping[ClientType, tuple[Step, ...]]] = {
 }
 
 
-def carry_out(services: Services, message: Message) -> None:
-    """Do what the message asks, if it is still to be done: afterwards the operation has ended, or an error is raised.
+ROTATION: Final[tuple[Step, ...]] = (ensure_room, ensure_secret, ensure_revoked)
+CHANGE: Final[tuple[Step, ...]] = (ensure_changed,)
+DELETION: Final[tuple[Step, ...]] = (ensure_application_gone, ensure_vault_secret_gone)
 
-    Raises TryAgain, or the unknown error itself, for the queue to deliver the message again; why is on the row.
+
+def steps_of(registration: Registration) -> tuple[Step, ...]:
+    """Return what the registration's operation consists of."""
+    match registration.operation.type:
+        case OperationType.PROVISION:
+            return STEPS[registration.client_type]
+        case OperationType.ROTATE:
+            return ROTATION
+        case OperationType.CHANGE:
+            return CHANGE
+        case OperationType.DELETE:
+            return DELETION
+
+
+def carry_out(services: Services, message: Message | ReconcilePage) -> list[str]:
+    """Do what the message asks, if it is still to be done; return the messages to send.
+
+    Afterwards the operation has ended, or an error is raised: TryAgain, or the unknown error itself, for the queue to
+    deliver the message again; why is on the row.
     """
+    if isinstance(message, ReconcilePage):
+        return reconcile(services, message)
     registration = services.registry.get(message.registration_id)
-    if registration is not None and registration.pending:
-        if not message.concerns(registration):
-            return  # of an operation that another one followed, whose due entry must stay
-        _save(services, _ended(Run(services, registration), message))
-    forget_due(services, message, registration)
-
-
-def _ended(run: Run, message: Message) -> Registration:
-    """Return the registration with its operation ended; an error that time may heal is remembered and raised."""
+    if registration is None:
+        forget_due(services, message, None)
+        return []
+    run = Run(services, registration)
     try:
-        _take_steps(run)
-        ended = run.registration.succeeded(run.services.clock.now())
-    except NeedsOperator as error:
-        ended = run.registration.failed(failure_of(error), run.services.clock.now())
+        if message.is_check and registration.status is Status.ACTIVE and not registration.pending:
+            check(run, message)
+        before = run.registration
+        if message.concerns(before):
+            return conclude(services, message, before, _ended(run))
     except Exception as error:
-        _remember(run, message, error)
+        instead = remember(run, message, error)
+        if instead:
+            return instead
         raise
-    return ended
+    if message.is_check:
+        forget_due(services, message, before, keep=before.due_at)
+    return []
 
 
-def _save(services: Services, ended: Registration) -> None:
-    """Save how the operation ended, unless another run ended it first."""
-    try:
-        services.registry.replace(ended)
-    except StaleRegistration:
-        if ended.secret is None:
-            raise
-        _show_current_secret(services, ended.id)
-    else:
-        failure = ended.operation.failure
-        level = logging.ERROR if failure else logging.INFO
-        what = f"failed with {failure.code}" if failure else "succeeded"
-        logger.log(level, "registration %s: %s %s", ended.id, ended.operation.type, what)
-
-
-def _show_current_secret(services: Services, registration_id: str) -> None:
-    """Have the row of a registration that another run ended show what the vault calls current after both published."""
-    while True:
-        row = services.registry.get(registration_id)
-        if row is None or row.pending:
-            raise StaleRegistration
-        secret = current_secret(services, row)
-        if secret is None or secret == row.secret:
-            return
-        try:
-            services.registry.replace(replace(row, secret=secret))
-        except StaleRegistration:
-            continue  # by a third run: look again
-        return
-
-
-def _take_steps(run: Run) -> None:
+def _ended(run: Run) -> Registration:
+    """Take the steps of the operation, and return the registration with it ended."""
     patience = Patience(run.services.clock, PATIENCE)
-    for step in STEPS[run.registration.client_type]:
-        started = run.services.clock.now()
-        patience.through(lambda step=step: step(run))  # type: ignore[misc]
-        took = run.services.clock.now() - started
-        logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())
-
-
-def _remember(run: Run, message: Message, error: Exception) -> None:
-    """Save what the run learned, and why it stopped, before the queue delivers again; poison copies lose the reason.
-
-    An entry that is due is put off: or the planner would enqueue it at every turn while this message comes back.
-    """
-    now, known = run.services.clock.now(), run.registration
-    failure = failure_of(error) if isinstance(error, ProvisioningError) else unknown_failure(error)
-    due_at = known.due_at if known.due_at is not None and known.due_at > now else now + DUE_AGAIN_AFTER
-    run.services.registry.put_due(DueEntry(known.id, due_at))
     try:
-        last_error = LastError(failure, passing=isinstance(error, TryAgain))
-        run.services.registry.replace(replace(known, last_error=last_error, due_at=due_at, updated_at=now))
-    except StaleRegistration:
-        logger.info("registration %s: another run was faster to save", known.id)
-    else:
-        forget_due(run.services, message, known, keep=due_at)
-
-
-def failure_of(error: ProvisioningError) -> Failure:
-    """Return the error as it is remembered and answered."""
-    return Failure(error.code, error.message, error.remedy, error.graph_request_id)
-
-
-def unknown_failure(error: Exception) -> Failure:
-    """Return an error that nobody foresaw: its type alone, because its text could hold anything."""
-    return Failure(
-        "unexpected-error",
-        f"The run stopped on an error of the type {type(error).__name__}.",
-        "Read its traceback in the log of the function, and report it.",
-    )
+        for step in steps_of(run.registration):
+            started = run.services.clock.now()
+            patience.through(lambda step=step: step(run))  # type: ignore[misc]
+            took = run.services.clock.now() - started
+            logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())
+    except NeedsOperator as error:
+        if run.registration.operation.type is OperationType.DELETE:
+            raise  # a deletion is never given up
+        return run.registration.failed(failure_of(error), run.services.clock.now())
+    return run.registration.succeeded(run.services.clock.now())

@@ -46,6 +46,9 @@ class OperationType(StrEnum):
     """What is being done to a registration."""
 
     PROVISION = "provision"
+    ROTATE = "rotate"
+    CHANGE = "change"
+    DELETE = "delete"
 
 
 class OperationStatus(StrEnum):
@@ -76,13 +79,17 @@ class LastError:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """The latest thing asked of a registration."""
+    """The latest thing asked of a registration.
+
+    `supersedes` is the id of the operation that a deletion found pending: that one has ended, its work undone.
+    """
 
     id: str
     type: OperationType
     status: OperationStatus
     requested_at: datetime
     failure: Failure | None = None
+    supersedes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,16 @@ class SecretState:
     id: str
     key_id: str
     expires_at: datetime | None
+    published_at: datetime | None = None
+    minted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingCredential:
+    """The current secret's key id was not among the application's credentials, in that reconciliation."""
+
+    key_id: str
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +138,13 @@ class ResolvedResource:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One request and all that became of it. `etag` is the registry's own and guards every write."""
+    """One request and all that became of it. `etag` is the registry's own and guards every write.
+
+    `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
+    `former_redirect_uris` are those that the latest change took away. A secret minted before `replace_before` is due;
+    of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is what a
+    check found and does not repair.
+    """
 
     id: str
     caller: str
@@ -139,6 +162,12 @@ class Registration:
     resource: ResolvedResource | None = None
     secret: SecretState | None = None
     last_error: LastError | None = None
+    change: int = 0
+    former_redirect_uris: tuple[str, ...] = ()
+    replace_before: datetime | None = None
+    revoke_before: datetime | None = None
+    missing: MissingCredential | None = None
+    findings: tuple[Failure, ...] = ()
     etag: str | None = None
 
     @property
@@ -152,25 +181,46 @@ class Registration:
         return self.operation.status is OperationStatus.PENDING
 
     @property
+    def ending(self) -> bool:
+        """Whether it is being deleted, or was."""
+        return self.status in (Status.DELETING, Status.DELETED)
+
+    @property
     def unique_name(self) -> str:
         """The application's `uniqueName`, which makes its creation safe to repeat."""
-        return f"fhir-registrar-{self.id}"
+        return f"{NAME_PREFIX}{self.id}"
 
     @property
     def secret_name(self) -> str:
         """The name of its secret in Key Vault: never reused, because registration ids are not."""
-        return f"fhir-registrar-{self.id}"
+        return f"{NAME_PREFIX}{self.id}"
 
     @property
     def credential_label(self) -> str:
         """The display name of every credential that the current operation mints."""
         return f"{CREDENTIAL_LABEL_PREFIX}{self.operation.id}"
 
-    def succeeded(self, now: datetime) -> "Registration":
-        """Return it active, its operation ended well, with nothing left to do."""
+    def begun(self, operation_id: str, kind: OperationType, now: datetime, due_at: datetime) -> "Registration":
+        """Return it with a new operation pending; the status follows from what is asked."""
+        status = _BEGINS.get(kind, self.status)
+        if (self.status, status) not in _TRANSITIONS:
+            raise ValueError(f"a registration that is {self.status} cannot be {status}")
+        superseded = self.operation.id if self.pending else None
         return replace(
             self,
-            status=Status.ACTIVE,
+            status=status,
+            operation=Operation(operation_id, kind, OperationStatus.PENDING, now, supersedes=superseded),
+            updated_at=now,
+            due_at=due_at,
+            last_error=None,
+        )
+
+    def succeeded(self, now: datetime) -> "Registration":
+        """Return it with its operation ended well: active, or deleted."""
+        deleted = self.operation.type is OperationType.DELETE
+        return replace(
+            self,
+            status=Status.DELETED if deleted else Status.ACTIVE,
             operation=replace(self.operation, status=OperationStatus.SUCCEEDED, failure=None),
             updated_at=now,
             due_at=None,
@@ -188,20 +238,18 @@ class Registration:
             last_error=None,
         )
 
-    def retried(self, operation_id: str, now: datetime, due_at: datetime) -> "Registration":
-        """Return it `accepted` again with a new operation; only a failed one can be."""
-        if self.status is not Status.FAILED:
-            raise ValueError("only a failed registration can be retried")
-        return replace(
-            self,
-            status=Status.ACCEPTED,
-            operation=Operation(operation_id, OperationType.PROVISION, OperationStatus.PENDING, now),
-            updated_at=now,
-            due_at=due_at,
-            last_error=None,
-        )
 
-
+_BEGINS: Final = {OperationType.PROVISION: Status.ACCEPTED, OperationType.DELETE: Status.DELETING}
+# How an operation that begins may move the status; what an operation leads to is in `succeeded` and `failed`.
+_TRANSITIONS: Final = frozenset(
+    {
+        (Status.FAILED, Status.ACCEPTED),
+        (Status.ACTIVE, Status.ACTIVE),
+        (Status.ACTIVE, Status.DELETING),
+        (Status.FAILED, Status.DELETING),
+    }
+)
+NAME_PREFIX: Final = "fhir-registrar-"
 CREDENTIAL_LABEL_PREFIX: Final = "registrar:"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from provisioning.errors import Fault, NeedsOperator, RequestRejected, StaleRegistration, TryAgain
+from provisioning.errors import Fault, NeedsOperator, RequestRejected, TryAgain
 from provisioning.guidance import Warning_, warnings
 from provisioning.intake import (
     RegistrationRequest,
@@ -80,7 +80,7 @@ def submit(services: Services, request: RegistrationRequest, caller: str, idempo
             "idempotency-key-reused",
             "The Idempotency-Key was used for another request. Send a new key, or the same request.",
         )
-    return Accepted(existing, operation_message(existing) if _message_may_be_lost(existing, services) else None)
+    return Accepted(existing, operation_message(existing) if message_may_be_lost(existing, services) else None)
 
 
 def preview(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Preview:
@@ -106,23 +106,6 @@ def preview(services: Services, request: RegistrationRequest, caller: str, idemp
     expires_at = secret_expiry(services, registration) if registration.client_type.holds_secret else None
     body = application_body(registration, services.tenant, expires_at)
     return Preview(registration, body, warnings(registration))
-
-
-def retry(services: Services, registration: Registration) -> Accepted:
-    """Return the failed registration `accepted` again; afterwards it is stored and due, and `message` is to be sent.
-
-    Raises RequestRejected (409) for one that has not failed, or that another caller retried at the same time.
-    """
-    if registration.status is not Status.FAILED:
-        raise RequestRejected(409, "registration-not-failed", "Only a failed registration can be retried.")
-    now = services.clock.now()
-    retried = registration.retried(new_id(), now, now + STALLED_AFTER)
-    services.registry.put_due(DueEntry(registration.id, now + STALLED_AFTER))
-    try:
-        stored = services.registry.replace(retried)
-    except StaleRegistration as error:
-        raise RequestRejected(409, error.code, error.message) from None
-    return Accepted(stored, operation_message(stored))
 
 
 def _new(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Registration:
@@ -160,9 +143,10 @@ def _claim_server(services: Services, registration: Registration) -> None:
         raise _already_registered()
 
 
-def _message_may_be_lost(registration: Registration, services: Services) -> bool:
+def message_may_be_lost(registration: Registration, services: Services) -> bool:
+    """Whether the message of a pending operation should have arrived by now."""
     waiting = services.clock.now() - registration.operation.requested_at
-    return registration.status is Status.ACCEPTED and waiting > MESSAGE_ON_ITS_WAY
+    return registration.pending and waiting > MESSAGE_ON_ITS_WAY
 
 
 def _already_registered() -> RequestRejected:

@@ -13,14 +13,14 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from provisioning import openapi
+from provisioning import alter, openapi
 from provisioning.errors import Fault, RequestRejected, SettingsError, TryAgain
 from provisioning.guidance import fhir_server_settings, next_steps, oauth
 from provisioning.intake import RegistrationRequest, dump, parse
 from provisioning.ports import Services
 from provisioning.registration import ClientType, Failure, Registration, Status
-from provisioning.submit import Accepted, preview, retry, submit
-from provisioning.tenant import Tenant
+from provisioning.rotate import rotates_at
+from provisioning.submit import Accepted, preview, submit
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def submit_registration(services: Services, call: Call) -> Answer:
     request = parse(_json(call))
     if dry_run:
         return _preview(services, request, key)
-    return _accepted(submit(services, request, KEY_HOLDER, key), call.path.rstrip("/"), services.tenant)
+    return _accepted(submit(services, request, KEY_HOLDER, key), call.path.rstrip("/"), services)
 
 
 def _preview(services: Services, request: RegistrationRequest, key: str | None) -> Answer:
@@ -105,17 +105,36 @@ def _preview(services: Services, request: RegistrationRequest, key: str | None) 
 
 def retry_registration(services: Services, call: Call) -> Answer:
     """POST /registrations/{id}/retry: 202, and the failed registration is accepted again."""
-    accepted = retry(services, _found(services, call))
-    return _accepted(
-        accepted, call.path.rstrip("/").removesuffix(f"/{accepted.registration.id}/retry"), services.tenant
-    )
+    return _accepted(alter.retry(services, call.registration_id), _collection(call), services)
+
+
+def rotate_registration(services: Services, call: Call) -> Answer:
+    """POST /registrations/{id}/rotate: 202, and its secret is replaced; with revokePrevious the others end at once."""
+    revoke = _revoke_previous(_json(call) if call.body else {})
+    accepted = alter.rotate(services, call.registration_id, revoke_previous=revoke)
+    return _accepted(accepted, _collection(call), services)
+
+
+def change_registration(services: Services, call: Call) -> Answer:
+    """PATCH /registrations/{id}: 202, and Entra gets what was changed."""
+    return _accepted(alter.change(services, call.registration_id, _json(call)), _collection(call), services)
+
+
+def delete_registration(services: Services, call: Call) -> Answer:
+    """DELETE /registrations/{id}: 202, and the application and the secret are deleted; the registration is kept."""
+    return _accepted(alter.delete(services, call.registration_id), _collection(call), services)
+
+
+def _collection(call: Call) -> str:
+    """Return the path of all registrations, as the caller sees it."""
+    return call.path.partition(f"/{call.registration_id}")[0]
 
 
 def show_registration(services: Services, call: Call) -> Answer:
     """GET /registrations/{id}: 200 and the registration, with Retry-After while an operation is pending."""
     registration = _found(services, call)
     headers = {"Retry-After": str(POLL_AFTER)} if registration.pending else {}
-    return _ok(represent(registration, services.tenant), headers)
+    return _ok(represent(registration, services), headers)
 
 
 def list_registrations(services: Services, call: Call) -> Answer:
@@ -128,7 +147,7 @@ def list_registrations(services: Services, call: Call) -> Answer:
         top=query.top,
         continuation_token=query.continuation_token,
     )
-    value = [represent(registration, services.tenant) for registration in page.registrations]
+    value = [represent(registration, services) for registration in page.registrations]
     return _ok({"value": value, "continuationToken": page.continuation_token})
 
 
@@ -169,6 +188,15 @@ def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(_name: str) -> float:
     raise ValueError("NaN and Infinity are no JSON")
+
+
+def _revoke_previous(body: object) -> bool:
+    known = isinstance(body, dict) and not set(body) - {"revokePrevious"}
+    revoke = body.get("revokePrevious", False) if isinstance(body, dict) else None
+    if not known or not isinstance(revoke, bool):
+        fault = Fault("#/revokePrevious", "wrong-type", "Send true or false, and no other field; or leave it out.")
+        raise RequestRejected(400, "invalid-request", "The request breaks 1 rule; see errors.", [fault])
+    return revoke
 
 
 def _dry_run(query: Mapping[str, str]) -> bool:
@@ -241,9 +269,9 @@ class _ListQuery:
 # --- answering ------------------------------------------------------------------------------------------------------
 
 
-def represent(registration: Registration, tenant: Tenant) -> dict[str, Any]:
+def represent(registration: Registration, services: Services) -> dict[str, Any]:
     """Return the registration as it is answered; no secret's text is known here, so none can be in it."""
-    operation, secret = registration.operation, registration.secret
+    operation, secret, tenant = registration.operation, registration.secret, services.tenant
     content = dump(registration.request) | {
         "registrationId": registration.id,
         "status": registration.status,
@@ -265,12 +293,15 @@ def represent(registration: Registration, tenant: Tenant) -> dict[str, Any]:
             "id": secret.id,
             "keyId": secret.key_id,
             "expiresAt": _time(secret.expires_at),
-            "rotatesAt": None,
+            "rotatesAt": _time(rotates_at(registration, services.secrets)),
         }
         if secret
         else None,
+        "findings": [_failure(finding) for finding in registration.findings],
         "nextSteps": [],
     }
+    if operation.supersedes is not None:
+        content["operation"]["supersedes"] = operation.supersedes
     if registration.pending and registration.last_error is not None:
         # Why it is still pending: kind to whoever waits, and gone with the next success.
         content["operation"]["lastError"] = _failure(registration.last_error.failure)
@@ -296,9 +327,9 @@ def _ok(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) ->
     return Answer(200, json.dumps(content), headers={**_NO_STORE, **(headers or {})})
 
 
-def _accepted(accepted: Accepted, collection: str, tenant: Tenant) -> Answer:
+def _accepted(accepted: Accepted, collection: str, services: Services) -> Answer:
     headers = {"Location": f"{collection}/{accepted.registration.id}", "Retry-After": str(POLL_AFTER), **_NO_STORE}
-    body = json.dumps(represent(accepted.registration, tenant))
+    body = json.dumps(represent(accepted.registration, services))
     return Answer(202, body, headers=headers, message=accepted.message)
 
 

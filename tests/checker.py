@@ -16,11 +16,15 @@ def check(world: World) -> None:
     assert not world.queue, "messages are left over"
     assert not world.registry.due(world.clock.now(), 1), "entries are due"
     rows = world.registry.find(top=1000).registrations
+    deleted = world.registry.find(top=1000, status=Status.DELETED).registrations
     for row in rows:
         assert row.status in (Status.ACTIVE, Status.FAILED), f"{row.id} is {row.status}"
         if row.status is Status.ACTIVE:
             check_active(world, row)
-    ours = [application for application in world.emulator.directory.records.values() if is_ours(application.last_body)]
+    for row in deleted:
+        check_deleted(world, row)
+    live = [each for each in world.emulator.directory.records.values() if each.deleted_at is None]
+    ours = [application for application in live if is_ours(application.last_body)]
     assert len(ours) <= len(rows), "there is an application that no registration knows"
     assert SECRET_MARKER not in repr(rows), "a row holds a secret"
     assert SECRET_MARKER not in repr(world.queue), "a message holds a secret"
@@ -50,6 +54,14 @@ def check_active(world: World, row: Registration) -> None:
         assert not application.passwords, f"a {row.client_type} holds a credential"
     if row.client_type is ClientType.RESOURCE:
         assert application.last_body["identifierUris"], "a resource without identifier URI"
+
+
+def check_deleted(world: World, row: Registration) -> None:
+    """Nothing of it is live; what was is recoverable."""
+    tag = f"fhir-registrar:id={row.id}"
+    marked = [each for each in world.emulator.directory.records.values() if tag in each.last_body["tags"]]
+    assert all(each.deleted_at is not None for each in marked), "an application of a deleted registration lives"
+    assert row.secret_name.lower() not in world.emulator.vault.secrets, "a secret of a deleted registration lives"
 
 
 def check_secret(world: World, row: Registration) -> None:

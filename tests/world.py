@@ -20,10 +20,11 @@ from provisioning import plan, web
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.tokens import TokenEndpointProof
-from provisioning.messages import Message, read_message
+from provisioning.messages import Message, ReconcilePage, read_message
 from provisioning.ports import Clock, Directory, Registry, SecretPolicy, SecretStore, TokenProof
 from provisioning.provision import carry_out
-from provisioning.registration import Registration, Status
+from provisioning.reconcile import first_page
+from provisioning.registration import OperationType, Registration, Status
 from provisioning.settings import Settings
 from provisioning.tenant import Tenant
 from tests.memory import MemoryRegistry
@@ -36,6 +37,7 @@ MAX_DEQUEUE_COUNT = 12
 VISIBILITY_TIMEOUT = timedelta(minutes=1)
 LEASE = timedelta(minutes=10)
 PLANNER_PERIOD = timedelta(minutes=5)
+AT_REST = timedelta(hours=1)
 
 
 @dataclass
@@ -115,6 +117,10 @@ ALLOWED_TRANSITIONS = {
     (Status.ACCEPTED, Status.FAILED),
     (Status.ACTIVE, Status.ACTIVE),
     (Status.FAILED, Status.ACCEPTED),
+    (Status.ACTIVE, Status.DELETING),
+    (Status.FAILED, Status.DELETING),
+    (Status.DELETING, Status.DELETING),
+    (Status.DELETING, Status.DELETED),
 }
 
 
@@ -268,6 +274,23 @@ class World:
         path = f"/api/registrations/{registration_id}/retry"
         return self.call(web.retry_registration, web.Call(path, registration_id=registration_id))
 
+    def rotate(self, registration_id: str, body: Any = None) -> web.Answer:
+        """POST /registrations/{id}/rotate; what it sends to the queue is queued."""
+        return self._ask(web.rotate_registration, registration_id, body, "/rotate")
+
+    def change(self, registration_id: str, body: Any) -> web.Answer:
+        """PATCH /registrations/{id}; what it sends to the queue is queued."""
+        return self._ask(web.change_registration, registration_id, body)
+
+    def delete(self, registration_id: str) -> web.Answer:
+        """DELETE /registrations/{id}; what it sends to the queue is queued."""
+        return self._ask(web.delete_registration, registration_id, None)
+
+    def _ask(self, handle: Any, registration_id: str, body: Any, suffix: str = "") -> web.Answer:
+        path, headers = f"/api/registrations/{registration_id}{suffix}", {"content-type": "application/json"}
+        raw = b"" if body is None else json.dumps(body).encode()
+        return self.call(handle, web.Call(path, headers, body=raw, registration_id=registration_id))
+
     def call(self, handle: Any, call: web.Call) -> web.Answer:
         """Answer a call; as in the real host its message goes out before the answer does."""
         try:
@@ -301,15 +324,21 @@ class World:
             else:
                 self.queue.remove(queued)
 
-    def run(self, services: TestServices, message: Message) -> None:
-        """Carry a message out, and note a mint by a run that began with a good secret in the vault."""
-        name = f"fhir-registrar-{message.registration_id}".lower()
-        had_one, mints = name in self.emulator.vault.secrets, self.mints
+    def run(self, services: TestServices, message: Message | ReconcilePage) -> None:
+        """Carry a message out, and note a mint by a first provisioning that began with a good secret in the vault."""
+        needless, mints = self._has_secret_already(message), self.mints
         try:
-            carry_out(services, message)
+            messages = carry_out(services, message)
         finally:
-            if had_one and self.mints > mints:
+            if needless and self.mints > mints:
                 self.violations.append("a secret was minted although the vault had a good one")
+        if messages:
+            self.outside("queue.send", lambda: self.send(*messages))
+
+    def _has_secret_already(self, message: Message | ReconcilePage) -> bool:
+        row = self.registry.get(message.registration_id) if isinstance(message, Message) else None
+        provisions = row is not None and row.operation.type is OperationType.PROVISION and row.pending
+        return provisions and row is not None and row.secret_name.lower() in self.emulator.vault.secrets
 
     def _comes_back(self, queued: Queued, after: timedelta) -> None:
         """Have a message that was not finished come again; a poison message that keeps failing is never moved."""
@@ -332,10 +361,33 @@ class World:
             return 0
         return len(messages)
 
+    def reconcile(self) -> None:
+        """Fire the reconciliation, and let the platform play until it is through."""
+        self.send(first_page(self.services))
+        self.settle()
+
+    def live(self, time: timedelta) -> None:
+        """Let time pass, and the platform play meanwhile: queue, planner, and once a day the reconciliation.
+
+        Turns of the planner that would find nothing are left out.
+        """
+        end, next_reconciliation = self.clock.now() + time, self.clock.now() + timedelta(days=1)
+        while self.clock.now() < end:
+            due = [max(self.clock.now() + PLANNER_PERIOD, entry.due_at) for entry in self.registry.due(end, 1)]
+            times = [end, next_reconciliation, *due, *(queued.visible_at for queued in self.queue)]
+            self.clock.time = max(self.clock.time, min(times))
+            if self.clock.now() >= next_reconciliation:
+                self.send(first_page(self.services))
+                next_reconciliation += timedelta(days=1)
+            self.deliver()
+            if due and self.clock.now() >= due[0]:
+                self.plan()
+                self.deliver()
+
     def settle(self, within: timedelta = timedelta(hours=30)) -> None:
-        """Play the platform, planner included, until nothing is queued and nothing is due; fail after `within`."""
+        """Play the platform, planner included, until nothing is queued or due soon; fail after `within`."""
         deadline, next_plan = self.clock.now() + within, self.clock.now() + PLANNER_PERIOD
-        while self.queue or self.registry.due(deadline + within, 1):
+        while self.queue or self.registry.due(self.clock.now() + AT_REST, 1):
             assert self.clock.now() < deadline, "the world does not settle"
             self.deliver()
             times = [queued.visible_at for queued in self.queue] + [next_plan]

@@ -3,10 +3,11 @@
 import logging
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import requests
 from azure.core.credentials import TokenCredential
@@ -15,12 +16,13 @@ from azure.core.exceptions import AzureError
 from provisioning.adapters.graph_errors import Refusal, error_of, name_taken_error, not_found_error, refusal
 from provisioning.adapters.transport import TIMEOUT, BearerToken
 from provisioning.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
-from provisioning.manifest import graph_time
-from provisioning.ports import Application, Clock, MintedSecret, ResourceServicePrincipal
+from provisioning.manifest import TAG, graph_time, marked_id
+from provisioning.ports import Application, Clock, Credential, Marked, MintedSecret, ResourceServicePrincipal
 from provisioning.registration import Permission
 
 logger = logging.getLogger(__name__)
 
+PAGE: Final = 100
 REMEMBERED_FOR: Final = timedelta(minutes=10)
 
 
@@ -59,17 +61,44 @@ class GraphDirectory:
             raise error_of(error.refused) from None
         except _Unanswered:
             raise _unavailable() from None
-        return _application(answer, asked_at, _expiry(body))
+        return replace(_application(answer), secret=_born_secret(answer, asked_at, _expiry(body)))
 
     def find_application(self, unique_name: str) -> Application | None:
         """As the port says."""
-        path = f"/applications(uniqueName='{unique_name}')?$select=id,appId,signInAudience,tags"
-        found = self._read(path)
-        return None if found is None else _application(found, self._clock.now(), self._clock.now())
+        found = self._read(
+            f"/applications(uniqueName='{unique_name}')?$select=id,appId,signInAudience,tags,identifierUris"
+        )
+        return None if found is None else _application(found)
 
-    def set_identifier_uris(self, object_id: str, uris: Iterable[str]) -> None:
+    def read_application(self, object_id: str) -> Application | None:
         """As the port says."""
-        self._repeatable("PATCH", f"/applications/{object_id}", {"identifierUris": list(uris)})
+        select = "id,appId,signInAudience,tags,notes,identifierUris,web,spa,publicClient,passwordCredentials"
+        found = self._read(f"/applications/{object_id}?$select={select}")
+        return None if found is None else _application(found)
+
+    def marked_applications(self, continuation_token: str | None) -> Marked:
+        """As the port says. Of the link to the next page only its token is kept, never the address."""
+        skip = f"&$skiptoken={quote(continuation_token, safe='')}" if continuation_token else ""
+        listed = self._read(f"/applications?$filter=tags/any(t:t eq '{TAG}')&$select=tags&$top={PAGE}{skip}")
+        if listed is None:
+            raise _unavailable()
+        query = parse_qs(urlsplit(str(listed.get("@odata.nextLink", ""))).query)
+        ids = (marked_id(found.get("tags") or ()) for found in listed["value"])
+        return Marked(tuple(each for each in ids if each), next(iter(query.get("$skiptoken", [])), None))
+
+    def update_application(self, object_id: str, changes: Mapping[str, Any]) -> None:
+        """As the port says."""
+        self._repeatable("PATCH", f"/applications/{object_id}", changes)
+
+    def delete_application(self, object_id: str) -> None:
+        """As the port says."""
+        try:
+            self._call("DELETE", f"/applications/{object_id}")
+        except _Refused as error:
+            if not error.refused.missing:
+                raise error_of(error.refused) from None
+        except _Unanswered:
+            raise _unavailable() from None
 
     def create_service_principal(self, client_id: str) -> str:
         """As the port says. Two requests where it exists already: the second reads its id."""
@@ -194,15 +223,38 @@ class GraphDirectory:
         return answer
 
 
-def _application(answer: Mapping[str, Any], asked_at: datetime, expires_at: datetime) -> Application:
-    credentials = answer.get("passwordCredentials") or []
+def _application(answer: Mapping[str, Any]) -> Application:
+    platforms = {name: answer.get(name) or {} for name in ("web", "spa", "publicClient")}
     return Application(
         object_id=str(answer["id"]),
         client_id=str(answer["appId"]),
         sign_in_audience=str(answer.get("signInAudience", "")),
         tags=tuple(answer.get("tags") or ()),
-        secret=_secret(credentials[0], asked_at, expires_at) if len(credentials) == 1 else None,
+        notes=str(answer.get("notes") or ""),
+        identifier_uris=tuple(answer.get("identifierUris") or ()),
+        redirect_uris={name: tuple(each.get("redirectUris") or ()) for name, each in platforms.items()},
+        credentials=tuple(map(_credential, answer.get("passwordCredentials") or ())),
     )
+
+
+def _credential(item: Mapping[str, Any]) -> Credential:
+    end, start = item.get("endDateTime"), item.get("startDateTime")
+    return Credential(
+        key_id=str(item["keyId"]),
+        label=str(item.get("displayName") or ""),
+        minted_at=_time(start) if start else datetime.max.replace(tzinfo=UTC),  # of unknown age: never old
+        expires_at=_time(end) if end else None,
+    )
+
+
+def _time(text: object) -> datetime:
+    return datetime.fromisoformat(str(text)).astimezone(UTC)
+
+
+def _born_secret(answer: Mapping[str, Any], asked_at: datetime, expires_at: datetime) -> MintedSecret | None:
+    """Return the secret that was born with an application, if exactly one was."""
+    credentials = answer.get("passwordCredentials") or []
+    return _secret(credentials[0], asked_at, expires_at) if len(credentials) == 1 else None
 
 
 def _expiry(body: Mapping[str, Any]) -> datetime:
@@ -217,7 +269,7 @@ def _secret(credential: Mapping[str, Any], asked_at: datetime, expires_at: datet
     if not (text and key_id):
         return None
     if end:
-        expires_at = datetime.fromisoformat(str(end)).astimezone(UTC)
+        expires_at = _time(end)
     return MintedSecret(str(key_id), expires_at, asked_at, text=str(text))
 
 

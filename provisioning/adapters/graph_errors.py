@@ -16,7 +16,7 @@ from typing import Any, Final
 import requests
 
 from provisioning.adapters.transport import retry_after
-from provisioning.errors import NeedsOperator, ProvisioningError, TryAgain
+from provisioning.errors import CredentialNotFound, NeedsOperator, ProvisioningError, TryAgain
 
 _UNFINISHED: Final = frozenset({408, 423, 424, 425})
 _CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,80}")
@@ -128,6 +128,14 @@ def not_found_error(refused: Refusal) -> NeedsOperator:
 
 def error_of(refused: Refusal) -> ProvisioningError:
     """Return the error of the family whose turn it is to act."""
+    # Of a key that this replica has not seen yet as well as of one that is gone.
+    if "no password credential found" in refused.text:
+        return CredentialNotFound(
+            "credential-not-found",
+            "Entra knows no credential of that key id, or not yet.",
+            remedy=_REPLICATION,
+            graph_request_id=refused.request_id,
+        )
     return _passing(refused) or _for_operator(refused)
 
 
@@ -149,8 +157,6 @@ def _passing(refused: Refusal) -> TryAgain | None:
         # while the application is not replicated (hashicorp/terraform-provider-azuread, vault-plugin-secrets-azure).
         or "does not reference a valid application object" in text
         or (status == HTTPStatus.FORBIDDEN and "backing application" in text and "local tenant" in text)
-        # Of a key that this replica has not seen yet as well as of one that is gone.
-        or "no password credential found" in text
     )
     if not_replicated:
         return _try_again(refused, "not-replicated-yet", "Entra does not know the object, or not yet.", _REPLICATION)

@@ -12,14 +12,17 @@ from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
     HttpResponseError,
+    ResourceExistsError,
     ResourceNotFoundError,
 )
 from azure.keyvault.secrets import SecretClient, SecretProperties
 
 from provisioning.adapters.transport import SDK_OPTIONS, retry_after
 from provisioning.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
-from provisioning.ports import Clock, CurrentSecret, MintedSecret
+from provisioning.ports import Clock, CurrentSecret, Marked, MintedSecret
+from provisioning.registration import NAME_PREFIX
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 CONTENT_TYPE: Final = "Microsoft Entra client secret"
 
 
@@ -54,6 +57,44 @@ class KeyVaultSecrets:
             return None
         except AzureError as error:
             self._translate(error, writing=False)
+
+    def read(self, name: str) -> MintedSecret | None:
+        """As the port says."""
+        try:
+            stored = self._client.get_secret(name)
+        except ResourceNotFoundError:
+            return None
+        except AzureError as error:
+            self._translate(error, writing=False)
+        current = _current(stored.properties)
+        return MintedSecret(
+            current.key_id or "",
+            current.expires_at or _NEVER,
+            current.minted_at,
+            text=stored.value or "",
+        )
+
+    def remove(self, name: str) -> None:
+        """As the port says: one request; it does not wait until the vault has finished."""
+        try:
+            self._client.begin_delete_secret(name)
+        except ResourceNotFoundError:
+            return
+        except ResourceExistsError as error:
+            if _inner_code(error) != "ObjectIsBeingDeleted":
+                self._translate(error, writing=False)
+        except AzureError as error:
+            self._translate(error, writing=False)
+
+    def marked(self, continuation_token: str | None) -> Marked:
+        """As the port says."""
+        pages: Any = self._client.list_properties_of_secrets().by_page(continuation_token)
+        try:
+            listed = list(next(pages, []))
+        except AzureError as error:
+            self._translate(error, writing=False)
+        ids = ((each.tags or {}).get("id") for each in listed if (each.name or "").startswith(NAME_PREFIX))
+        return Marked(tuple(each for each in ids if each), pages.continuation_token or None)
 
     def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:
         """As the port says."""

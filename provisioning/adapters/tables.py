@@ -11,7 +11,7 @@ A transaction ends at one partition of one table, so nothing here pretends to sp
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from provisioning.registration import (
     ClientType,
     Failure,
     LastError,
+    MissingCredential,
     Operation,
     OperationStatus,
     OperationType,
@@ -296,6 +297,7 @@ def _entity(registration: Registration) -> dict[str, Any]:
         "operationStatus": operation.status.value,
         "operationRequestedAt": _time_key(operation.requested_at),
         "operationFailure": _json(operation.failure),
+        "operationSupersedes": operation.supersedes,
         "createdAt": _time_key(registration.created_at),
         "updatedAt": _time_key(registration.updated_at),
         "dueAt": _time_key(registration.due_at) if registration.due_at else None,
@@ -308,9 +310,21 @@ def _entity(registration: Registration) -> dict[str, Any]:
         "secretExpiresAt": _time_key(registration.secret.expires_at)
         if registration.secret and registration.secret.expires_at
         else None,
+        "secretPublishedAt": _time_key(registration.secret.published_at)
+        if registration.secret and registration.secret.published_at
+        else None,
+        "secretMintedAt": _time_key(registration.secret.minted_at)
+        if registration.secret and registration.secret.minted_at
+        else None,
         "lastError": _json(registration.last_error),
+        "change": registration.change,
+        "replaceBefore": _time_key(registration.replace_before) if registration.replace_before else None,
+        "revokeBefore": _time_key(registration.revoke_before) if registration.revoke_before else None,
+        "missing": _json(registration.missing),
     }
     entity |= _pieces("request", request) | _pieces("resource", _json(registration.resource) or "")
+    entity |= _pieces("formerRedirectUris", _json_list(registration.former_redirect_uris))
+    entity |= _pieces("findings", _json_list([asdict(finding) for finding in registration.findings]))
     return {name: value for name, value in entity.items() if value is not None}
 
 
@@ -326,9 +340,13 @@ def _json(value: Any) -> str | None:  # noqa: ANN401 -- any of our frozen values
     return None if value is None else json.dumps(asdict(value), separators=(",", ":"))
 
 
+def _json_list(values: Sequence[Any]) -> str:
+    return json.dumps(values, separators=(",", ":")) if values else ""
+
+
 def _registration(entity: TableEntity) -> Registration:
     failure, last_error = _loaded(entity, "operationFailure"), _loaded(entity, "lastError")
-    resource = _joined(entity, "resource")
+    resource, missing = _joined(entity, "resource"), _loaded(entity, "missing")
     return Registration(
         id=entity["RowKey"],
         caller=entity["caller"],
@@ -341,6 +359,7 @@ def _registration(entity: TableEntity) -> Registration:
             status=OperationStatus(entity["operationStatus"]),
             requested_at=datetime.fromisoformat(entity["operationRequestedAt"]),
             failure=Failure(**failure) if failure else None,
+            supersedes=entity.get("operationSupersedes"),
         ),
         created_at=datetime.fromisoformat(entity["createdAt"]),
         updated_at=datetime.fromisoformat(entity["updatedAt"]),
@@ -350,10 +369,22 @@ def _registration(entity: TableEntity) -> Registration:
         service_principal_id=entity.get("servicePrincipalId"),
         identifier_uri=entity.get("identifierUri"),
         resource=_resolved(json.loads(resource)) if resource else None,
-        secret=SecretState(entity["secretId"], entity["secretKeyId"], _time(entity, "secretExpiresAt"))
+        secret=SecretState(
+            entity["secretId"],
+            entity["secretKeyId"],
+            _time(entity, "secretExpiresAt"),
+            _time(entity, "secretPublishedAt"),
+            _time(entity, "secretMintedAt"),
+        )
         if "secretId" in entity
         else None,
         last_error=LastError(Failure(**last_error["failure"]), last_error["passing"]) if last_error else None,
+        change=entity.get("change", 0),
+        former_redirect_uris=tuple(json.loads(_joined(entity, "formerRedirectUris") or "[]")),
+        replace_before=_time(entity, "replaceBefore"),
+        revoke_before=_time(entity, "revokeBefore"),
+        missing=MissingCredential(**missing) if missing else None,
+        findings=tuple(Failure(**each) for each in json.loads(_joined(entity, "findings") or "[]")),
         etag=entity.metadata["etag"],
     )
 

@@ -19,7 +19,10 @@ MODULES = {
 ROWS = (
     {"errors", "durations", "uris", "tenant", "registration", "fields", "intake", "manifest", "guidance", "openapi"},
     {"ports"},
-    {"messages", "patience", "resolve", "rotate", "mint", "plan", "provision", "submit", "web", "settings"},
+    {
+        *("messages", "patience", "run", "resolve", "mint", "rotate", "change", "delete", "plan", "conclude", "check"),
+        *("reconcile", "provision", "submit", "alter", "web", "settings"),
+    },
     {"wiring"},
 )
 OUTSIDE = ("azure", "msal", "requests", "certifi")
@@ -73,7 +76,7 @@ def test_only_the_settings_read_the_environment(module: str) -> None:
 
 def test_the_triggers_read_only_what_a_decorator_needs() -> None:
     reads = [line for line in MODULES["function_app"].read_text(encoding="utf-8").splitlines() if "os.environ" in line]
-    assert [line.partition(" = ")[0] for line in reads] == ["PLANNER_SCHEDULE"]
+    assert [line.partition(" = ")[0] for line in reads] == ["PLANNER_SCHEDULE", "RECONCILE_SCHEDULE"]
 
 
 def test_the_settings_do_read_it() -> None:

@@ -128,7 +128,7 @@ def test_a_repeat_gives_the_same_body(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_retry_changes_the_label_of_the_secret_and_nothing_else(name: str) -> None:
     case, expiry = CASES[name]
-    retried = replace(case, status=Status.FAILED).retried("another-operation", NOW, NOW)
+    retried = replace(case, status=Status.FAILED).begun("another-operation", OperationType.PROVISION, NOW, NOW)
     first, second = application_body(case, TENANT, expiry), application_body(retried, TENANT, expiry)
     labels = [each["displayName"] for each in second.pop("passwordCredentials", [])]
     assert labels == (["registrar:another-operation"] if expiry else [])

@@ -248,6 +248,7 @@ def test_the_secret_in_the_vault_expires_with_the_credential_and_carries_the_mar
         "keyId": client["secret"]["keyId"],
         "operationId": client["operation"]["id"],
         "clientId": client["clientId"],
+        "mintedAt": world.clock.now().isoformat(),
     }
     assert client["secret"]["id"] == f"{world.emulator.origin}/secrets/fhir-registrar-{client['registrationId']}"
 

@@ -1,0 +1,42 @@
+"""What an accepted change of a request does to its application in Entra."""
+
+from datetime import timedelta
+from typing import Final
+
+from provisioning.errors import TryAgain
+from provisioning.manifest import change_of, changed_properties
+from provisioning.ports import Application
+from provisioning.rotate import check_ours
+from provisioning.run import Run
+
+# Until then a read that finds nothing may have asked a replica that has not heard of the application.
+REPLICATED_AFTER: Final = timedelta(hours=1)
+
+
+def ensure_changed(run: Run) -> None:
+    """Afterwards Entra has what the registration asks for now; what others added to a list by hand is still in it.
+
+    Safe to repeat because the application's notes say which change it has, and the same values change nothing.
+    """
+    registration = run.registration
+    assert registration.application_object_id is not None
+    application = run.services.directory.read_application(registration.application_object_id)
+    if application is None and run.services.clock.now() - registration.created_at < REPLICATED_AFTER:
+        raise TryAgain("not-replicated-yet", "Entra does not know the object, or not yet.")
+    send_change(run, check_ours(registration, application))
+
+
+def send_change(run: Run, application: Application) -> None:
+    """Set what the registration asks for now, unless the application has this change, or a later one."""
+    if lacks_change(run, application):
+        body = changed_properties(run.registration, application.redirect_uris)
+        run.services.directory.update_application(application.object_id, body)
+
+
+def lacks_change(run: Run, application: Application) -> bool:
+    """Whether the application's notes name an earlier change than the row.
+
+    Notes that are not ours any more tell nothing: only a change that is under way is sent then.
+    """
+    has = change_of(application.notes)
+    return run.registration.pending if has is None else has < run.registration.change

@@ -1,0 +1,59 @@
+"""The reconciliation: once a day, everything that is remembered is compared with Entra and the vault.
+
+It goes in pages through the queue: the registrations, each of which gets a check of its own; then the applications and
+the vault's secrets that carry our mark, for what a late run left of a registration that was deleted. It is the net
+under everything: what no other message finds is found within a day.
+"""
+
+import logging
+from typing import Final
+
+from provisioning.messages import ReconcilePage, operation_message, page_message, reconcile_message
+from provisioning.ports import Marked, Services
+from provisioning.registration import Status
+
+logger = logging.getLogger(__name__)
+
+REGISTRATIONS: Final = "registrations"
+APPLICATIONS: Final = "applications"
+SECRETS: Final = "secrets"
+_FOLLOWS: Final = {REGISTRATIONS: APPLICATIONS, APPLICATIONS: SECRETS}
+PAGE: Final = 100
+
+
+def first_page(services: Services) -> str:
+    """Return the message that begins a reconciliation; the time of its beginning is its name."""
+    return page_message(ReconcilePage(services.clock.now().isoformat(), REGISTRATIONS))
+
+
+def reconcile(services: Services, page: ReconcilePage) -> list[str]:
+    """Return the messages that a page leads to, that of the next page last. Nothing is written."""
+    if page.part == REGISTRATIONS:
+        found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
+        messages = [reconcile_message(each.id, page.run) for each in found.registrations]
+        following, counted = found.continuation_token, {"registrations": len(messages)}
+    else:
+        marked = _marked(services, page)
+        messages, unknown = _left_behind(services, marked)
+        following, counted = marked.continuation_token, {f"unknown {page.part}": unknown, "left behind": len(messages)}
+    counts = {name: page.counts.get(name, 0) + counted.get(name, 0) for name in {**page.counts, **counted}}
+    part = page.part if following else _FOLLOWS.get(page.part)
+    if part is None:
+        logger.info("reconciliation %s: %s", page.run, counts)
+        return messages
+    return [*messages, page_message(ReconcilePage(page.run, part, following, counts))]
+
+
+def _marked(services: Services, page: ReconcilePage) -> Marked:
+    if page.part == APPLICATIONS:
+        return services.directory.marked_applications(page.continuation_token)
+    return services.vault.marked(page.continuation_token)
+
+
+def _left_behind(services: Services, marked: Marked) -> tuple[list[str], int]:
+    """Return the deletions of what belongs to deleted registrations, and how much belongs to none that is known."""
+    rows = [services.registry.get(each) for each in marked.registration_ids]
+    unknown = rows.count(None)
+    if unknown:
+        logger.warning("%d things carry our mark and belong to no registration", unknown)
+    return [operation_message(row) for row in rows if row is not None and row.status is Status.DELETED], unknown
