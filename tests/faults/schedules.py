@@ -47,6 +47,12 @@ HTTP_BLOWS: Final = {
     "429-long": Fault("throttle", "*", retry_after=90),
 }
 STORAGE_BLOWS: Final = ("unanswered-before", "unanswered-after")
+# Outside calls that schedules are built around, by the names that a world gives them.
+CREATE: Final = "POST /*/applications"
+MINT: Final = "POST /*/applications/*/addPassword"
+PROVE: Final = "POST /*/*/*/token"
+PUBLISH: Final = "PUT /secrets/*"
+SEND: Final = "queue.send"
 
 PLAYED: Final[Counter[str]] = Counter()
 
@@ -87,15 +93,18 @@ def a_world(client_type: str) -> World:
     world = World()
     if client_type != "resource":
         world.registered(a_resource())
+    # The vault's library remembers for the whole process that it was challenged: after this, all worlds count alike.
+    world.services.vault.current("none")
     return world
 
 
 def play(schedule: str, prepare: Callable[[World], None] | None = None) -> Script:
     """Submit a request as a bot does, strike as told, let the platform play, and check all promises.
 
-    Every schedule of this kind must end `active`: nothing in it is permanent.
+    Every schedule of this kind must end `active`: nothing in it is permanent. One in a prepared world is not counted.
     """
-    PLAYED[schedule] += 1
+    if prepare is None:
+        PLAYED[schedule] += 1
     client_type, blows = parse(schedule)
     world = a_world(client_type)
     if prepare is not None:
@@ -151,12 +160,18 @@ def death_pairs(client_type: str) -> Iterator[str]:
 
 
 def lost_and_refused_answers(client_type: str) -> Iterator[str]:
-    """Yield each thing that a call over HTTP, or a call of storage, can meet, at each such call."""
-    for call, name in enumerate(play(f"{client_type}:").calls, start=1):
-        if name.startswith("registry."):
-            kinds: tuple[str, ...] = STORAGE_BLOWS
-        elif name == "queue.send":
-            kinds = ("reset-before", "reset-after")
-        else:
-            kinds = tuple(HTTP_BLOWS)
-        yield from (f"{client_type}: {kind}-{call}" for kind in kinds)
+    """Yield each thing that a call over HTTP, or a call of storage, can meet, at each such call.
+
+    Of the undisturbed flow, and of a run that adopts the application of one that was killed: only that adds a secret.
+    """
+    undisturbed = f"{client_type}:"
+    created = play(undisturbed).calls.index(CREATE) + 1
+    for begun, struck in ((undisturbed, 0), (f"{undisturbed} after-{created}", created)):
+        for call, name in enumerate(play(begun).calls[struck:], start=struck + 1):
+            if name.startswith("registry."):
+                kinds: tuple[str, ...] = STORAGE_BLOWS
+            elif name == SEND:
+                kinds = ("reset-before", "reset-after")
+            else:
+                kinds = tuple(HTTP_BLOWS)
+            yield from (f"{begun} {kind}-{call}" for kind in kinds)
