@@ -1,11 +1,14 @@
-"""Fault schedules: which outside call is struck and how. A schedule has a name, and its name replays it.
+"""Fault schedules: what goes wrong, and when. A schedule has a name, and its name alone plays it again.
 
     service: after-7 before-12      the process dies after the effect of call 7, and before call 12
 
-`python -m pytest tests/faults --replay "service: after-7 before-12"` plays one schedule alone.
+`python -m pytest tests/faults --replay "service: after-7 before-12"` plays one schedule alone. Each kind of schedule
+is a function that plays it, and the pattern of its names: here, in `overlaps.py` and in `conditions.py`.
 """
 
 import json
+import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -55,6 +58,34 @@ PUBLISH: Final = "PUT /secrets/*"
 SEND: Final = "queue.send"
 
 PLAYED: Final[Counter[str]] = Counter()
+KINDS: Final[dict[re.Pattern[str], Callable[..., Any]]] = {}
+Player = TypeVar("Player", bound=Callable[..., Any])
+
+
+def plays(pattern: str) -> Callable[[Player], Player]:
+    """Have the function play each schedule of such a name; the groups of the pattern are its arguments, in order."""
+
+    def kind(player: Player) -> Player:
+        KINDS[re.compile(pattern)] = player
+        return player
+
+    return kind
+
+
+def replay(name: str) -> Any:
+    """Play the schedule of that name, with the same chance each time, and count it; a failure tells the name."""
+    matches = [(player, found) for pattern, player in KINDS.items() if (found := pattern.fullmatch(name))]
+    if len(matches) != 1:
+        raise ValueError(f"{len(matches)} kinds of schedules have names like {name!r}")
+    [(player, found)] = matches
+    random.seed(name)
+    try:
+        result = player(*(int(group) if group.isdecimal() else group for group in found.groups()))
+    except Exception as error:
+        error.add_note(f"--replay {name!r}")
+        raise
+    PLAYED[name] += 1
+    return result
 
 
 class Script:
@@ -98,13 +129,12 @@ def a_world(client_type: str) -> World:
     return world
 
 
+@plays(r"(\w+:(?: [a-z0-9]+(?:-[a-z]+)?-\d+)*)")
 def play(schedule: str, prepare: Callable[[World], None] | None = None) -> Script:
     """Submit a request as a bot does, strike as told, let the platform play, and check all promises.
 
-    Every schedule of this kind must end `active`: nothing in it is permanent. One in a prepared world is not counted.
+    Every schedule of this kind must end `active`: nothing in it is permanent.
     """
-    if prepare is None:
-        PLAYED[schedule] += 1
     client_type, blows = parse(schedule)
     world = a_world(client_type)
     if prepare is not None:
@@ -145,7 +175,7 @@ def submitted(world: World, client_type: str) -> str:
 
 def single_deaths(client_type: str) -> Iterator[str]:
     """Yield a death at every outside call of the undisturbed flow."""
-    for call in range(1, len(play(f"{client_type}:").calls) + 1):
+    for call in range(1, len(replay(f"{client_type}:").calls) + 1):
         for when in DEATHS:
             yield f"{client_type}: {when}-{call}"
 
@@ -154,7 +184,7 @@ def death_pairs(client_type: str) -> Iterator[str]:
     """Yield a death at every outside call, and another at every one of the calls that follow it."""
     for first in single_deaths(client_type):
         struck = int(first.rpartition("-")[2])
-        for call in range(struck + 1, len(play(first).calls) + 1):
+        for call in range(struck + 1, len(replay(first).calls) + 1):
             for when in DEATHS:
                 yield f"{first} {when}-{call}"
 
@@ -165,9 +195,9 @@ def lost_and_refused_answers(client_type: str) -> Iterator[str]:
     Of the undisturbed flow, and of a run that adopts the application of one that was killed: only that adds a secret.
     """
     undisturbed = f"{client_type}:"
-    created = play(undisturbed).calls.index(CREATE) + 1
+    created = replay(undisturbed).calls.index(CREATE) + 1
     for begun, struck in ((undisturbed, 0), (f"{undisturbed} after-{created}", created)):
-        for call, name in enumerate(play(begun).calls[struck:], start=struck + 1):
+        for call, name in enumerate(replay(begun).calls[struck:], start=struck + 1):
             if name.startswith("registry."):
                 kinds: tuple[str, ...] = STORAGE_BLOWS
             elif name == SEND:

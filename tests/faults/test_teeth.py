@@ -1,13 +1,12 @@
 """The fault suite fails, and for the right reason, as soon as one of the service's safety rules is broken."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from itertools import chain, count
 from typing import Final
 
 import pytest
 
-from tests.faults.overlaps import STALL, play_stall
+from tests.faults.overlaps import stall
 from tests.faults.schedules import CREATE, MINT, PROVE, PUBLISH, SEND, lost_and_refused_answers, play, single_deaths
 from tests.faults.weakened import (
     Rule,
@@ -35,12 +34,12 @@ BLOWS: Final[Mapping[Rule, tuple[list[tuple[str, str]], str]]] = {
     # The POST's own message is never sent, so only the planner's can have the operation carried out.
     have_the_planner_name_an_operation: ([("before", SEND)], "does not settle: .* is accepted"),
 }
-# The same for overlaps: the call before which one run stalls while another one finishes, and for how long.
-STALLS: Final[Mapping[Rule, tuple[str, timedelta, str]]] = {
+# The same for overlaps: the call before which one run stalls while another one finishes, and for how many minutes.
+STALLS: Final[Mapping[Rule, tuple[str, int, str]]] = {
     # The other run takes this one's proven secret for a stray; then this one publishes it.
-    remove_strays_by_label_alone: (PUBLISH, timedelta(0), "refuses the secret in the vault: AADSTS7000215"),
+    remove_strays_by_label_alone: (PUBLISH, 0, "refuses the secret in the vault: AADSTS7000215"),
     # The proof comes too late, and this run writes so over the row on which the other one ended well.
-    write_the_row_without_its_etag: (PROVE, STALL, "active became accepted"),
+    write_the_row_without_its_etag: (PROVE, 15, "active became accepted"),
 }
 HARMLESS_IN_CALM: Final = [rule for rule in (*BLOWS, *STALLS) if rule is not publish_before_the_proof]
 
@@ -66,16 +65,16 @@ def schedule_of(blows: list[tuple[str, str]]) -> str:
 
 @pytest.mark.parametrize("rule", STALLS)
 def test_a_broken_rule_fails_an_overlap_that_the_service_survives(rule: Rule) -> None:
-    call, stall, found = STALLS[rule]
-    stalled_at = number_of(call, stall)
+    call, minutes, found = STALLS[rule]
+    stalled_at = number_of(call, minutes)
     with pytest.raises(AssertionError, match=found):
-        play_stall("service", stalled_at, stall, rule)
+        stall("service", stalled_at, minutes, rule)
 
 
-def number_of(call: str, stall: timedelta) -> int:
+def number_of(call: str, minutes: int) -> int:
     """Return how many calls a run makes before the one of that name; the service survives a stall at each of them."""
     for number in count():
-        stalled_before = play_stall("service", number, stall)
+        stalled_before = stall("service", number, minutes)
         assert stalled_before is not None, f"no run makes a call {call!r}"
         if stalled_before == call:
             break
