@@ -68,11 +68,12 @@ def check_secret(world: World, row: Registration) -> None:
     """The vault's current secret is ours, and the token endpoint accepts it, now and in a row."""
     stored = world.emulator.vault.get(row.secret_name)
     assert row.secret is not None
-    assert stored["tags"]["keyId"] == row.secret.key_id
+    assert stored["tags"]["keyId"] == row.secret.key_id, "the row shows another secret than the vault holds"
     assert stored["tags"]["clientId"] == row.client_id
     for _ in range(3):
         answer = token_answer(world, row.client_id or "", stored["value"])
-        assert answer.status_code == 200, answer.json()["error_description"]
+        refusal = answer.json().get("error_description")
+        assert answer.status_code == 200, f"the token endpoint refuses the secret in the vault: {refusal}"
 
 
 def token_answer(world: World, client_id: str, secret: str, scope: str | None = None) -> requests.Response:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -21,7 +21,7 @@ from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.tokens import TokenEndpointProof
 from provisioning.messages import Message, ReconcilePage, read_message
-from provisioning.ports import Clock, Directory, Registry, SecretPolicy, SecretStore, TokenProof
+from provisioning.ports import Clock, Directory, Registry, SecretPolicy, SecretStore, Services, TokenProof
 from provisioning.provision import carry_out
 from provisioning.reconcile import first_page
 from provisioning.registration import OperationType, Registration, Status
@@ -212,6 +212,8 @@ class World:
         self.mints = 0
         self.queue: list[Queued] = []
         self.errors: list[Exception] = []
+        self.due_messages: Callable[[Services], Iterable[str]] = plan.due_messages
+        self._exchanged: Callable[[TestServices], TestServices] = lambda services: services
         self.services = self.new_process()
 
     def new_process(self) -> TestServices:
@@ -219,7 +221,7 @@ class World:
         watched = WatchedAdapter(self, self.emulator.session().get_adapter(self.emulator.origin + "/"))
         session, credential = self._session(watched), CachedCredential(self.emulator)
         tenant, clock = self.settings.tenant, self.clock
-        return TestServices(
+        services = TestServices(
             directory=GraphDirectory(tenant.graph_endpoint, credential, session, clock),
             vault=KeyVaultSecrets(
                 tenant.key_vault_url,
@@ -237,6 +239,12 @@ class World:
             secrets=self.settings.secrets,
             allowed_resources=self.settings.allowed_resources,
         )
+        return self._exchanged(services)
+
+    def exchange(self, change: Callable[[TestServices], TestServices]) -> None:
+        """Have every process from now on work with the services that `change` makes of its own."""
+        self._exchanged = change
+        self.services = self.new_process()
 
     def _session(self, watched: WatchedAdapter) -> requests.Session:
         session = requests.Session()
@@ -351,7 +359,7 @@ class World:
     def plan(self) -> int:
         """Fire the planner; return how many messages it enqueued. One that is killed comes at its next time again."""
         try:
-            messages = list(plan.due_messages(self.services))
+            messages = list(self.due_messages(self.services))
             self.outside("queue.send", lambda: self.send(*messages))
         except Died:
             self.services = self.new_process()
@@ -388,13 +396,17 @@ class World:
         """Play the platform, planner included, until nothing is queued or due soon; fail after `within`."""
         deadline, next_plan = self.clock.now() + within, self.clock.now() + PLANNER_PERIOD
         while self.queue or self.registry.due(self.clock.now() + AT_REST, 1):
-            assert self.clock.now() < deadline, "the world does not settle"
+            assert self.clock.now() < deadline, f"the world does not settle: {self._pending()}"
             self.deliver()
             times = [queued.visible_at for queued in self.queue] + [next_plan]
             self.clock.time = max(self.clock.time, min(times))
             if self.clock.now() >= next_plan:
                 self.plan()
                 next_plan = self.clock.now() + PLANNER_PERIOD
+
+    def _pending(self) -> str:
+        rows = self.registry.find(top=1000).registrations
+        return ", ".join(f"{row.id} is {row.status}" for row in rows if row.pending) or "no operation is pending"
 
     def registered(self, body: Any) -> dict[str, Any]:
         """Have it registered, and return it as answered; it must be active."""

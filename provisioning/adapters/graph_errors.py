@@ -207,7 +207,10 @@ _IDENTIFIER_URI: Final[_Meaning] = (
 _PERMISSION: Final[_Meaning] = (
     "permission-missing",
     "Microsoft Graph denied the request.",
-    "Grant this app's identity Application.ReadWrite.OwnedBy and set REGISTRAR_OBJECT_ID; it shows within a day.",
+    (
+        "Grant this app's identity Application.ReadWrite.OwnedBy, which shows within a day, and set "
+        "REGISTRAR_OBJECT_ID; where the application exists already, make the identity its owner; then retry."
+    ),
 )
 _REFUSED: Final[Mapping[str, _Meaning]] = {
     "CredentialInvalidLifetimeAsPerAppPolicy": _SECRET_LIFETIME,

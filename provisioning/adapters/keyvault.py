@@ -159,8 +159,8 @@ _VAULT_HEALTH: Final = "If it lasts, see the health of Key Vault and the app's n
 
 
 def _refused(status: int, inner_code: str) -> NeedsOperator | TryAgain:
-    if inner_code == "ObjectIsBeingDeleted":
-        return TryAgain("vault-secret-deleting", "The secret is being deleted.", remedy=_RECOVER)
+    if inner_code in ("ObjectIsBeingDeleted", "ObjectIsBeingRecovered"):
+        return TryAgain("vault-secret-deleting", "The secret is being deleted or recovered.", remedy=_RECOVER)
     if status == HTTPStatus.CONFLICT:
         return NeedsOperator("vault-secret-deleted", "The vault holds a deleted secret of this name.", remedy=_RECOVER)
     if inner_code == "SecretDisabled":

@@ -1,10 +1,24 @@
-"""Deliveries that overlap: each in a thread of its own, of which exactly one moves; every outside call is a switch."""
+"""Deliveries that overlap: each in a thread of its own, of which exactly one moves; every outside call is a switch.
 
+    service: stalls at 3 for 15 min     one of two runs stalls before its call 3, while the other finishes
+    service: 4 runs, seed 17            four runs interleave in the order that the seed draws
+    service: second POST at 5           the same request is sent a second time before call 5 of the first
+
+In the end there is one application, and one current secret that works.
+"""
+
+import json
+import random
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tests.world import World
+from provisioning.errors import TryAgain
+from provisioning.messages import read_message
+from provisioning.registration import Status
+from tests.checker import check
+from tests.faults.schedules import REQUESTS, a_world, plays
+from tests.world import World, straight
 
 T = TypeVar("T")
 
@@ -16,6 +30,7 @@ class Job:
         self.work = work
         self.error: BaseException | None = None
         self.result: Any = None
+        self.next_call = ""
         self.ended = False
         self.go = threading.Semaphore(0)
         self.stopped = threading.Semaphore(0)
@@ -41,9 +56,10 @@ class Overlap:
         job.ended = True
         job.stopped.release()
 
-    def _outside(self, _name: str, action: Callable[[], T]) -> T:
+    def _outside(self, name: str, action: Callable[[], T]) -> T:
         job: Job | None = getattr(self._mine, "job", None)
         if job is not None:
+            job.next_call = name
             job.stopped.release()
             job.go.acquire()
         return action()
@@ -63,3 +79,90 @@ class Overlap:
         while self.step(number):
             steps += 1
         return steps
+
+
+class Deliveries(Overlap):
+    """One registration, whose one message that many processes take at once."""
+
+    def __init__(self, client_type: str, number: int, prepare: Callable[[World], None] | None = None) -> None:
+        world = a_world(client_type)
+        if prepare is not None:
+            prepare(world)
+        answer = world.post(REQUESTS[client_type]())
+        self.registration_id = str(json.loads(answer.body)["registrationId"])
+        [queued] = world.queue
+        world.queue.clear()
+        message = read_message(queued.text.encode())
+
+        def one() -> Callable[[], Any]:
+            services = world.new_process()
+            return lambda: world.run(services, message)
+
+        self.world = world
+        self.text = queued.text
+        super().__init__(world, [one() for _ in range(number)])
+
+    def settle(self) -> None:
+        """Have every run that ended in an error delivered again, let the platform play, and check."""
+        world = self.world
+        world.outside = straight
+        for job in self.jobs:
+            assert job.ended
+            if job.error is not None:
+                assert isinstance(job.error, TryAgain), job.error
+                world.send(self.text)
+        # The runs began together.
+        world.violations = [each for each in world.violations if "had a good one" not in each]
+        world.settle()
+        check(world)
+        assert world.row(self.registration_id).status is Status.ACTIVE
+
+
+@plays(r"(\w+): stalls at (\d+) for (\d+) min")
+def stall(client_type: str, call: int, minutes: int, prepare: Callable[[World], None] | None = None) -> str | None:
+    """Have one of two runs stall before that call while the other finishes.
+
+    Return the name of the call; None where the run had ended before.
+    """
+    runs = Deliveries(client_type, 2, prepare)
+    stalls = all(runs.step(0) for _ in range(call + 1))
+    reached = runs.jobs[0].next_call if stalls else None
+    runs.finish(1)
+    runs.world.clock.sleep(minutes * 60)
+    runs.finish(0)
+    runs.settle()
+    return reached
+
+
+@plays(r"(\w+): (\d+) runs, seed (\d+)")
+def interleave(client_type: str, number: int, seed: int) -> None:
+    """Have the runs go on in the order that the seed draws, and time pass now and then."""
+    chance = random.Random(f"{client_type} {number} {seed}")  # noqa: S311 -- picks an order
+    runs = Deliveries(client_type, number)
+    alive = list(range(number))
+    while alive:
+        chosen = chance.choice(alive)
+        if chance.random() < 0.02:
+            runs.world.clock.sleep(chance.choice([1, 60, 400]))
+        if not runs.step(chosen):
+            alive.remove(chosen)
+    runs.settle()
+
+
+@plays(r"(\w+): second POST at (\d+)")
+def post_twice(client_type: str, call: int) -> bool:
+    """Send the same request again before that call of the first; tell whether it had so many calls."""
+    world = a_world(client_type)
+    body = REQUESTS[client_type]()
+    overlap = Overlap(world, [lambda: world.post(body, key="same")] * 2)
+    reached = all(overlap.step(0) for _ in range(call + 1))
+    overlap.finish(1)
+    overlap.finish(0)
+    world.outside = straight
+    answers = [job.result for job in overlap.jobs]
+    assert [answer.status for answer in answers] == [202, 202]
+    [registration_id] = {json.loads(answer.body)["registrationId"] for answer in answers}
+    world.settle()
+    check(world)
+    assert world.row(registration_id).status is Status.ACTIVE
+    return reached

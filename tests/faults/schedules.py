@@ -1,11 +1,14 @@
-"""Fault schedules: which outside call is struck and how. A schedule has a name, and its name replays it.
+"""Fault schedules: what goes wrong, and when. A schedule has a name, and its name alone plays it again.
 
     service: after-7 before-12      the process dies after the effect of call 7, and before call 12
 
-`python -m pytest tests/faults --replay "service: after-7 before-12"` plays one schedule alone.
+`python -m pytest tests/faults --replay "service: after-7 before-12"` plays one schedule alone. Each kind of schedule
+is a function that plays it, and the pattern of its names: here, in `overlaps.py` and in `conditions.py`.
 """
 
 import json
+import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -47,8 +50,42 @@ HTTP_BLOWS: Final = {
     "429-long": Fault("throttle", "*", retry_after=90),
 }
 STORAGE_BLOWS: Final = ("unanswered-before", "unanswered-after")
+# Outside calls that schedules are built around, by the names that a world gives them.
+CREATE: Final = "POST /*/applications"
+MINT: Final = "POST /*/applications/*/addPassword"
+PROVE: Final = "POST /*/*/*/token"
+PUBLISH: Final = "PUT /secrets/*"
+SEND: Final = "queue.send"
 
 PLAYED: Final[Counter[str]] = Counter()
+KINDS: Final[dict[re.Pattern[str], Callable[..., Any]]] = {}
+Player = TypeVar("Player", bound=Callable[..., Any])
+
+
+def plays(pattern: str) -> Callable[[Player], Player]:
+    """Have the function play each schedule of such a name; the groups of the pattern are its arguments, in order."""
+
+    def kind(player: Player) -> Player:
+        KINDS[re.compile(pattern)] = player
+        return player
+
+    return kind
+
+
+def replay(name: str) -> Any:
+    """Play the schedule of that name, with the same chance each time, and count it; a failure tells the name."""
+    matches = [(player, found) for pattern, player in KINDS.items() if (found := pattern.fullmatch(name))]
+    if len(matches) != 1:
+        raise ValueError(f"{len(matches)} kinds of schedules have names like {name!r}")
+    [(player, found)] = matches
+    random.seed(name)
+    try:
+        result = player(*(int(group) if group.isdecimal() else group for group in found.groups()))
+    except Exception as error:
+        error.add_note(f"--replay {name!r}")
+        raise
+    PLAYED[name] += 1
+    return result
 
 
 class Script:
@@ -87,15 +124,17 @@ def a_world(client_type: str) -> World:
     world = World()
     if client_type != "resource":
         world.registered(a_resource())
+    # The vault's library remembers for the whole process that it was challenged: after this, all worlds count alike.
+    world.services.vault.current("none")
     return world
 
 
+@plays(r"(\w+:(?: [a-z0-9]+(?:-[a-z]+)?-\d+)*)")
 def play(schedule: str, prepare: Callable[[World], None] | None = None) -> Script:
     """Submit a request as a bot does, strike as told, let the platform play, and check all promises.
 
     Every schedule of this kind must end `active`: nothing in it is permanent.
     """
-    PLAYED[schedule] += 1
     client_type, blows = parse(schedule)
     world = a_world(client_type)
     if prepare is not None:
@@ -136,7 +175,7 @@ def submitted(world: World, client_type: str) -> str:
 
 def single_deaths(client_type: str) -> Iterator[str]:
     """Yield a death at every outside call of the undisturbed flow."""
-    for call in range(1, len(play(f"{client_type}:").calls) + 1):
+    for call in range(1, len(replay(f"{client_type}:").calls) + 1):
         for when in DEATHS:
             yield f"{client_type}: {when}-{call}"
 
@@ -145,18 +184,24 @@ def death_pairs(client_type: str) -> Iterator[str]:
     """Yield a death at every outside call, and another at every one of the calls that follow it."""
     for first in single_deaths(client_type):
         struck = int(first.rpartition("-")[2])
-        for call in range(struck + 1, len(play(first).calls) + 1):
+        for call in range(struck + 1, len(replay(first).calls) + 1):
             for when in DEATHS:
                 yield f"{first} {when}-{call}"
 
 
 def lost_and_refused_answers(client_type: str) -> Iterator[str]:
-    """Yield each thing that a call over HTTP, or a call of storage, can meet, at each such call."""
-    for call, name in enumerate(play(f"{client_type}:").calls, start=1):
-        if name.startswith("registry."):
-            kinds: tuple[str, ...] = STORAGE_BLOWS
-        elif name == "queue.send":
-            kinds = ("reset-before", "reset-after")
-        else:
-            kinds = tuple(HTTP_BLOWS)
-        yield from (f"{client_type}: {kind}-{call}" for kind in kinds)
+    """Yield each thing that a call over HTTP, or a call of storage, can meet, at each such call.
+
+    Of the undisturbed flow, and of a run that adopts the application of one that was killed: only that adds a secret.
+    """
+    undisturbed = f"{client_type}:"
+    created = replay(undisturbed).calls.index(CREATE) + 1
+    for begun, struck in ((undisturbed, 0), (f"{undisturbed} after-{created}", created)):
+        for call, name in enumerate(replay(begun).calls[struck:], start=struck + 1):
+            if name.startswith("registry."):
+                kinds: tuple[str, ...] = STORAGE_BLOWS
+            elif name == SEND:
+                kinds = ("reset-before", "reset-after")
+            else:
+                kinds = tuple(HTTP_BLOWS)
+            yield from (f"{begun} {kind}-{call}" for kind in kinds)

@@ -105,6 +105,35 @@ def test_flows_and_adapters_meet_only_in_the_ports(module: str) -> None:
             assert not within(name, "provisioning.adapters"), name
 
 
+def calls_to_sleep(node: ast.AST) -> Iterator[ast.Call]:
+    """Yield every call of something named `sleep` in the tree, of whatever it is."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Call) and ast.unparse(each.func).rpartition(".")[2] == "sleep":
+            yield each
+
+
+def test_only_the_system_clock_makes_the_machine_wait() -> None:
+    assert [module for module in MODULES if {"time", "asyncio"} & set(imported(tree_of(module)))] == [
+        "provisioning.wiring"
+    ]
+    calls = {ast.unparse(call.func) for module in MODULES for call in calls_to_sleep(tree_of(module))}
+    assert [call for call in calls if not call.endswith("clock.sleep")] == ["time.sleep"]
+    [clock] = [
+        node
+        for node in tree_of("provisioning.wiring").body
+        if isinstance(node, ast.ClassDef) and node.name == "SystemClock"
+    ]
+    for tree in (clock, tree_of("provisioning.wiring")):
+        assert [ast.unparse(call) for call in calls_to_sleep(tree)] == ["time.sleep(seconds)"]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_nothing_sleeps_for_a_fixed_time(module: str) -> None:
+    for call in calls_to_sleep(tree_of(module)):
+        names = {node.id for node in ast.walk(call.args[0]) if isinstance(node, ast.Name)}
+        assert [name for name in names if not name.isupper()], ast.unparse(call)
+
+
 def test_no_module_is_a_drawer() -> None:
     assert not {"utils", "util", "helpers", "common", "manager", "misc"} & {name.rpartition(".")[2] for name in MODULES}
 

@@ -49,3 +49,21 @@ def test_every_relative_link_leads_to_a_file(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text()):
         if not target.startswith(("http://", "https://", "mailto:")):
             assert (document.parent / target).exists(), target
+
+
+FAILURE_POINTS = [
+    line for line in Path("docs/failure-points.md").read_text().splitlines() if re.match(r"\| \d+ \|", line)
+]
+
+
+def test_the_failure_points_are_all_there() -> None:
+    assert [int(line.split("|")[1]) for line in FAILURE_POINTS] == list(range(1, 22))
+
+
+@pytest.mark.parametrize("line", FAILURE_POINTS, ids=lambda line: line.split("|")[1].strip())
+def test_every_test_that_is_said_to_cover_a_failure_point_exists(line: str) -> None:
+    covering = line.rstrip(" |").rpartition("|")[2]
+    tests = re.findall(r"`([^`:]+)::([^`]+)`", covering)
+    assert tests or "with rotation" in covering
+    for path, name in tests:
+        assert f"\ndef {name}(" in Path(path).read_text(), f"{path}::{name}"

@@ -4,13 +4,14 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dev.emulator import SECRET_MARKER, Fault
 from dev.emulator.client import Client
+from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from dev.emulator.mount import RegistrarCredential
 from provisioning.registration import Status
 from tests.checker import check, token_answer
@@ -253,6 +254,30 @@ def test_the_secret_in_the_vault_expires_with_the_credential_and_carries_the_mar
     assert client["secret"]["id"] == f"{world.emulator.origin}/secrets/fhir-registrar-{client['registrationId']}"
 
 
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_where_entra_ends_a_credential_earlier_or_later_than_asked_the_vault_and_the_answer_say_so(
+    world: World, minutes: int
+) -> None:
+    ends: list[str] = []
+
+    def by_its_own_clock(name: str, action: Callable[[], Any]) -> Any:
+        answer = action()
+        if name == "POST /*/applications":
+            body = answer.json()
+            end = datetime.fromisoformat(body["passwordCredentials"][0]["endDateTime"]) + timedelta(minutes=minutes)
+            ends.append(end.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            body["passwordCredentials"][0]["endDateTime"] = ends[-1]
+            answer._content = json.dumps(body).encode()  # noqa: SLF001 -- requests has no other way to change one
+        return answer
+
+    world.outside = by_its_own_clock
+    client = world.registered(a_service_client())
+    stored = world.emulator.vault.get(f"fhir-registrar-{client['registrationId']}")
+    assert [client["secret"]["expiresAt"]] == ends
+    assert stored["attributes"]["exp"] == int(datetime.fromisoformat(ends[0]).timestamp())
+    check(world)
+
+
 def test_the_published_secret_gets_a_token_for_the_resource_that_was_asked_for(world: World) -> None:
     client = world.registered(a_service_client())
     stored = world.emulator.vault.get(f"fhir-registrar-{client['registrationId']}")
@@ -280,6 +305,15 @@ def test_an_application_with_our_name_but_without_our_tags_is_never_adopted(worl
     assert world.emulator.session().post(url, json=body, headers=headers, timeout=5).status_code == 201
     world.deliver()
     assert failure_of(world, registration_id)["code"] == "application-not-ours"
+
+
+@pytest.mark.parametrize("form", ["{}", "api://{}"])
+def test_this_service_itself_cannot_be_asked_for_as_a_resource(form: str) -> None:
+    world = World(settings={"AZURE_CLIENT_ID": REGISTRAR_CLIENT_ID})
+    answer = world.post(a_service_client(resource=form.format(REGISTRAR_CLIENT_ID)))
+    assert answer.status == 400
+    assert [fault["code"] for fault in json.loads(answer.body)["errors"]] == ["resource-not-allowed"]
+    assert (world.queue, world.emulator.calls) == ([], [])
 
 
 def test_a_vault_secret_that_somebody_else_set_is_never_overwritten(world: World) -> None:
@@ -331,6 +365,19 @@ def test_a_secret_that_is_not_accepted_in_time_is_removed_unpublished_and_the_ne
     application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
     assert application is not None
     assert len([each for each in application.passwords if each.removed_at is None]) == 1
+    check(world)
+
+
+def test_an_unproven_secret_that_cannot_be_removed_is_told_in_the_log_and_holds_up_nothing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.emulator.faults.set(secret_propagation=600)
+    world.emulator.faults.add(Fault("concurrencyViolation", "graph.removePassword", times=None))
+    submitted(world, a_service_client())
+    world.deliver()
+    assert "stays: graph-concurrent-write" in caplog.text
+    world.emulator.faults.clear()
+    world.settle()
     check(world)
 
 
@@ -444,6 +491,12 @@ def test_a_permanent_refusal_fails_within_one_delivery_without_waiting_and_names
     assert failure_of(world, registration_id)["code"] == code
     assert world.clock.slept == []
     assert world.queue == []
+
+
+def test_a_service_management_reference_that_the_tenant_requires_is_passed_on(world: World) -> None:
+    world.emulator.faults.set(service_management_reference_required=True)
+    world.registered(a_public_client(serviceManagementReference="a service"))
+    check(world)
 
 
 def test_a_failed_registration_is_active_after_the_cause_was_mended_and_it_was_retried(world: World) -> None:

@@ -1,0 +1,148 @@
+"""The service with one of its safety rules broken: what a simpler design would do, as a part of the world exchanged.
+
+Each rule is prepared on a world before a schedule is played in it. On a calm day most of them do no harm at all.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
+from provisioning.errors import OutcomeUnknown
+from provisioning.ports import (
+    Application,
+    CurrentSecret,
+    Directory,
+    MintedSecret,
+    Registry,
+    SecretStore,
+    Services,
+    TokenProof,
+)
+from provisioning.registration import CREDENTIAL_LABEL_PREFIX, OperationType, Registration
+from tests.world import World
+
+Rule = Callable[[World], None]
+
+
+class InsteadOf:
+    """Hands on whatever a weakened part does not do itself."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class MintsAgain(InsteadOf):
+    """Takes a mint without an answer for one without effect, as a library that repeats by itself does."""
+
+    def add_secret(self, object_id: str, label: str, expires_at: datetime) -> MintedSecret:
+        while True:
+            try:
+                return cast("MintedSecret", self._inner.add_secret(object_id, label, expires_at))
+            except OutcomeUnknown:
+                continue
+
+
+def repeat_a_mint_blindly(world: World) -> None:
+    world.exchange(lambda services: replace(services, directory=cast("Directory", MintsAgain(services.directory))))
+
+
+class CreatesNameless(InsteadOf):
+    """Creates without the one name that Entra lets exist only once."""
+
+    def create_application(self, body: Mapping[str, Any]) -> Application:
+        nameless = {key: value for key, value in body.items() if key != "uniqueName"}
+        return cast("Application", self._inner.create_application(nameless))
+
+
+def create_without_a_unique_name(world: World) -> None:
+    world.exchange(lambda services: replace(services, directory=cast("Directory", CreatesNameless(services.directory))))
+
+
+class RemovesStrays(InsteadOf):
+    """Removes, after each publication, every other credential that carries our label, whatever its age."""
+
+    def __init__(self, inner: SecretStore, directory: Directory, world: World) -> None:
+        super().__init__(inner)
+        self._directory = directory
+        self._world = world
+
+    def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:
+        published = self._inner.publish(name, secret, tags, not_after)
+        application = self._world.emulator.directory.application(unique_name=name)
+        assert application is not None
+        for each in application.passwords:
+            labelled = (each.display_name or "").startswith(CREDENTIAL_LABEL_PREFIX)
+            if labelled and each.removed_at is None and each.key_id != secret.key_id:
+                self._directory.remove_secret(application.id, each.key_id)
+        return cast("CurrentSecret", published)
+
+
+def remove_strays_by_label_alone(world: World) -> None:
+    world.exchange(
+        lambda services: replace(
+            services, vault=cast("SecretStore", RemovesStrays(services.vault, services.directory, world))
+        )
+    )
+
+
+class AsksTheRow(InsteadOf):
+    """Calls current what the row shows, which is written only when a run ends."""
+
+    def __init__(self, inner: SecretStore, registry: Registry) -> None:
+        super().__init__(inner)
+        self._registry = registry
+
+    def current(self, name: str) -> CurrentSecret | None:
+        row = self._registry.get(name.removeprefix("fhir-registrar-"))
+        if row is None or row.secret is None:
+            return None
+        tags = {"id": row.id, "clientId": row.client_id or ""}
+        return CurrentSecret(row.secret.id, row.secret.key_id, row.updated_at, row.secret.expires_at, tags)
+
+
+def take_the_current_secret_from_the_row(world: World) -> None:
+    world.exchange(
+        lambda services: replace(services, vault=cast("SecretStore", AsksTheRow(services.vault, services.registry)))
+    )
+
+
+class Believes:
+    """Takes a secret that was just minted for one that works."""
+
+    def accepts(self, client_id: str, secret: MintedSecret) -> bool:
+        return True
+
+
+def publish_before_the_proof(world: World) -> None:
+    proof: TokenProof = Believes()
+    world.exchange(lambda services: replace(services, proof=proof))
+
+
+class Overwrites(InsteadOf):
+    """Writes a row over whatever another run wrote there since it was read."""
+
+    def replace(self, registration: Registration) -> Registration:
+        there = self._inner.get(registration.id)
+        return cast("Registration", self._inner.replace(replace(registration, etag=there.etag)))
+
+
+def write_the_row_without_its_etag(world: World) -> None:
+    world.exchange(lambda services: replace(services, registry=cast("Registry", Overwrites(services.registry))))
+
+
+def have_the_planner_name_an_operation(world: World) -> None:
+    """The planner reads no rows: all that it could derive an operation's id from is the registration's."""
+
+    def messages(services: Services) -> Iterator[str]:
+        for entry in services.registry.due(services.clock.now(), 1000):
+            operation_id = str(uuid.uuid5(uuid.NAMESPACE_OID, entry.registration_id))
+            content = {"registrationId": entry.registration_id, "operationId": operation_id}
+            yield json.dumps({"operation": OperationType.PROVISION} | content)
+
+    world.due_messages = messages
