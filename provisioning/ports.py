@@ -28,13 +28,27 @@ class MintedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application as Entra has it; `secret` only when this very request minted one."""
+    """An application as Entra has it; `secret` only when this very request minted one.
+
+    `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
+    """
 
     object_id: str
     client_id: str
     sign_in_audience: str
     tags: tuple[str, ...] = ()
     secret: MintedSecret | None = None
+    has_certificate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedToken:
+    """A federated identity credential: whoever shows a token with these claims signs in as the application."""
+
+    name: str
+    issuer: str
+    subject: str
+    audience: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,17 @@ class Directory(Protocol):
 
     def remove_secret(self, object_id: str, key_id: str) -> None:
         """Remove the credential; raise TryAgain while Entra says that it knows none of that key id."""
+        ...
+
+    def add_certificate(self, object_id: str, key: Mapping[str, str]) -> None:
+        """Have the application hold this certificate, beside those that it has."""
+        ...
+
+    def trust_token(self, object_id: str, token: TrustedToken) -> TrustedToken:
+        """Return the application's federated identity credential of that name or those claims, made now or earlier.
+
+        It is another one than asked for where somebody else made or changed it.
+        """
         ...
 
     def find_resource(self, name: str) -> ResourceServicePrincipal | None:

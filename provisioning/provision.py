@@ -12,14 +12,20 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from provisioning.credentials import TOKEN_EXCHANGE_AUDIENCE
 from provisioning.errors import NameTaken, NeedsOperator, ProvisioningError, StaleRegistration, TryAgain
-from provisioning.intake import ResourceApplicationRequest
-from provisioning.manifest import SIGN_IN_AUDIENCE, TAG, application_body, resource_identifier
+from provisioning.intake import (
+    CertificateCredential,
+    FederatedCredential,
+    ResourceApplicationRequest,
+    ServiceClientRequest,
+)
+from provisioning.manifest import SIGN_IN_AUDIENCE, TAG, application_body, key_credential, resource_identifier
 from provisioning.messages import Message
 from provisioning.mint import current_secret, mint, prove, publish, secret_expiry
 from provisioning.patience import Patience
 from provisioning.plan import DUE_AGAIN_AFTER, forget_due
-from provisioning.ports import Application, DueEntry, MintedSecret, Services
+from provisioning.ports import Application, DueEntry, MintedSecret, Services, TrustedToken
 from provisioning.registration import ClientType, Failure, LastError, Registration
 from provisioning.resolve import claim_server, resolve_resource
 
@@ -32,12 +38,14 @@ PATIENCE: Final = timedelta(minutes=1)
 class Run:
     """One delivery: what is known so far, and a secret that was born with the application, in memory only.
 
-    `unsure` is whether a request to create the application may have taken effect although its answer was lost.
+    `certified` is whether the application was seen to have the client's certificate. `unsure` is whether a request to
+    create the application may have taken effect although its answer was lost.
     """
 
     services: Services
     registration: Registration
     minted: MintedSecret | None = None
+    certified: bool = False
     unsure: bool = False
 
     def learn(self, **facts: object) -> None:
@@ -77,7 +85,7 @@ def ensure_application(run: Run) -> None:
     """
     if run.registration.application_object_id is not None:
         return
-    expires_at = secret_expiry(run.services, run.registration) if run.registration.client_type.holds_secret else None
+    expires_at = secret_expiry(run.services, run.registration) if run.registration.holds_secret else None
     try:
         body = application_body(run.registration, run.services.tenant, expires_at)
         application = run.services.directory.create_application(body)
@@ -86,7 +94,7 @@ def ensure_application(run: Run) -> None:
     except TryAgain:
         run.unsure = True
         raise
-    run.minted = application.secret
+    run.minted, run.certified = application.secret, application.has_certificate
     run.learn(application_object_id=application.object_id, client_id=application.client_id)
 
 
@@ -158,28 +166,75 @@ def ensure_secret(run: Run) -> None:
     run.learn(secret=secret)
 
 
+def ensure_certificate(run: Run) -> None:
+    """Afterwards the application has the client's certificate.
+
+    Safe to repeat because one that is there is not added again. It was in the first call already: the application is
+    asked only where the answer to that was lost, or did not show it.
+    """
+    request, registration = run.registration.request, run.registration
+    assert isinstance(request, ServiceClientRequest)
+    assert isinstance(request.credential, CertificateCredential)
+    assert registration.application_object_id is not None
+    if not run.certified:
+        key = key_credential(registration, request.credential)
+        run.services.directory.add_certificate(registration.application_object_id, key)
+        run.certified = True
+
+
+def ensure_federated_credential(run: Run) -> None:
+    """Afterwards Entra takes the tokens of the issuer and subject that the client named, in place of a secret.
+
+    Safe to repeat because the name follows from the registration, and the one that exists is compared, not changed.
+    """
+    request, registration = run.registration.request, run.registration
+    assert isinstance(request, ServiceClientRequest)
+    assert isinstance(request.credential, FederatedCredential)
+    assert registration.application_object_id is not None
+    issuer, subject = request.credential.issuer, request.credential.subject
+    wanted = TrustedToken(registration.federated_credential_name, issuer, subject, TOKEN_EXCHANGE_AUDIENCE)
+    if run.services.directory.trust_token(registration.application_object_id, wanted) != wanted:
+        raise NeedsOperator(
+            "federated-credential-differs",
+            "The application has a federated credential of our name, issuer or subject that this service did not make.",
+            remedy="Find out who made or changed it, delete it in Entra, and retry.",
+        )
+
+
 Step = Callable[[Run], None]
 
-STEPS: Final[Mapping[ClientType, tuple[Step, ...]]] = {
-    ClientType.RESOURCE: (
+STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
+    (ClientType.RESOURCE, None): (
         ensure_server_url,
         ensure_application,
         ensure_identifier_uri,
         ensure_service_principal,
         ensure_known_by_client_id,
     ),
-    ClientType.PUBLIC: (ensure_resource, ensure_application, ensure_service_principal),
-    ClientType.CONFIDENTIAL: (
+    (ClientType.PUBLIC, None): (ensure_resource, ensure_application, ensure_service_principal),
+    (ClientType.CONFIDENTIAL, "secret"): (
         ensure_resource,
         ensure_application,
         ensure_service_principal,
         ensure_secret,
     ),
-    ClientType.SERVICE: (
+    (ClientType.SERVICE, "secret"): (
         ensure_resource,
         ensure_application,
         ensure_service_principal,
         ensure_secret,
+    ),
+    (ClientType.SERVICE, "federated"): (
+        ensure_resource,
+        ensure_application,
+        ensure_service_principal,
+        ensure_federated_credential,
+    ),
+    (ClientType.SERVICE, "certificate"): (
+        ensure_resource,
+        ensure_application,
+        ensure_service_principal,
+        ensure_certificate,
     ),
 }
 
@@ -243,7 +298,7 @@ def _show_current_secret(services: Services, registration_id: str) -> None:
 
 def _take_steps(run: Run) -> None:
     patience = Patience(run.services.clock, PATIENCE)
-    for step in STEPS[run.registration.client_type]:
+    for step in STEPS[run.registration.client_type, run.registration.credential_type]:
         started = run.services.clock.now()
         patience.through(lambda step=step: step(run))  # type: ignore[misc]
         took = run.services.clock.now() - started
