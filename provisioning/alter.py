@@ -39,7 +39,7 @@ def rotate(services: Services, registration_id: str, *, revoke_previous: bool) -
     """
 
     def rotated(row: Registration, now: datetime) -> Registration:
-        if not row.client_type.holds_secret:
+        if not row.holds_secret:
             raise RequestRejected(409, "registration-holds-no-secret", "This registration has no secret to rotate.")
         _check_active(row)
         bounds = {"replace_before": now} | ({"revoke_before": now} if revoke_previous else {})

@@ -55,7 +55,7 @@ def check(run: Run, message: Message) -> None:
     try:
         seen = view(run)
         check_ours(before, seen.application)
-        if before.client_type.holds_secret and _begins_rotation(run, message, seen):
+        if before.holds_secret and _begins_rotation(run, message, seen):
             return
         more_to_remove = _clean_up(run, seen)
         times = [next_due(run.registration, run.services.secrets, now), more_to_remove]

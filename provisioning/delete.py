@@ -27,5 +27,5 @@ def ensure_vault_secret_gone(run: Run) -> None:
 
     Safe to repeat because a second deletion is no error. All versions go at once, and can be recovered.
     """
-    if run.registration.client_type.holds_secret:
+    if run.registration.holds_secret:
         run.services.vault.remove(run.registration.secret_name)

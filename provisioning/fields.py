@@ -12,9 +12,11 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from provisioning.certificates import LARGEST, certificate_faults, normalise_certificate
 from provisioning.durations import format_duration, parse_duration
 from provisioning.errors import Fault
 from provisioning.uris import (
+    issuer_faults,
     length,
     logout_url_faults,
     normalise_redirect_uri,
@@ -180,13 +182,17 @@ def _token_version(version: int, _: Mapping[str, Any]) -> Iterable[Fault]:
         yield Fault("", "not-one-of", "Send 1 (the audience is the identifier URI) or 2 (it is the client id).")
 
 
-def _credential_type(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
-    if value in ("federated", "certificate"):
+def _subject(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+    if "*" in value:
+        yield Fault("", "subject-wildcard", "Entra compares the subject whole. Write it as it stands in the claim sub.")
+
+
+def _with_a_secret(_: str, fields: Mapping[str, Any]) -> Iterable[Fault]:
+    credential = fields.get("credential")
+    if credential is not None and credential.type != "secret":
         yield Fault(
-            "", "credential-type-unavailable", "This version issues secrets only. Send secret, or leave it out."
+            "", "secret-lifetime-without-secret", "This credential is no secret, so none has a life. Remove it."
         )
-    elif value != "secret":
-        yield Fault("", "credential-type-unknown", 'The type of a credential is "secret".')
 
 
 # --- types ----------------------------------------------------------------------------------------------------------
@@ -203,7 +209,18 @@ DefinedAppRoles = Annotated[tuple[str, ...], Field(strict=False, validate_defaul
 DefinedScopes = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_defined_scope_name))]
 ScopeNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_scope_name))]
 TokenVersion = Annotated[int, rule(_token_version), Field(json_schema_extra={"enum": [1, 2]})]
-CredentialType = Annotated[str, rule(_credential_type), Field(json_schema_extra={"const": "secret"})]
+SecretLifetime = Annotated[Lifetime, rule(_with_a_secret)]
+Issuer = Annotated[
+    str,
+    rule(lambda url, _: issuer_faults(url)),
+    Field(json_schema_extra={"format": "uri", "maxLength": 600}),
+]
+Subject = Annotated[str, text(600), rule(_subject), Field(json_schema_extra={"minLength": 1, "maxLength": 600})]
+Certificate = Annotated[
+    str,
+    rule(lambda pem, _: certificate_faults(pem), normalise_certificate),
+    Field(json_schema_extra={"maxLength": LARGEST}),
+]
 ServerUrl = Annotated[
     str,
     rule(lambda url, _: server_url_faults(url), normalise_server_url),

@@ -93,7 +93,7 @@ def next_steps(registration: Registration, tenant: Tenant) -> list[NextStep]:
         case ResourceApplicationRequest():
             return [*_configure_server(registration, tenant)]
         case ServiceClientRequest():
-            return [*_grant_data_access(registration, tenant), *_grant_vault_read(registration, tenant)]
+            return [*_grant_data_access(registration, tenant), *_use_credential(registration, tenant)]
         case ConfidentialClientRequest():
             return [
                 *_consent(registration, tenant),
@@ -181,6 +181,21 @@ def _data_role(registration: Registration) -> Iterator[NextStep]:
         f"--assignee-principal-type {kind} --scope {scope}",
         f"{PORTAL}/HubsExtension/BrowseResource/resourceType/Microsoft.HealthcareApis%2Fworkspaces%2Ffhirservices",
     )
+
+
+def _use_credential(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
+    """A secret is read from the vault, a foreign token is exchanged, and whoever has a certificate has its key."""
+    if registration.holds_secret:
+        yield from _grant_vault_read(registration, tenant)
+    if registration.credential_type == "federated":
+        client_id = registration.client_id or _UNKNOWN
+        yield NextStep(
+            "exchange-token",
+            "the workload, with a token that has issuer, subject and audience of `credential`",
+            f"az login --service-principal --username {quoted(client_id)} --tenant {tenant.id} "
+            '--federated-token "$TOKEN" --allow-no-subscriptions',
+            f"{PORTAL}/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Credentials/appId/{quote(client_id)}",
+        )
 
 
 def _grant_vault_read(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:

@@ -8,27 +8,32 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic.alias_generators import to_camel
 
+from provisioning.certificates import validity_faults
 from provisioning.durations import format_duration, parse_duration
 from provisioning.errors import Fault, RequestRejected
 from provisioning.fields import (
     STORED,
     AppRoleNames,
-    CredentialType,
+    Certificate,
     DefinedAppRoles,
     DefinedScopes,
     Email,
     Guid,
+    Issuer,
     Lifetime,
     LogoutUrl,
     RedirectUris,
     ScopeNames,
+    SecretLifetime,
     ServerUrl,
+    Subject,
     TokenVersion,
     text,
 )
@@ -137,12 +142,46 @@ class PublicClientRequest(_ClientRequest):
     }
 
 
-class SecretCredential(BaseModel):
-    """The service mints a secret, proves it, and stores it in Key Vault."""
-
+class _Credential(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    type: CredentialType = "secret"
+
+class SecretCredential(_Credential):
+    """The service mints a secret, proves it, and stores it in Key Vault."""
+
+    type: Literal["secret"] = "secret"
+
+
+class FederatedCredential(_Credential):
+    """The client shows a token of an issuer that it has anyway; there is no secret, and nothing to rotate."""
+
+    type: Literal["federated"]
+    issuer: Issuer = Field(description="The claim iss of that token, letter by letter.")
+    subject: Subject = Field(description="The claim sub of that token, letter by letter.")
+
+
+class CertificateCredential(_Credential):
+    """The client signs with a private key that only it has; this is the certificate of that key."""
+
+    type: Literal["certificate"]
+    certificate: Certificate = Field(description="One X.509 certificate in PEM: RSA, 2048 bits or more. Never a key.")
+
+
+def _kind_of_credential(value: object) -> str | None:
+    """Return which of the three it is meant to be; None for what is no object."""
+    if isinstance(value, Mapping):
+        kind = value.get("type", "secret")
+        return kind if isinstance(kind, str) and kind in _CREDENTIAL_TYPES else "unknown"
+    return getattr(value, "type", None)
+
+
+_CREDENTIAL_TYPES: Final = ("secret", "federated", "certificate")
+Credential = Annotated[
+    Annotated[SecretCredential, Tag("secret")]
+    | Annotated[FederatedCredential, Tag("federated")]
+    | Annotated[CertificateCredential, Tag("certificate")],
+    Discriminator(_kind_of_credential),
+]
 
 
 class ServiceClientRequest(_ClientRequest):
@@ -150,8 +189,8 @@ class ServiceClientRequest(_ClientRequest):
 
     client_type: Literal["service"]
     app_roles: AppRoleNames = ()
-    credential: SecretCredential = SecretCredential()
-    secret_lifetime: Lifetime | None = None
+    credential: Credential = SecretCredential()
+    secret_lifetime: SecretLifetime | None = None
 
     HINTS = {
         "redirectUris": "A service client has no user to send back. Register a confidential or public client for that.",
@@ -260,6 +299,14 @@ def _not_changeable(name: str, request_type: type[RegistrationRequest]) -> Fault
     return Fault(pointer, "field-not-changeable", rule)
 
 
+def certificate_validity_faults(request: RegistrationRequest, now: datetime) -> list[Fault]:
+    """Return what is wrong with the certificate of a service client at this time."""
+    credential = getattr(request, "credential", None)
+    if not isinstance(credential, CertificateCredential):
+        return []
+    return [replace(each, pointer="#/credential/certificate") for each in validity_faults(credential.certificate, now)]
+
+
 _WRONG_TYPE: Final = {
     "string_type": "Send a string.",
     "bool_type": "Send true or false, without quotes.",
@@ -267,6 +314,7 @@ _WRONG_TYPE: Final = {
     "tuple_type": "Send an array.",
     "model_type": "Send an object.",
     "model_attributes_type": "Send an object.",
+    "union_tag_not_found": "Send an object.",
 }
 _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 
@@ -279,6 +327,11 @@ def _client_type(body: Mapping[str, Any]) -> Fault:
 def _fault(error: Mapping[str, Any], request_type: type[RegistrationRequest]) -> Fault:
     """Turn one of pydantic's errors into ours; custom rules bring their own code and message in their context."""
     kind, steps, context = str(error["type"]), list(error["loc"]), error.get("ctx", {})
+    if steps[:1] == ["credential"]:
+        del steps[1:2]  # pydantic's name of the kind of credential, which no JSON has
+    if kind == "union_tag_invalid":
+        rule = f"Send one of {', '.join(_CREDENTIAL_TYPES)}, or leave it out for a secret."
+        return Fault(_pointer([*steps, "type"]), "credential-type-unknown", rule)
     if kind == "extra_forbidden":
         return _refused_field(steps, request_type)
     if kind in _WRONG_TYPE:

@@ -4,7 +4,8 @@ A repeat gives the same body: ids of scopes and roles are name-based UUIDs of re
 marks enough to rebuild the registry from Entra and the vault alone: the unique name, tags, and `notes` with what tags
 cannot hold.
 
-Sources: the Graph resources application, apiApplication, permissionScope, appRole, requiredResourceAccess.
+Sources: the Graph resources application, apiApplication, permissionScope, appRole, requiredResourceAccess,
+keyCredential.
 """
 
 import json
@@ -13,7 +14,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, assert_never
 
+from provisioning.certificates import as_base64
 from provisioning.intake import (
+    CertificateCredential,
     ConfidentialClientRequest,
     PublicClientRequest,
     RegistrationRequest,
@@ -72,8 +75,11 @@ def _of_client_type(registration: Registration, tenant: Tenant) -> dict[str, Any
             return _confidential(request) | _required_access(registration.resource)
         case PublicClientRequest() as request:
             return _public(request) | _required_access(registration.resource)
-        case ServiceClientRequest():
-            return _required_access(registration.resource)
+        case ServiceClientRequest() as request:
+            body = _required_access(registration.resource)
+            if isinstance(request.credential, CertificateCredential):
+                body["keyCredentials"] = [key_credential(registration, request.credential)]
+            return body
         case _ as never:
             assert_never(never)
 
@@ -101,6 +107,16 @@ def _confidential(request: ConfidentialClientRequest) -> dict[str, Any]:
 def _public(request: PublicClientRequest) -> dict[str, Any]:
     platform = str(redirect_platform(request))
     return {platform: {"redirectUris": list(request.redirect_uris)}, "web": dict(_NO_IMPLICIT_GRANT)}
+
+
+def key_credential(registration: Registration, credential: CertificateCredential) -> dict[str, str]:
+    """Return the client's certificate, as Graph wants it."""
+    return {
+        "type": "AsymmetricX509Cert",
+        "usage": "Verify",
+        "key": as_base64(credential.certificate),
+        "displayName": registration.credential_label,
+    }
 
 
 def _required_access(resource: ResolvedResource | None) -> dict[str, Any]:

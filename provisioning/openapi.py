@@ -202,6 +202,18 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
         ["id", "type", "status", "requestedAt", "failure"],
     )
     secret = _object({"id": text, "keyId": text, "expiresAt": maybe_moment, "rotatesAt": maybe_moment}, ["id", "keyId"])
+    trusted = _object(
+        {"type": {"const": "federated"}, **dict.fromkeys(("issuer", "subject", "audience"), text)},
+        ["type", "issuer", "subject", "audience"],
+    )
+    in_use = _object(
+        {
+            "type": {"const": "certificate"},
+            "thumbprint": text | {"description": "SHA-256 of the certificate, in hexadecimal digits."},
+            "expiresAt": moment,
+        },
+        ["type", "thumbprint", "expiresAt"],
+    )
     asked = {
         name: content
         for schema in requests.values()
@@ -225,6 +237,7 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
             "applicationObjectId": maybe,
             "servicePrincipalId": maybe,
             "oauth": _object(dict.fromkeys(("authority", "tokenEndpoint", "authorizationEndpoint", "scope"), maybe)),
+            "credential": {"oneOf": [_ref(each) for each in ("SecretCredential", "TrustedToken", "CertificateInUse")]},
             "secret": {"oneOf": [_ref("Secret"), {"type": "null"}]},
             "findings": {"type": "array", "items": _ref("Failure")},
             "nextSteps": {"type": "array", "items": _ref("NextStep")},
@@ -243,6 +256,8 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
         "Operation": operation,
         "Failure": failure,
         "Secret": secret,
+        "TrustedToken": trusted,
+        "CertificateInUse": in_use,
         "NextStep": _object(dict.fromkeys(("code", "who", "command", "url"), text), ["code", "who"]),
         "RegistrationList": _object(
             {"value": {"type": "array", "items": _ref("Registration")}, "continuationToken": maybe},

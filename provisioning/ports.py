@@ -41,6 +41,7 @@ class Application:
     """An application as Entra has it; `secret` only when this very request minted one.
 
     `redirect_uris` are by platform: `web`, `spa`, `publicClient`.
+    `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
     """
 
     object_id: str
@@ -52,6 +53,17 @@ class Application:
     redirect_uris: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     credentials: tuple[Credential, ...] = ()
     secret: MintedSecret | None = None
+    has_certificate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedToken:
+    """A federated identity credential: whoever shows a token with these claims signs in as the application."""
+
+    name: str
+    issuer: str
+    subject: str
+    audience: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +156,17 @@ class Directory(Protocol):
 
     def remove_secret(self, object_id: str, key_id: str) -> None:
         """Remove the credential; raise CredentialNotFound where Entra says that it knows none of that key id."""
+        ...
+
+    def add_certificate(self, object_id: str, key: Mapping[str, str]) -> None:
+        """Have the application hold this certificate, beside those that it has."""
+        ...
+
+    def trust_token(self, object_id: str, token: TrustedToken) -> TrustedToken:
+        """Return the application's federated identity credential of that name or those claims, made now or earlier.
+
+        It is another one than asked for where somebody else made or changed it.
+        """
         ...
 
     def find_resource(self, name: str) -> ResourceServicePrincipal | None:

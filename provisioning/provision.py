@@ -28,6 +28,7 @@ from provisioning.registration import ClientType, OperationType, Registration, S
 from provisioning.resolve import claim_server, resolve_resource
 from provisioning.rotate import check_ours, ensure_revoked, ensure_room, secret_is_due
 from provisioning.run import Run
+from provisioning.trust import ensure_certificate, ensure_federated_credential
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def ensure_application(run: Run) -> None:
     """
     if run.registration.application_object_id is not None:
         return
-    expires_at = secret_expiry(run.services, run.registration) if run.registration.client_type.holds_secret else None
+    expires_at = secret_expiry(run.services, run.registration) if run.registration.holds_secret else None
     try:
         body = application_body(run.registration, run.services.tenant, expires_at)
         application = run.services.directory.create_application(body)
@@ -75,7 +76,7 @@ def ensure_application(run: Run) -> None:
     except TryAgain:
         run.unsure = True
         raise
-    run.minted = application.secret
+    run.minted, run.certified = application.secret, application.has_certificate
     run.learn(application_object_id=application.object_id, client_id=application.client_id)
 
 
@@ -150,26 +151,38 @@ def is_good(run: Run, secret: CurrentSecret) -> bool:
 
 Step = Callable[[Run], None]
 
-STEPS: Final[Mapping[ClientType, tuple[Step, ...]]] = {
-    ClientType.RESOURCE: (
+STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
+    (ClientType.RESOURCE, None): (
         ensure_server_url,
         ensure_application,
         ensure_identifier_uri,
         ensure_service_principal,
         ensure_known_by_client_id,
     ),
-    ClientType.PUBLIC: (ensure_resource, ensure_application, ensure_service_principal),
-    ClientType.CONFIDENTIAL: (
+    (ClientType.PUBLIC, None): (ensure_resource, ensure_application, ensure_service_principal),
+    (ClientType.CONFIDENTIAL, "secret"): (
         ensure_resource,
         ensure_application,
         ensure_service_principal,
         ensure_secret,
     ),
-    ClientType.SERVICE: (
+    (ClientType.SERVICE, "secret"): (
         ensure_resource,
         ensure_application,
         ensure_service_principal,
         ensure_secret,
+    ),
+    (ClientType.SERVICE, "federated"): (
+        ensure_resource,
+        ensure_application,
+        ensure_service_principal,
+        ensure_federated_credential,
+    ),
+    (ClientType.SERVICE, "certificate"): (
+        ensure_resource,
+        ensure_application,
+        ensure_service_principal,
+        ensure_certificate,
     ),
 }
 
@@ -183,7 +196,7 @@ def steps_of(registration: Registration) -> tuple[Step, ...]:
     """Return what the registration's operation consists of."""
     match registration.operation.type:
         case OperationType.PROVISION:
-            return STEPS[registration.client_type]
+            return STEPS[registration.client_type, registration.credential_type]
         case OperationType.ROTATE:
             return ROTATION
         case OperationType.CHANGE:

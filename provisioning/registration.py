@@ -26,11 +26,6 @@ class ClientType(StrEnum):
     PUBLIC = "public"
     SERVICE = "service"
 
-    @property
-    def holds_secret(self) -> bool:
-        """Whether a registration of this type ends with a client secret in Key Vault."""
-        return self in (ClientType.CONFIDENTIAL, ClientType.SERVICE)
-
 
 class Status(StrEnum):
     """Where a registration stands; only a failed `provision` operation makes it `failed`."""
@@ -176,6 +171,19 @@ class Registration:
         return ClientType(self.request.client_type)
 
     @property
+    def credential_type(self) -> str | None:
+        """What it signs in with: "secret", "federated" or "certificate"; None where it has no credential."""
+        if self.client_type is ClientType.CONFIDENTIAL:
+            return "secret"
+        credential = getattr(self.request, "credential", None)
+        return str(credential.type) if credential is not None else None
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether it ends with a client secret in Key Vault."""
+        return self.credential_type == "secret"
+
+    @property
     def pending(self) -> bool:
         """Whether the latest operation has not ended."""
         return self.operation.status is OperationStatus.PENDING
@@ -194,6 +202,11 @@ class Registration:
     def secret_name(self) -> str:
         """The name of its secret in Key Vault: never reused, because registration ids are not."""
         return f"{NAME_PREFIX}{self.id}"
+
+    @property
+    def federated_credential_name(self) -> str:
+        """The name of its federated identity credential, which makes its creation safe to repeat."""
+        return f"fhir-registrar-{self.id}"
 
     @property
     def credential_label(self) -> str:

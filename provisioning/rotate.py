@@ -119,7 +119,7 @@ def secret_is_due(
 
 def rotates(registration: Registration) -> bool:
     """Whether its secret is replaced by the schedule: a service client's always, another's when it asked for that."""
-    return bool(getattr(registration.request, "auto_rotate", True)) and registration.client_type.holds_secret
+    return bool(getattr(registration.request, "auto_rotate", True)) and registration.holds_secret
 
 
 def rotates_at(registration: Registration, policy: SecretPolicy) -> datetime | None:
@@ -160,7 +160,7 @@ def view(run: Run) -> View:
     registration = run.registration
     assert registration.application_object_id is not None
     now = run.services.clock.now()
-    current = run.services.vault.current(registration.secret_name) if registration.client_type.holds_secret else None
+    current = run.services.vault.current(registration.secret_name) if registration.holds_secret else None
     return View(now, current, run.services.directory.read_application(registration.application_object_id))
 
 

@@ -10,12 +10,14 @@ from provisioning.registration import Registration
 class Run:
     """What is known so far, and a secret that was born with the application, in memory only.
 
-    `unsure` is whether a request to create the application may have taken effect although its answer was lost.
+    `certified` is whether the application was seen to have the client's certificate. `unsure` is whether a request to
+    create the application may have taken effect although its answer was lost.
     """
 
     services: Services
     registration: Registration
     minted: MintedSecret | None = None
+    certified: bool = False
     unsure: bool = False
     _learned: dict[str, object] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from provisioning.guidance import Warning_, warnings
 from provisioning.intake import (
     RegistrationRequest,
     ResourceApplicationRequest,
+    certificate_validity_faults,
     fingerprint,
     secret_lifetime_faults,
 )
@@ -103,7 +104,7 @@ def preview(services: Services, request: RegistrationRequest, caller: str, idemp
             if error.code != "resource-not-ready":
                 raise
             raise RequestRejected(409, error.code, error.message) from None
-    expires_at = secret_expiry(services, registration) if registration.client_type.holds_secret else None
+    expires_at = secret_expiry(services, registration) if registration.holds_secret else None
     body = application_body(registration, services.tenant, expires_at)
     return Preview(registration, body, warnings(registration))
 
@@ -127,6 +128,7 @@ def _check(services: Services, request: RegistrationRequest) -> None:
     """Refuse what the request alone, beside the settings and the names of our resources, shows to be wrong."""
     policy = services.secrets
     faults = secret_lifetime_faults(request, policy.rotate_before + policy.overlap, policy.lifetime)
+    faults += certificate_validity_faults(request, services.clock.now())
     if not isinstance(request, ResourceApplicationRequest) and not may_be_asked_for(
         services.registry, request.resource, services.tenant.id, services.allowed_resources
     ):

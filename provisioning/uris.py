@@ -1,4 +1,4 @@
-"""What may stand in a redirect URI, a log-out URL, a FHIR server's URL, and what identifier URI follows from the last.
+"""What may stand in a redirect URI, a log-out URL, a token issuer, a FHIR server's URL, and what follows from the last.
 
 Sources: Microsoft Entra "Redirect URI restrictions and limitations" (reply-url), "Restrictions on identifier URIs",
 "Identifier URI patterns"; RFC 6749 section 3.1.2 (fragments); RFC 8252 section 7 (native applications).
@@ -18,6 +18,7 @@ _MakeFault = Callable[[str, str], Fault]
 LONGEST_REDIRECT_URI: Final = 256
 LONGEST_LOGOUT_URL: Final = 255
 LONGEST_IDENTIFIER_URI: Final = 255
+LONGEST_ISSUER: Final = 600
 MOST_REDIRECT_URIS: Final = 256
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1"})
 
@@ -179,6 +180,34 @@ def _server_parts_faults(parts: SplitResult, fault: _MakeFault) -> Iterator[Faul
     path = parts.path.rstrip("/")
     if not _SERVER_PATH.fullmatch(path.replace("*", "x")) or {".", ".."} & set(path.split("/")):
         yield fault("uri-path", "Use path segments of letters, digits and . _ ~ -; none empty, none of them . or ..")
+
+
+def issuer_faults(url: str, pointer: str = "") -> Iterator[Fault]:
+    """Yield what is wrong with the issuer of a federated identity credential.
+
+    It is compared with the claim `iss` as it stands, letter by letter, so nothing of it is normalised.
+    """
+
+    def fault(code: str, message: str) -> Fault:
+        return Fault(pointer, code, message)
+
+    if length(url) > LONGEST_ISSUER:
+        yield fault("uri-too-long", "An issuer may have at most 600 characters.")
+    if "*" in url:
+        yield fault("uri-wildcard", "Entra compares the issuer whole. Write it as it stands in the claim iss.")
+    if "#" in url or "?" in url:
+        yield fault("uri-query", "An issuer has no query and no fragment (OpenID Connect Discovery). Remove them.")
+    if _FORBIDDEN.search(url):
+        yield fault("uri-character", "Write the issuer as it stands in the claim iss, without white space or quotes.")
+        return
+    parts = _split(url)
+    if parts is None or not (parts.hostname and _is_host(parts.hostname.replace("*", "x"))):
+        yield fault("uri-host", "The host is missing or not valid. Write https://host/path, as in the claim iss.")
+        return
+    if parts.scheme != "https":
+        yield fault("uri-not-https", "Entra fetches the issuer's keys by https only. Begin the URL with https://.")
+    if "@" in parts.netloc:
+        yield fault("uri-credentials", "A URL must not hold a user name or password. Remove everything up to the @.")
 
 
 def normalise_server_url(url: str) -> str:

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from provisioning import alter, openapi
+from provisioning.credentials import shown_credential
 from provisioning.errors import Fault, RequestRejected, SettingsError, TryAgain
 from provisioning.guidance import fhir_server_settings, next_steps, oauth
 from provisioning.intake import RegistrationRequest, dump, parse
@@ -302,6 +303,8 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
     }
     if operation.supersedes is not None:
         content["operation"]["supersedes"] = operation.supersedes
+    if (credential := shown_credential(registration)) is not None:
+        content["credential"] = credential
     if registration.pending and registration.last_error is not None:
         # Why it is still pending: kind to whoever waits, and gone with the next success.
         content["operation"]["lastError"] = _failure(registration.last_error.failure)

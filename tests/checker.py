@@ -48,10 +48,12 @@ def check_active(world: World, row: Registration) -> None:
     principal = directory.principal_of(application.app_id)
     assert principal is not None
     assert principal.id == row.service_principal_id
-    if row.client_type.holds_secret:
+    if row.holds_secret:
         check_secret(world, row)
     else:
-        assert not application.passwords, f"a {row.client_type} holds a credential"
+        assert not application.passwords, f"a {row.client_type} holds a secret"
+    assert len(application.federated) == (row.credential_type == "federated"), "not one federated credential"
+    assert len(application.last_body["keyCredentials"]) == (row.credential_type == "certificate"), "not one certificate"
     if row.client_type is ClientType.RESOURCE:
         assert application.last_body["identifierUris"], "a resource without identifier URI"
 

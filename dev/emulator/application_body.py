@@ -172,6 +172,7 @@ def created(body: Json, *, owned_by: bool) -> Json:
     if owned_by and sent.get("api", {}).get("acceptMappedClaims") is not None:
         raise denied()  # under OwnedBy it can be set by a PATCH only
     after = _merged(copy.deepcopy(_DEFAULTS), sent)
+    certificates.keep_stored_keys([], after["keyCredentials"])
     _check_whole(None, after)
     return after
 

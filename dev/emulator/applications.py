@@ -32,8 +32,11 @@ class Applications:
         body = dict(body)
         bound = directory.bound_owners(body.pop("owners@odata.bind", []))
         passwords = body.pop("passwordCredentials", [])
+        if switches.inline_certificate_omitted:
+            body.pop("keyCredentials", None)
         stored = created(body, owned_by=constants.READ_WRITE_ALL not in by.roles)
         check_policies(switches, None, stored)
+        self._check_keys([], stored["keyCredentials"])
         if switches.directory_quota_exceeded:
             message = "The directory object quota limit for the Principal has been exceeded."
             raise GraphError(403, "Directory_QuotaExceeded", message)
@@ -79,6 +82,10 @@ class Applications:
             raise bad_request("The application has too many passwords for its audience.", detail="TooManyValues")
         check_size(stored, count)
 
+    def _check_keys(self, before: list[Json], after: list[Json]) -> None:
+        directory = self._directory
+        certificates.check_new_keys(before, after, directory.now(), directory.switches.certificate_lifetime_days)
+
     def _add_uris(
         self, record: Application, before: list[str], after: list[str], *, version: int, app_id: str | None
     ) -> None:
@@ -87,12 +94,13 @@ class Applications:
                 identifier_uri(uri, app_id, version, self._directory.uri_policy())
         self._directory.reserve_uris(record.id, before, after)
 
-    def read(self, by: Caller, record: Application) -> Json:
-        """GET of one application, as the caller's replica has it."""
+    def read(self, by: Caller, record: Application, *, keys: bool = False) -> Json:
+        """GET of one application, as the caller's replica has it; `keys`: with the certificates themselves."""
         body = record.body.seen_by(self._directory.replicas, by.replica)
         if body is None:
             raise not_found(record.id)
-        return self._shown(record, body, self._seen_passwords(record, by.replica))
+        shown = self._shown(record, body, self._seen_passwords(record, by.replica))
+        return {**shown, "keyCredentials": body["keyCredentials"]} if keys else shown
 
     def find(self, by: Caller, **key: str) -> Application:
         """The application that a path names, for a read."""
@@ -127,6 +135,7 @@ class Applications:
             raise GraphError(409, "Error_MsaAppDoesNotExist", message)
         after = updated(before, body)
         check_policies(self._directory.switches, before, after)
+        self._check_keys(before["keyCredentials"], after["keyCredentials"])
         self._check_passwords(after, len(self._live_passwords(record)))
         version = token_version(before)
         uris = before["identifierUris"], after["identifierUris"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -32,6 +33,21 @@ def key_credentials(value: object, name: str) -> object:
     items = many(_KEY)(value, name)
     assert isinstance(items, list)
     return [_with_certificate(item) if item.get("key") else item for item in items]
+
+
+def check_new_keys(before: list[Json], after: list[Json], now: datetime, most_days: float | None) -> None:
+    """What holds of a certificate at the time when it is added: it has not ended, and the tenant's policy allows it."""
+    known = {item["keyId"] for item in before}
+    for item in after:
+        start, end = parse_time(item["startDateTime"]), parse_time(item["endDateTime"])
+        if item["keyId"] in known:
+            continue
+        if end <= now:
+            message = "Key credential end date is invalid."
+            raise bad_request(message, code="KeyCredentialsInvalidEndDate", target="keyCredentials")
+        if most_days is not None and end - start > timedelta(days=most_days):
+            message = f"Credential lifetime exceeds the max value allowed as per assigned policy: {most_days:g} days."
+            raise bad_request(message, code="CredentialInvalidLifetimeAsPerAppPolicy")
 
 
 def _with_certificate(item: Json) -> Json:
@@ -75,5 +91,5 @@ def keep_stored_keys(before: list[Json], after: list[Json]) -> None:
 
 
 def shown(items: list[Json]) -> list[Json]:
-    """As Graph lists them: the certificate itself is not given back."""
+    """As Graph lists them: the certificate itself is given back only where one application is read with `$select`."""
     return [{**item, "key": None} for item in items]

@@ -121,13 +121,15 @@ def federated(body: Json, stored: list[Json], new_id: Callable[[], str]) -> Json
     if "*" in asked["subject"] or "*" in asked["issuer"]:
         raise invalid_value("subject", "FederatedIdentityCredential", "Wildcards are not supported.")
     for other in stored:
-        same_subject = (other["issuer"], other["subject"]) == (asked["issuer"], asked["subject"])
-        if same_subject or other["name"] == asked["name"]:
-            raise GraphError(
-                409,
-                "Request_MultipleObjectsWithSameKeyValue",
-                "FederatedIdentityCredential with this name, or this issuer and subject, already exists.",
-            )
+        if other["name"] == asked["name"]:
+            raise _federated_conflict(f"name {asked['name']}")
+        if (other["issuer"], other["subject"]) == (asked["issuer"], asked["subject"]):
+            raise _federated_conflict("the same issuer and subject")
     if len(stored) >= MOST_FEDERATED:
         raise bad_request("The application already has 20 federated identity credentials.", detail="TooManyValues")
     return {"id": new_id(), "description": None, **asked}
+
+
+def _federated_conflict(what: str) -> GraphError:
+    message = f"FederatedIdentityCredential with {what} already exists."
+    return GraphError(409, "Request_MultipleObjectsWithSameKeyValue", message)

@@ -87,6 +87,7 @@ class Switches:
     caller_not_owner: bool = False
     inline_secret_omitted: bool = False
     inline_secret_refused: bool = False
+    inline_certificate_omitted: bool = False  # keyCredentials of a create call are dropped without a word
     directory_quota_exceeded: bool = False
     vault_denied: bool = False
     vault_purge_protected: bool = False
@@ -96,6 +97,7 @@ class Switches:
     # Application management policies.
     password_lifetime_days: float | None = None
     password_addition_blocked: bool = False
+    certificate_lifetime_days: float | None = None
     service_management_reference_required: bool = False
     allowed_audiences: list[str] | None = None
     non_default_uri_addition: bool = False

@@ -78,7 +78,8 @@ def _create_application(directory: Directory, by: Caller, context: Context) -> A
 
 def _read_application(directory: Directory, by: Caller, context: Context) -> Answer:
     applications = directory.applications
-    body = applications.read(by, applications.find(by, **_key(context)))
+    selects_keys = "keyCredentials" in context.request.args.get("$select", "").split(",")
+    body = applications.read(by, applications.find(by, **_key(context)), keys=selects_keys)
     selected = queries.select(body, context.request.args.to_dict(), "microsoft.graph.application")
     return Answer(200, {**_context_url(context, "applications/$entity"), **selected})
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from dev.emulator import constants, tokens
+from dev.emulator import assertions, constants, tokens
 from dev.emulator.application_body import token_version
 from dev.emulator.errors import IdentityError, Json, TokenError
 from dev.emulator.shapes import is_guid
@@ -61,7 +61,7 @@ class TokenService:
             "token_endpoint": f"{oauth2}/token",
             "device_authorization_endpoint": f"{oauth2}/devicecode",
             "jwks_uri": f"{origin}/{tenant}/discovery/v2.0/keys",
-            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
             "response_modes_supported": ["query", "fragment", "form_post"],
@@ -84,11 +84,24 @@ class TokenService:
             raise _missing("grant_type") if not form.get("grant_type") else _grant_unsupported(form["grant_type"])
         client_id, secret = _credentials(form, authorization)
         resource_name = _resource_of(form, version=version)
-        principal = self._sign_in(client_id, secret, replica)
-        resource = self._resource(resource_name, replica)
-        return self._answer(principal, resource, resource_name)
 
-    def _sign_in(self, client_id: str, secret: str, replica: int) -> ServicePrincipal:
+        def check(application: Application) -> None:
+            if secret:
+                self._check_secret(application, secret)
+            else:
+                assertions.check(form, application, self._assertion_audiences(), self._now())
+
+        principal = self._sign_in(client_id, check, replica)
+        resource = self._resource(resource_name, replica)
+        return self._answer(principal, resource, resource_name, by="1" if secret else "2")
+
+    def _assertion_audiences(self) -> frozenset[str]:
+        """Whom an assertion that a client signed itself may be for."""
+        origin, tenant = self._directory.origin, self._directory.tenant_id
+        endpoints = {f"{origin}/{tenant}/oauth2/v2.0/token", f"{origin}/{tenant}/oauth2/token"}
+        return frozenset(endpoints | {self.v1_issuer, self.v2_issuer})
+
+    def _sign_in(self, client_id: str, check: Callable[[Application], None], replica: int) -> ServicePrincipal:
         directory = self._directory
         application = directory.application(app_id=client_id)
         if application is None or application.body.seen_by(directory.replicas, replica) is None:
@@ -111,7 +124,7 @@ class TokenService:
         if not seen[0]["accountEnabled"]:
             message = f"Application '{client_id}'({application.last_body['displayName']}) is disabled."
             raise TokenError(400, "unauthorized_client", 7000112, message)
-        self._check_secret(application, secret)
+        check(application)
         return principal
 
     def _check_secret(self, application: Application, secret: str) -> None:
@@ -167,14 +180,14 @@ class TokenService:
             "any user in the tenant. You might have sent your authentication request to the wrong tenant.",
         )
 
-    def _answer(self, principal: ServicePrincipal, resource: ServicePrincipal, name: str) -> Json:
+    def _answer(self, principal: ServicePrincipal, resource: ServicePrincipal, name: str, by: str = "1") -> Json:
         roles = self._directory.roles_of(principal.id, resource)
         if resource.last_body["appRoleAssignmentRequired"] and not roles:
             message = (
                 f"Application '{principal.app_id}' is not assigned to a role for the application '{resource.app_id}'."
             )
             raise TokenError(400, "invalid_grant", 501051, message)
-        token = tokens.issue(self._claims(principal, resource, name, roles), self._now())
+        token = tokens.issue(self._claims(principal, resource, name, roles, by), self._now())
         return {
             "token_type": "Bearer",
             "expires_in": tokens.LIFETIME,
@@ -182,19 +195,21 @@ class TokenService:
             "access_token": token,
         }
 
-    def _claims(self, principal: ServicePrincipal, resource: ServicePrincipal, name: str, roles: list[str]) -> Json:
-        """The form of a token follows its resource, not the endpoint that was asked."""
+    def _claims(
+        self, principal: ServicePrincipal, resource: ServicePrincipal, name: str, roles: list[str], by: str
+    ) -> Json:
+        """The form of a token follows its resource, not the endpoint; `by` is 1 for a secret, 2 for an assertion."""
         application = resource.application
         version = token_version(application.last_body) if application else 1
         claims: Json = {"oid": principal.id, "sub": principal.id, "tid": self._directory.tenant_id}
         if version == 1:
-            claims |= {"aud": name, "iss": self.v1_issuer, "appid": principal.app_id, "appidacr": "1", "ver": "1.0"}
+            claims |= {"aud": name, "iss": self.v1_issuer, "appid": principal.app_id, "appidacr": by, "ver": "1.0"}
         else:
             claims |= {
                 "aud": resource.app_id,
                 "iss": self.v2_issuer,
                 "azp": principal.app_id,
-                "azpacr": "1",
+                "azpacr": by,
                 "ver": "2.0",
             }
         if application and _wants_idtyp(application.last_body):
@@ -253,7 +268,10 @@ def _grant_unsupported(grant: str) -> TokenError:
 
 
 def _credentials(form: Mapping[str, str], authorization: str | None) -> tuple[str, str]:
-    """Client id and secret, from the form or from basic authentication (where both are form-encoded)."""
+    """Client id and secret, from the form or from basic authentication (where both are form-encoded).
+
+    The secret is empty where an assertion stands in its place.
+    """
     client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
     if authorization and authorization.lower().startswith("basic "):
         try:
@@ -267,7 +285,7 @@ def _credentials(form: Mapping[str, str], authorization: str | None) -> tuple[st
     if not is_guid(client_id):
         message = f"Specified client identifier '{client_id}' is neither an application id nor a URI."
         raise TokenError(400, "unauthorized_client", 900023, message)
-    if not secret:
+    if not secret and not form.get("client_assertion"):
         message = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
         raise TokenError(401, "invalid_client", 7000218, message)
     return client_id, secret

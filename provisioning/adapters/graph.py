@@ -13,11 +13,27 @@ import requests
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
 
-from provisioning.adapters.graph_errors import Refusal, error_of, name_taken_error, not_found_error, refusal
+from provisioning.adapters.graph_errors import (
+    REPLICATION,
+    Refusal,
+    certificate_error,
+    error_of,
+    name_taken_error,
+    not_found_error,
+    refusal,
+)
 from provisioning.adapters.transport import TIMEOUT, BearerToken
 from provisioning.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.manifest import TAG, graph_time, marked_id
-from provisioning.ports import Application, Clock, Credential, Marked, MintedSecret, ResourceServicePrincipal
+from provisioning.ports import (
+    Application,
+    Clock,
+    Credential,
+    Marked,
+    MintedSecret,
+    ResourceServicePrincipal,
+    TrustedToken,
+)
 from provisioning.registration import Permission
 
 logger = logging.getLogger(__name__)
@@ -58,7 +74,7 @@ class GraphDirectory:
                 raise not_found_error(error.refused) from None
             if "passwordCredentials" in body and error.refused.inline_secret_refused:
                 return self.create_application({key: body[key] for key in body if key != "passwordCredentials"})
-            raise error_of(error.refused) from None
+            raise _error_of(error.refused, body) from None
         except _Unanswered:
             raise _unavailable() from None
         return replace(_application(answer), secret=_born_secret(answer, asked_at, _expiry(body)))
@@ -142,6 +158,45 @@ class GraphDirectory:
         """As the port says."""
         self._repeatable("POST", f"/applications/{object_id}/removePassword", {"keyId": key_id})
 
+    def add_certificate(self, object_id: str, key: Mapping[str, str]) -> None:
+        """As the port says. One request where it is there already, else two: a PATCH replaces the whole list."""
+        path = f"/applications/{object_id}"
+        found = self._read(f"{path}?$select=keyCredentials")  # which alone has Graph show the certificates themselves
+        if found is None:
+            raise TryAgain("not-replicated-yet", "Entra does not know the application, or not yet.", remedy=REPLICATION)
+        there = found.get("keyCredentials") or []
+        if all(each.get("key") != key["key"] for each in there):
+            self._repeatable("PATCH", path, {"keyCredentials": [*there, dict(key)]})
+
+    def trust_token(self, object_id: str, token: TrustedToken) -> TrustedToken:
+        """As the port says. Two requests where one exists already: the second reads it."""
+        path = f"/applications/{object_id}/federatedIdentityCredentials"
+        body = {
+            "name": token.name,
+            "issuer": token.issuer,
+            "subject": token.subject,
+            "audiences": [token.audience],
+        }
+        try:
+            self._call("POST", path, body)
+        except _Refused as error:
+            if not error.refused.already_exists:
+                raise error_of(error.refused) from None
+        except _Unanswered:
+            raise _unavailable() from None
+        else:
+            return token
+        listed = self._read(path)
+        found = [_trusted_token(each) for each in listed["value"]] if listed else []
+        claims = (token.issuer, token.subject)
+        for same in (each for each in found if each.name == token.name or (each.issuer, each.subject) == claims):
+            return same
+        raise TryAgain(
+            "not-replicated-yet",
+            "Entra says that the federated credential exists, but does not list it.",
+            remedy="If it lasts, look at the federated credentials of the application in Entra, then retry.",
+        )
+
     def find_resource(self, name: str) -> ResourceServicePrincipal | None:
         """As the port says. Only one that was found is remembered: an absent one may be created at any moment."""
         until, known = self._resources.get(name, (None, None))
@@ -180,7 +235,7 @@ class GraphDirectory:
         try:
             self._call(method, path, body)
         except _Refused as error:
-            raise error_of(error.refused) from None
+            raise _error_of(error.refused, body) from None
         except _Unanswered:
             raise _unavailable() from None
 
@@ -234,6 +289,7 @@ def _application(answer: Mapping[str, Any]) -> Application:
         identifier_uris=tuple(answer.get("identifierUris") or ()),
         redirect_uris={name: tuple(each.get("redirectUris") or ()) for name, each in platforms.items()},
         credentials=tuple(map(_credential, answer.get("passwordCredentials") or ())),
+        has_certificate=bool(answer.get("keyCredentials")),
     )
 
 
@@ -273,6 +329,16 @@ def _secret(credential: Mapping[str, Any], asked_at: datetime, expires_at: datet
     return MintedSecret(str(key_id), expires_at, asked_at, text=str(text))
 
 
+def _trusted_token(found: Mapping[str, Any]) -> TrustedToken:
+    audiences: list[Any] = found.get("audiences") or []
+    return TrustedToken(
+        name=str(found.get("name")),
+        issuer=str(found.get("issuer")),
+        subject=str(found.get("subject")),
+        audience=str(audiences[0]) if len(audiences) == 1 else "",
+    )
+
+
 def _service_principal(found: Mapping[str, Any]) -> ResourceServicePrincipal:
     scopes = [scope for scope in found.get("oauth2PermissionScopes") or [] if scope.get("isEnabled", True)]
     roles = [
@@ -287,6 +353,10 @@ def _service_principal(found: Mapping[str, Any]) -> ResourceServicePrincipal:
 
 def _permissions(items: Iterable[Mapping[str, Any]]) -> tuple[Permission, ...]:
     return tuple(Permission(str(item["id"]), str(item["value"])) for item in items if item.get("value"))
+
+
+def _error_of(refused: Refusal, body: Mapping[str, Any]) -> ProvisioningError:
+    return (certificate_error(refused) if "keyCredentials" in body else None) or error_of(refused)
 
 
 def _unavailable() -> ProvisioningError:

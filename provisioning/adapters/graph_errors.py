@@ -126,6 +126,29 @@ def not_found_error(refused: Refusal) -> NeedsOperator:
     )
 
 
+def certificate_error(refused: Refusal) -> NeedsOperator | None:
+    """Return what a refusal of a body that holds a certificate says of the certificate; None if nothing."""
+    if refused.status != HTTPStatus.BAD_REQUEST:
+        return None
+    if "CredentialInvalidLifetimeAsPerAppPolicy" in refused.codes:
+        return NeedsOperator(
+            "certificate-lifetime-refused",
+            "An app management policy of the tenant allows only a shorter life for certificates.",
+            remedy="Send a new request with a certificate of shorter life, or exempt this service from the policy.",
+            graph_request_id=refused.request_id,
+        )
+    # Graph's codes for certificates are not documented; all that are known begin like this.
+    named = any(code.startswith("KeyCredential") for code in refused.codes) or "keycredential" in refused.text
+    if named or "key credential" in refused.text:
+        return NeedsOperator(
+            "certificate-refused",
+            "Microsoft Graph refused the certificate.",
+            remedy="Check that it has not expired, and send a new request with a certificate that is valid.",
+            graph_request_id=refused.request_id,
+        )
+    return None
+
+
 def error_of(refused: Refusal) -> ProvisioningError:
     """Return the error of the family whose turn it is to act."""
     # Of a key that this replica has not seen yet as well as of one that is gone.
@@ -133,7 +156,7 @@ def error_of(refused: Refusal) -> ProvisioningError:
         return CredentialNotFound(
             "credential-not-found",
             "Entra knows no credential of that key id, or not yet.",
-            remedy=_REPLICATION,
+            remedy=REPLICATION,
             graph_request_id=refused.request_id,
         )
     return _passing(refused) or _for_operator(refused)
@@ -159,7 +182,7 @@ def _passing(refused: Refusal) -> TryAgain | None:
         or (status == HTTPStatus.FORBIDDEN and "backing application" in text and "local tenant" in text)
     )
     if not_replicated:
-        return _try_again(refused, "not-replicated-yet", "Entra does not know the object, or not yet.", _REPLICATION)
+        return _try_again(refused, "not-replicated-yet", "Entra does not know the object, or not yet.", REPLICATION)
     return None
 
 
@@ -189,7 +212,7 @@ def _try_again(refused: Refusal, code: str, message: str, remedy: str = "") -> T
     )
 
 
-_REPLICATION: Final = (
+REPLICATION: Final = (
     "Entra may still be replicating, or somebody deleted the application: look for it among the app registrations and "
     "the deleted ones; restore it, then retry."
 )
@@ -217,7 +240,7 @@ _REFUSED: Final[Mapping[str, _Meaning]] = {
     "CredentialTypeNotAllowedAsPerAppPolicy": (
         "secrets-forbidden",
         "An app management policy of the tenant forbids client secrets.",
-        "Exempt this service's identity from the policy (excludeActors), then retry.",
+        "Ask for a federated credential or a certificate (service clients), or exempt this service (excludeActors).",
     ),
     "SignInAudienceNotAllowedAsPerAppPolicy": (
         "audience-forbidden",

@@ -26,6 +26,7 @@ from provisioning.registration import (
     Status,
     registration_id,
 )
+from tests.certificates import a_certificate
 from tests.memory import MemoryRegistry
 from tests.world import VirtualClock, a_confidential_client, a_public_client, a_resource, a_service_client
 
@@ -77,7 +78,18 @@ def full(registration: Registration) -> Registration:
     )
 
 
-@pytest.mark.parametrize("body", [a_resource(), a_confidential_client(), a_public_client(), a_service_client()])
+@pytest.mark.parametrize(
+    "body",
+    [
+        a_resource(),
+        a_confidential_client(),
+        a_public_client(),
+        a_service_client(),
+        a_service_client(credential={"type": "federated", "issuer": "https://token.example", "subject": "Süß 😀"}),
+        a_service_client(credential={"type": "certificate", "certificate": a_certificate().pem}),
+    ],
+    ids=["resource", "confidential", "public", "service", "federated", "certificate"],
+)
 def test_what_was_inserted_is_read_back_to_the_last_field(registry: Registry, body: dict[str, object]) -> None:
     stored = registry.insert(full(a_registration(body)))
     assert stored is not None

@@ -166,7 +166,7 @@ def concurrent_writes(client_type: str, what: str, seconds: int, status: int) ->
     lasts(world, seconds * SECOND)
     row = submit(world, client_type)
     ends_active(world, row)
-    assert living_credentials(world, row) == (1 if row.client_type.holds_secret else 0)
+    assert living_credentials(world, row) == (1 if row.holds_secret else 0)
 
 
 @plays(r"(\w+): (\d+) secrets lost at once")

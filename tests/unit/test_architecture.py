@@ -17,7 +17,20 @@ MODULES = {
 
 # From the docstring of `provisioning`: a module imports what stands in a row before its own, or in its own row.
 ROWS = (
-    {"errors", "durations", "uris", "tenant", "registration", "fields", "intake", "manifest", "guidance", "openapi"},
+    {
+        "errors",
+        "durations",
+        "uris",
+        "certificates",
+        "tenant",
+        "registration",
+        "fields",
+        "intake",
+        "credentials",
+        "manifest",
+        "guidance",
+        "openapi",
+    },
     {"ports"},
     {
         *("messages", "patience", "run", "resolve", "mint", "rotate", "change", "delete", "plan", "conclude", "check"),

@@ -5,12 +5,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning import web
+from tests.certificates import BEGINS, YEAR, a_certificate, as_pem
 from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 
 MARKER = "qzmarkerqz"
@@ -42,6 +44,16 @@ def native(*each: str) -> dict[str, Any]:
     return a_public_client(platform="native", redirectUris=list(each))
 
 
+def certificate(pem: str) -> dict[str, Any]:
+    return a_service_client(credential={"type": "certificate", "certificate": pem})
+
+
+def federated(**fields: Any) -> dict[str, Any]:
+    return a_service_client(credential={**TRUST, **fields})
+
+
+TRUST = {"type": "federated", "issuer": "https://token.example", "subject": "repo:contoso/export:ref:refs/heads/main"}
+PEM, ISSUER, SUBJECT = "#/credential/certificate", "#/credential/issuer", "#/credential/subject"
 URI = "#/redirectUris/0"
 URL = "#/fhirServerUrl"
 given: Any = {"given": (a_resource(),)}
@@ -218,9 +230,52 @@ BAD: dict[str, Bad] = {
         a_confidential_client(secretLifetime="P36D"), {"#/secretLifetime": "secret-lifetime-out-of-range"}, **given
     ),
     "a flag as text": Bad(a_confidential_client(autoRotate="true"), {"#/autoRotate": "wrong-type"}),
-    "a certificate": Bad(
-        a_service_client(credential={"type": "certificate"}), {"#/credential/type": "credential-type-unavailable"}
+    "a lifetime without a secret": Bad(
+        a_service_client(credential=TRUST, secretLifetime="P90D"),
+        {"#/secretLifetime": "secret-lifetime-without-secret"},
     ),
+    "a certificate without one": Bad(a_service_client(credential={"type": "certificate"}), {PEM: "required"}),
+    "a private key": Bad(
+        certificate(a_certificate().pem + a_certificate().private_pem), {PEM: "certificate-private-key"}
+    ),
+    "a certificate of 17 KB": Bad(certificate(MARKER * 1700), {PEM: "certificate-too-large"}),
+    "a certificate with its issuer's": Bad(certificate(a_certificate().pem * 2), {PEM: "certificate-chain"}),
+    "a certificate without its first line": Bad(certificate(MARKER), {PEM: "certificate-not-pem"}),
+    "a certificate that is none": Bad(certificate(as_pem(MARKER.encode())), {PEM: "certificate-unreadable"}),
+    "a certificate of a small key": Bad(certificate(a_certificate(size=1024).pem), {PEM: "certificate-key"}),
+    "a certificate signed with SHA-1": Bad(certificate(a_certificate(sha1=True).pem), {PEM: "certificate-signature"}),
+    "a certificate of last year": Bad(
+        certificate(a_certificate(BEGINS - YEAR, YEAR).pem), {PEM: "certificate-expired"}, **given
+    ),
+    "a certificate of tomorrow": Bad(
+        certificate(a_certificate(BEGINS + timedelta(days=15)).pem), {PEM: "certificate-not-yet-valid"}, **given
+    ),
+    "a certificate that ends this week": Bad(
+        certificate(a_certificate(BEGINS, timedelta(days=20)).pem), {PEM: "certificate-ends-too-soon"}, **given
+    ),
+    "a dry run with a certificate of last year": Bad(
+        certificate(a_certificate(BEGINS - YEAR, YEAR).pem), {PEM: "certificate-expired"}, query=DRY_RUN, **given
+    ),
+    "a federated credential without its claims": Bad(
+        a_service_client(credential={"type": "federated"}),
+        {"#/credential/issuer": "required", "#/credential/subject": "required"},
+    ),
+    "a federated credential with an audience": Bad(
+        a_service_client(credential={**TRUST, "audience": MARKER}), {"#/credential/audience": "field-not-allowed"}
+    ),
+    "an issuer by http": Bad(federated(issuer=f"http://{MARKER}.example"), {ISSUER: "uri-not-https"}),
+    "an issuer without a scheme": Bad(federated(issuer=f"{MARKER}.example"), {ISSUER: "uri-host"}),
+    "an issuer with a wildcard": Bad(federated(issuer=f"https://*.{MARKER}.example"), {ISSUER: "uri-wildcard"}),
+    "an issuer with a query": Bad(federated(issuer=f"https://x.example/?{MARKER}"), {ISSUER: "uri-query"}),
+    "an issuer with a password": Bad(federated(issuer=f"https://u:{MARKER}@x.example"), {ISSUER: "uri-credentials"}),
+    "an issuer with a blank behind": Bad(federated(issuer=f"https://{MARKER}.example "), {ISSUER: "uri-character"}),
+    "an issuer of 601": Bad(federated(issuer="https://x.example/".ljust(601, "x")), {ISSUER: "uri-too-long"}),
+    "an empty subject": Bad(federated(subject=""), {SUBJECT: "wrong-length"}),
+    "a subject of 601": Bad(federated(subject="x" * 601), {SUBJECT: "wrong-length"}),
+    "a subject with a wildcard": Bad(federated(subject=f"repo:{MARKER}:*"), {SUBJECT: "subject-wildcard"}),
+    "a subject with a line break": Bad(federated(subject=f"{MARKER}\nx"), {SUBJECT: "control-character"}),
+    "a blank before the subject": Bad(federated(subject=f" {MARKER}"), {SUBJECT: "outer-whitespace"}),
+    "a number as subject": Bad(federated(subject=1), {SUBJECT: "wrong-type"}),
     "an unknown credential": Bad(
         a_service_client(credential={"type": MARKER}), {"#/credential/type": "credential-type-unknown"}
     ),
@@ -438,7 +493,7 @@ def test_only_a_failed_registration_is_retried() -> None:
 
 # --- the table is complete ------------------------------------------------------------------------------------------
 
-SOURCES = ("intake", "fields", "uris", "web", "submit")
+SOURCES = ("intake", "fields", "uris", "certificates", "web", "submit")
 NAMED_ELSEWHERE = {
     "registration-not-found": "above: an unknown registration is not found",
     "registration-not-failed": "above: only a failed registration is retried",

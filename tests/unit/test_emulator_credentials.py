@@ -154,11 +154,12 @@ def key(text: str | None = None, **changes: Any) -> dict[str, Any]:
     return {"type": "AsymmetricX509Cert", "usage": "Verify", "displayName": "c", "key": text, **changes}
 
 
-def test_a_certificate_is_kept_but_not_given_back(client: Client, path: str) -> None:
+def test_a_certificate_is_kept_but_given_back_only_when_it_is_selected(client: Client, path: str) -> None:
     text = certificate(datetime(2030, 1, 1, tzinfo=UTC), 30)
     assert client.graph("PATCH", path, {"keyCredentials": [key(text)]}).status_code == 204
     (first,) = client.graph("GET", path).json()["keyCredentials"]
     assert (first["key"], first["endDateTime"]) == (None, "2030-01-31T00:00:00Z")
+    assert client.graph("GET", f"{path}?$select=keyCredentials").json()["keyCredentials"][0]["key"] == text
     second = key(certificate(datetime(2030, 1, 1, tzinfo=UTC), 30))
     assert client.graph("PATCH", path, {"keyCredentials": [first, second]}).status_code == 204
     assert len(client.graph("GET", path).json()["keyCredentials"]) == 2

@@ -22,6 +22,7 @@ from provisioning.intake import (
     secret_lifetime_faults,
 )
 from provisioning.registration import Status
+from tests.certificates import a_certificate
 from tests.world import (
     OWNER,
     World,
@@ -442,17 +443,52 @@ def test_a_log_out_url_may_have_255_characters_one_less_than_a_redirect_uri() ->
     assert codes_of(a_confidential_client(logoutUrl=longest + "x")) == [("#/logoutUrl", "uri-too-long")]
 
 
-@pytest.mark.parametrize("kind", ["federated", "certificate"])
-def test_a_credential_of_a_later_version_is_told_apart_from_nonsense(kind: str) -> None:
-    assert codes_of(a_service_client(credential={"type": kind})) == [
-        ("#/credential/type", "credential-type-unavailable")
-    ]
-    assert codes_of(a_service_client(credential={"type": kind + "x"})) == [
-        ("#/credential/type", "credential-type-unknown")
-    ]
-    assert codes_of(a_service_client(credential={"type": "secret", "value": MARKER})) == [
-        ("#/credential/value", "field-not-allowed")
-    ]
+FEDERATED = {"type": "federated", "issuer": "https://Token.example/Tenant/", "subject": "Repo:A/b:Environment:Prod"}
+
+
+@pytest.mark.parametrize("kind", ["federatedx", "Secret", "", "password", 1, None, [], {}], ids=repr)
+def test_a_credential_of_no_known_type_is_refused_at_its_type(kind: Any) -> None:
+    assert codes_of(a_service_client(credential={"type": kind})) == [("#/credential/type", "credential-type-unknown")]
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [{"type": "secret", "value": MARKER}, {"value": MARKER}, {**FEDERATED, "value": MARKER}],
+    ids=["secret", "no type", "federated"],
+)
+def test_a_credential_has_no_field_of_another_one(credential: dict[str, Any]) -> None:
+    assert codes_of(a_service_client(credential=credential)) == [("#/credential/value", "field-not-allowed")]
+
+
+def test_issuer_and_subject_are_kept_letter_by_letter() -> None:
+    assert dump(parse(a_service_client(credential=FEDERATED)))["credential"] == FEDERATED
+
+
+@pytest.mark.parametrize("subject", ["x" * 600, "system:serviceaccount:ns:name", "😀" * 300, OWNER, "a b", "'"])
+def test_a_subject_is_whatever_an_issuer_calls_its_workloads(subject: str) -> None:
+    assert parse(a_service_client(credential={**FEDERATED, "subject": subject}))
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://token.actions.githubusercontent.com",
+        "https://oidc.prod-aks.azure.com/00000000-0000-0000-0000-000000000000/",
+        "https://login.microsoftonline.com/11111111-aaaa-4aaa-8aaa-000000000001/v2.0",
+        "https://gitlab.contoso.example:8443/auth/realms/Ci",
+        "https://t.example/".ljust(600, "x"),
+    ],
+)
+def test_an_issuer_is_a_url_by_https(issuer: str) -> None:
+    assert parse(a_service_client(credential={**FEDERATED, "issuer": issuer}))
+
+
+def test_only_a_secret_has_a_lifetime() -> None:
+    certificate = {"type": "certificate", "certificate": a_certificate().pem}
+    for credential in (FEDERATED, certificate):
+        assert parse(a_service_client(credential=credential, secretLifetime=None))
+        body = a_service_client(credential=credential, secretLifetime="P90D")
+        assert codes_of(body) == [("#/secretLifetime", "secret-lifetime-without-secret")]
 
 
 @pytest.mark.parametrize(
@@ -556,6 +592,10 @@ resource_bodies = st.tuples(
         optional={"scopes": name_lists, "appRoles": name_lists, "accessTokenVersion": st.sampled_from([1, 2])},
     ),
 ).map(lambda parts: {**parts[0], **parts[1]})
+federated_credentials = st.fixed_dictionaries(
+    {"type": st.just("federated"), "issuer": https_uris, "subject": st.text(min_size=1, max_size=8)}
+)
+CERTIFICATE = {"type": "certificate", "certificate": a_certificate().pem}
 client_bodies = st.one_of(
     client(
         {"clientType": st.just("confidential"), "redirectUris": st.lists(https_uris, min_size=1, max_size=4)},
@@ -575,7 +615,7 @@ client_bodies = st.one_of(
     client(
         {"clientType": st.just("service")},
         appRoles=st.lists(st.sampled_from(SERVER_ROLES), unique=True),
-        credential=st.sampled_from([{}, {"type": "secret"}]),
+        credential=st.sampled_from([{}, {"type": "secret"}]) | federated_credentials | st.just(CERTIFICATE),
         secretLifetime=st.none() | durations,
     ),
 )
@@ -615,8 +655,10 @@ def test_a_stored_request_is_restored_as_it_was(body: dict[str, Any]) -> None:
         a_resource(fhirServerUrl="http://an.older.rule", scopes=["a b"]),
         a_confidential_client(redirectUris=["http://an.older.rule#x"], contact="nobody", displayName="x" * 500),
         a_service_client(secretLifetime="P9999D", appRoles=["a", "a"]),
+        a_service_client(credential={"type": "federated", "issuer": "http://an.older.rule", "subject": "*"}),
+        a_service_client(credential={"type": "certificate", "certificate": a_certificate(size=1024).pem}),
     ],
-    ids=["resource", "confidential", "service"],
+    ids=["resource", "confidential", "service", "federated", "certificate"],
 )
 def test_what_was_accepted_once_stays_readable_when_rules_are_tightened(stored: dict[str, Any]) -> None:
     assert not accepted(stored)
@@ -649,7 +691,8 @@ def respelt(body: Mapping[str, Any]) -> dict[str, Any]:
     if again.get("secretLifetime"):
         again["secretLifetime"] = f"PT{int(parse_duration(again['secretLifetime']).total_seconds())}S"
     if again["clientType"] == "service":
-        again["credential"] = {"type": "secret"}
+        if again.get("credential", {}).get("type", "secret") == "secret":
+            again["credential"] = {"type": "secret"}
         again.setdefault("appRoles", [])
     if again["clientType"] == "confidential":
         again.setdefault("autoRotate", False)
@@ -757,6 +800,8 @@ def test_a_resource_that_is_accepted_is_never_refused_by_entra(body: dict[str, A
 @example(a_public_client(platform="native", redirectUris=["com.ex:?q"]))
 @example(a_public_client(platform="native", redirectUris=["https://[0:0:0:0:0:0:0:1]/cb"]))
 @example(a_public_client(scopes=["user_impersonation"]))
+@example(a_service_client(credential={**FEDERATED, "issuer": "https://t.example/".ljust(600, "x")}))
+@example(a_service_client(credential={**FEDERATED, "subject": "😀" * 300}))
 def test_a_client_that_is_accepted_is_never_refused_by_entra(body: dict[str, Any]) -> None:
     assume(accepted(body))
     world = World()

@@ -88,7 +88,9 @@ def test_rotates_at_tells_when_the_planner_will_do_it(world: World) -> None:
 
 @pytest.mark.parametrize(("auto_rotate", "rotations"), [(False, 0), (True, 1)])
 def test_a_confidential_client_rotates_by_itself_only_when_it_asked_for_it(
-    world: World, auto_rotate: bool, rotations: int
+    world: World,
+    auto_rotate: bool,  # noqa: FBT001 -- a parameter of the test
+    rotations: int,
 ) -> None:
     client = world.registered(a_confidential_client(autoRotate=auto_rotate))
     world.live(timedelta(days=155))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.certificates import as_base64
 from provisioning.intake import fingerprint, parse
 from provisioning.manifest import application_body, permission_id, permissions, resource_identifier, tags
 from provisioning.registration import (
@@ -21,8 +22,10 @@ from provisioning.registration import (
     Status,
 )
 from provisioning.tenant import Tenant
+from tests.certificates import a_certificate
 from tests.world import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
 
+CERTIFICATE = a_certificate().pem
 MANIFESTS = Path(__file__).parent / "manifests"
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 EXPIRY = datetime(2026, 7, 14, 12, 0, 0, 999_999, tzinfo=UTC)
@@ -104,14 +107,25 @@ CASES: dict[str, tuple[Registration, datetime | None]] = {
         ),
         None,
     ),
+    "service-federated": (
+        registration(
+            a_service_client(credential={"type": "federated", "issuer": "https://token.example", "subject": "s"}),
+            APP_ONLY,
+        ),
+        None,
+    ),
+    "service-certificate": (
+        registration(a_service_client(credential={"type": "certificate", "certificate": CERTIFICATE}), APP_ONLY),
+        None,
+    ),
     "service": (registration(a_service_client(appRoles=["globalReader", "globalExporter"]), APP_ONLY), EXPIRY),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_application_is_what_the_snapshot_shows(name: str) -> None:
-    expected = json.loads((MANIFESTS / f"{name}.json").read_text(encoding="utf-8"))
-    assert application_body(CASES[name][0], TENANT, CASES[name][1]) == expected
+    expected = (MANIFESTS / f"{name}.json").read_text(encoding="utf-8").replace("<certificate>", as_base64(CERTIFICATE))
+    assert application_body(CASES[name][0], TENANT, CASES[name][1]) == json.loads(expected)
 
 
 def test_there_is_no_snapshot_without_a_case() -> None:
@@ -130,9 +144,10 @@ def test_a_retry_changes_the_label_of_the_secret_and_nothing_else(name: str) -> 
     case, expiry = CASES[name]
     retried = replace(case, status=Status.FAILED).begun("another-operation", OperationType.PROVISION, NOW, NOW)
     first, second = application_body(case, TENANT, expiry), application_body(retried, TENANT, expiry)
-    labels = [each["displayName"] for each in second.pop("passwordCredentials", [])]
-    assert labels == (["registrar:another-operation"] if expiry else [])
-    assert {key: value for key, value in first.items() if key != "passwordCredentials"} == second
+    born = [second.pop(kind, []) for kind in ("passwordCredentials", "keyCredentials")]
+    labels = [credential["displayName"] for credentials in born for credential in credentials]
+    assert labels == (["registrar:another-operation"] if case.credential_type in ("secret", "certificate") else [])
+    assert {key: value for key, value in first.items() if not key.endswith("Credentials")} == second
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -157,10 +172,13 @@ def test_no_application_allows_the_implicit_grant_other_tenants_or_the_device_co
     assert body["isFallbackPublicClient"] is False
     implicit = body.get("web", {}).get("implicitGrantSettings", {})
     assert True not in implicit.values()
-    assert "keyCredentials" not in body
+    assert ("keyCredentials" in body) is (case.credential_type == "certificate")
+    assert ("passwordCredentials" in body) is case.holds_secret
 
 
-@pytest.mark.parametrize("name", ["resource-v1", "resource-v2", "public-spa", "public-native"])
+@pytest.mark.parametrize(
+    "name", ["resource-v1", "resource-v2", "public-spa", "public-native", "service-federated", "service-certificate"]
+)
 def test_what_cannot_keep_a_secret_is_born_without_one(name: str) -> None:
     assert "passwordCredentials" not in application_body(CASES[name][0], TENANT, None)
 

@@ -14,10 +14,15 @@ from provisioning.errors import RequestRejected
 from provisioning.intake import REQUEST_TYPES, parse
 from provisioning.openapi import describe, page
 from provisioning.registration import Failure, LastError
+from tests.certificates import a_certificate
 from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
+CREDENTIALS = {
+    "federated": {"type": "federated", "issuer": "https://token.example", "subject": "s"},
+    "certificate": {"type": "certificate", "certificate": a_certificate().pem},
+}
 BUILDERS = (a_resource, a_confidential_client, a_public_client, a_service_client)
 
 
@@ -103,6 +108,10 @@ def answers() -> dict[str, tuple[str, Any]]:
         registered = world.get(shown[f"accepted {body['clientType']}"][1]["registrationId"])
         assert registered["status"] == "active"
         shown[f"active {body['clientType']}"] = ("Registration", registered)
+    for name, credential in CREDENTIALS.items():
+        shown[f"active {name}"] = ("Registration", world.registered(a_service_client(credential=credential)))
+        preview = world.post(a_service_client(credential=credential), query={"dryRun": "true"})
+        shown[f"preview {name}"] = ("Preview", json.loads(preview.body))
     lost = accepted(a_service_client(resource=f"00000000-{OWNER}"))["registrationId"]
     world.deliver()
     shown["failed"] = ("Registration", world.get(lost))
@@ -192,11 +201,11 @@ def request_faults(body: Any) -> list[str]:
 def test_the_examples_are_as_described_and_accepted(path: Path) -> None:
     body = json.loads(path.read_text(encoding="utf-8"))
     assert request_faults(body) == []
-    assert parse(body).client_type == path.stem
+    assert parse(body).client_type == path.stem.partition("-")[0]
 
 
 def test_there_is_an_example_for_each_client_type() -> None:
-    assert {path.stem for path in EXAMPLES} == {str(client_type) for client_type in REQUEST_TYPES}
+    assert {path.stem for path in EXAMPLES} == {*map(str, REQUEST_TYPES), "service-federated"}
 
 
 @pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder()["clientType"])
@@ -205,6 +214,23 @@ def test_what_is_accepted_is_described(builder: Any) -> None:
     for body in (builder(), builder(**optional)):
         assert parse(body)
         assert request_faults(body) == []
+
+
+@pytest.mark.parametrize(
+    "credential", [{}, {"type": "secret"}, *CREDENTIALS.values()], ids=lambda each: each.get("type", "none")
+)
+def test_every_credential_that_is_accepted_is_described(credential: dict[str, Any]) -> None:
+    assert parse(a_service_client(credential=credential))
+    assert request_faults(a_service_client(credential=credential)) == []
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [{"type": "password"}, {"type": "federated"}, {"type": "certificate"}, {"value": "x"}, "secret", None],
+    ids=str,
+)
+def test_no_other_credential_is_described(credential: Any) -> None:
+    assert request_faults(a_service_client(credential=credential))
 
 
 @pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder()["clientType"])
