@@ -1,4 +1,4 @@
-"""The queue's messages: which registration, what for, and never more than that."""
+"""The queues' messages: which registration, what for, and never more than that."""
 
 import json
 from dataclasses import dataclass
@@ -41,3 +41,13 @@ def read_message(body: bytes) -> Message:
     if content["operation"] == CHECK:
         return Message(content["registrationId"], None, datetime.fromisoformat(content["due"]))
     return Message(content["registrationId"], content["operationId"], None)
+
+
+def notice_message(subject: str) -> str:
+    """Return the message that has the waiting notices of a subject sent."""
+    return json.dumps({"subject": subject})
+
+
+def read_notice_message(body: bytes) -> str:
+    """Return the subject; raise ValueError or KeyError for a message that this service never wrote."""
+    return str(json.loads(body)["subject"])

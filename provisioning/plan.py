@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from provisioning.messages import Message, check_message
+from provisioning.messages import Message, check_message, notice_message
 from provisioning.ports import DueEntry, Services
 from provisioning.registration import Failure, Registration
 
@@ -28,6 +28,16 @@ def due_messages(services: Services) -> Iterator[str]:
     """Yield one message for each entry due now, oldest first. Nothing is written, so a second planner does no harm."""
     for entry in services.registry.due(services.clock.now(), MOST_PER_TURN):
         yield check_message(entry)
+
+
+def waiting_notices(services: Services) -> Iterator[str]:
+    """Yield one message for each subject whose oldest notice has waited for two minutes, or as long as it was put off.
+
+    A run that fails puts it off for longer than its message comes back, so that at most one is under way.
+    """
+    if services.notifier is not None:
+        for subject in services.registry.subjects_of_notices(services.clock.now()):
+            yield notice_message(subject)
 
 
 def forget_due(

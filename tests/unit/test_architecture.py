@@ -17,9 +17,21 @@ MODULES = {
 
 # From the docstring of `provisioning`: a module imports what stands in a row before its own, or in its own row.
 ROWS = (
-    {"errors", "durations", "uris", "tenant", "registration", "fields", "intake", "manifest", "guidance", "openapi"},
+    {
+        "errors",
+        "durations",
+        "uris",
+        "tenant",
+        "registration",
+        "fields",
+        "intake",
+        "manifest",
+        "guidance",
+        "openapi",
+        "notices",
+    },
     {"ports"},
-    {"messages", "patience", "resolve", "rotate", "mint", "plan", "provision", "submit", "web", "settings"},
+    {"messages", "notify", "patience", "resolve", "rotate", "mint", "plan", "provision", "submit", "web", "settings"},
     {"wiring"},
 )
 OUTSIDE = ("azure", "msal", "requests", "certifi")
@@ -143,7 +155,16 @@ def triggers() -> dict[str, ast.FunctionDef]:
 
 
 def test_the_function_app_has_its_triggers() -> None:
-    assert {"submit", "show", "list_registrations", "retry", "provision", "give_up", "planner"} <= triggers().keys()
+    assert {
+        "submit",
+        "show",
+        "list_registrations",
+        "retry",
+        "provision",
+        "give_up",
+        "planner",
+        "notify",
+    } <= triggers().keys()
 
 
 @pytest.mark.parametrize("name", sorted(triggers()))
