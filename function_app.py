@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from provisioning.web import Answer, Call
 
 QUEUE = "registrations"
+NOTICES = "notices"
 STORAGE = "AzureWebJobsStorage"
 # The host has no default for a %SETTING% that is not set, and would refuse the function.
 PLANNER_SCHEDULE = "%PLANNER_SCHEDULE%" if os.environ.get("PLANNER_SCHEDULE") else "0 */5 * * * *"
@@ -110,30 +111,60 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- a tri
 
 @app.queue_trigger(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
-def provision(message: func.QueueMessage, messages: func.Out[typing.List[str]]) -> None:  # noqa: UP006 -- as the planner
+@app.queue_output(arg_name="notices", queue_name=NOTICES, connection=STORAGE)
+def provision(
+    message: func.QueueMessage,
+    messages: func.Out[typing.List[str]],  # noqa: UP006 -- the worker refuses list[str]
+    notices: func.Out[typing.List[str]],  # noqa: UP006 -- as above
+) -> None:
     """Carry out what a message asks; an error has the queue deliver it again."""
     from provisioning.messages import read_message
     from provisioning.provision import carry_out
 
-    messages.set(carry_out(_services(), read_message(message.get_body())))
+    outgoing = carry_out(_services(), read_message(message.get_body()))
+    messages.set(list(outgoing.registrations))
+    notices.set(list(outgoing.notices))
 
 
 @app.queue_trigger(arg_name="message", queue_name=f"{QUEUE}-poison", connection=STORAGE)
 def give_up(message: func.QueueMessage) -> None:
     """Decide about a message that failed as often as the queue allows."""
-    from provisioning import plan
+    from provisioning import conclude
     from provisioning.messages import read_message
 
-    plan.give_up(_services(), read_message(message.get_body()))
+    conclude.give_up(_services(), read_message(message.get_body()))
+
+
+@app.queue_trigger(arg_name="message", queue_name=NOTICES, connection=STORAGE)
+def notify(message: func.QueueMessage) -> None:
+    """Send what a subject's notices tell; an error has the queue deliver the message again."""
+    from provisioning.messages import read_notice_message
+    from provisioning.notify import send_notices
+
+    send_notices(_services(), read_notice_message(message.get_body()))
+
+
+@app.queue_trigger(arg_name="message", queue_name=f"{NOTICES}-poison", connection=STORAGE)
+def drop_notice_message(message: func.QueueMessage) -> None:
+    """Let go of a message that failed as often as the queue allows: the notices themselves wait in their table.
+
+    The planner sends another half an hour after the last try. Without this, messages would gather in the poison queue.
+    """
 
 
 @app.timer_trigger(arg_name="timer", schedule=PLANNER_SCHEDULE, use_monitor=True)
 @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
-def planner(timer: func.TimerRequest, messages: func.Out[typing.List[str]]) -> None:  # noqa: ARG001, UP006 -- the worker refuses list[str]
-    """Enqueue one message for each registration with something left to do."""
+@app.queue_output(arg_name="notices", queue_name=NOTICES, connection=STORAGE)
+def planner(
+    timer: func.TimerRequest,  # noqa: ARG001 -- a trigger's binding
+    messages: func.Out[typing.List[str]],  # noqa: UP006 -- the worker refuses list[str]
+    notices: func.Out[typing.List[str]],  # noqa: UP006 -- as above
+) -> None:
+    """Enqueue one message for each registration with something left to do, and for each subject with notices."""
     from provisioning import plan
 
     messages.set(list(plan.due_messages(_services())))
+    notices.set(list(plan.waiting_notices(_services())))
 
 
 @app.timer_trigger(arg_name="timer", schedule=RECONCILE_SCHEDULE, use_monitor=True)

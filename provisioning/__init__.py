@@ -6,7 +6,7 @@ Dependency runs one way, and a test holds it:
             ↑
           ports                                 the outside world, as Protocols
        ↑            ↑
-    flows        adapters/                      `provision`, `submit`, `plan` use the ports; the adapters implement them
+    flows        adapters/                      `provision`, `notify`, `plan` use the ports; the adapters implement them
             ↑
           wiring  ←  settings                   joins them
             ↑

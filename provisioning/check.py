@@ -12,10 +12,13 @@ from typing import Final
 
 from provisioning.change import REPLICATED_AFTER, lacks_change, send_change
 from provisioning.conclude import failure_of
+from provisioning.credentials import credential_expires_at
 from provisioning.errors import NeedsOperator
 from provisioning.manifest import added_by_hand, change_of
 from provisioning.messages import Message
 from provisioning.mint import belongs_to, not_by_hand, shown
+from provisioning.notices import expiry_days, of_drift, of_expiry
+from provisioning.notify import announce
 from provisioning.plan import A_MOMENT, DUE_AGAIN_AFTER, STALLED_AFTER, forget_due, next_due, put_due
 from provisioning.ports import CurrentSecret
 from provisioning.registration import (
@@ -39,31 +42,34 @@ from provisioning.run import Run
 
 logger = logging.getLogger(__name__)
 
+NEVER_NOTICED: Final = 1000  # days before the end: more than any threshold
 CHECKED_AGAIN_AFTER: Final = timedelta(days=1)
 LISTED_AFTER: Final = timedelta(hours=1)
 
 
-def check(run: Run, message: Message) -> None:
+def check(run: Run, message: Message) -> list[str]:
     """Look at an active registration, and do or begin what is left to do.
 
     Afterwards either a rotation is pending, or what could be removed is removed, the row names what is due next, and
-    its findings are what a person has to know.
+    its findings are what a person has to know. Return the messages about notices to send.
     """
     before, now = run.registration, run.services.clock.now()
     if message.run is None and (before.due_at is None or before.due_at > now):
-        return  # sent for a stale entry
+        return []  # sent for a stale entry
     try:
         seen = view(run)
         check_ours(before, seen.application)
         if before.holds_secret and _begins_rotation(run, message, seen):
-            return
+            return []
         more_to_remove = _clean_up(run, seen)
         times = [next_due(run.registration, run.services.secrets, now), more_to_remove]
         run.learn(findings=tuple(_findings(run, seen)))
     except NeedsOperator as error:
         times = [now + CHECKED_AGAIN_AFTER]
         run.learn(findings=_finding(run, error))
+    notices = _announce(run, before, now)
     _save(run, message, before, min((time for time in times if time is not None), default=None))
+    return notices
 
 
 def _begins_rotation(run: Run, message: Message, seen: View) -> bool:
@@ -169,6 +175,20 @@ def _finding(run: Run, error: NeedsOperator) -> tuple[Failure, ...]:
     """Return the error as a finding; what a replica does not know yet of a young registration is none."""
     young = run.services.clock.now() - run.registration.created_at < REPLICATED_AFTER
     return () if young and error.code == "application-missing" else (failure_of(error),)
+
+
+def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
+    """Tell what is new of the findings, and of the end of a credential that nothing replaces."""
+    registration, notices = run.registration, list[str]()
+    if registration.findings and registration.findings != before.findings:
+        notices += announce(run.services, of_drift(registration, registration.findings, now))
+    expires_at = credential_expires_at(registration)
+    days = expiry_days(expires_at, now) if expires_at is not None and not rotates(registration) else None
+    if expires_at is not None and days is not None and days < (before.expiry_noticed or NEVER_NOTICED):
+        what = registration.credential_type or "credential"
+        notices += announce(run.services, of_expiry(registration, what, expires_at, days))
+    run.learn(expiry_noticed=days)
+    return notices
 
 
 def _save(run: Run, message: Message, before: Registration, due_at: datetime | None) -> None:

@@ -1,26 +1,35 @@
-"""How a run ends: what it did is saved once, what it could not do is remembered, and nothing due is forgotten."""
+"""How a run ends: what it did is saved once and told, what it could not do is remembered, nothing due is forgotten.
+
+And what becomes of a message that was given up.
+"""
 
 import logging
 from dataclasses import replace
+from datetime import timedelta
+from typing import Final
 
 from provisioning.errors import ProvisioningError, StaleRegistration, TryAgain
-from provisioning.messages import Message, check_message, operation_message
+from provisioning.messages import Message, Outgoing, ReconcilePage, check_message, operation_message
 from provisioning.mint import belongs_to, current_secret, shown
+from provisioning.notices import of_drift, of_ended_operation
+from provisioning.notify import announce
 from provisioning.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due
 from provisioning.ports import DueEntry, Services
-from provisioning.registration import Failure, LastError, Registration, Status
+from provisioning.registration import Failure, LastError, OperationType, Registration, Status
 from provisioning.run import Run
 
 logger = logging.getLogger(__name__)
 
+GIVEN_UP_AFTER: Final = timedelta(hours=24)
 
-def conclude(services: Services, message: Message, before: Registration, ended: Registration) -> list[str]:
-    """Save how the operation ended, with what is due next; return the messages to send.
+
+def conclude(services: Services, message: Message, before: Registration, ended: Registration) -> Outgoing:
+    """Save how the operation ended, with what is due next, and tell of it; return the messages to send.
 
     Where another run ended it first, the row shows what the vault calls current after both.
     """
     if before.status is Status.DELETED:
-        return []  # carried out once more, for a run that came too late
+        return Outgoing()  # carried out once more, for a run that came too late
     ended = replace(ended, due_at=next_due(ended, services.secrets, services.clock.now()))
     try:
         put_due(services, ended)
@@ -28,19 +37,31 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
     except StaleRegistration:
         row = services.registry.get(ended.id)
         if row is not None and row.ending:
-            return [operation_message(row)]  # what this run made has to go as well
+            return Outgoing((operation_message(row),))  # what this run made has to go as well
         if ended.secret is None:
             raise
         _show_current_secret(services, ended.id)
+        notices: list[str] = []
     else:
+        notices = announce(services, of_ended_operation(ended))
         failure = ended.operation.failure
         level = logging.ERROR if failure else logging.INFO
         what = f"failed with {failure.code}" if failure else "succeeded"
         logger.log(level, "registration %s: %s %s", ended.id, ended.operation.type, what)
     forget_due(services, message, before, keep=ended.due_at)
+    messages: tuple[str, ...] = ()
     if ended.due_at is not None and ended.due_at <= services.clock.now():
-        return [check_message(DueEntry(ended.id, ended.due_at))]  # what was asked for meanwhile does not wait
-    return []
+        messages = (check_message(DueEntry(ended.id, ended.due_at)),)  # what was asked for meanwhile does not wait
+    return Outgoing(messages, tuple(notices))
+
+
+def announce_again(services: Services, message: Message, row: Registration) -> list[str]:
+    """Tell again how the latest operation ended, where the run that ended it died before it forgot its entry.
+
+    It may have died before it told. A repeat has the same id.
+    """
+    unforgotten = message.due_at is not None and message.due_at != row.due_at
+    return announce(services, of_ended_operation(row)) if unforgotten and not row.pending else []
 
 
 def _show_current_secret(services: Services, registration_id: str) -> None:
@@ -59,7 +80,7 @@ def _show_current_secret(services: Services, registration_id: str) -> None:
         return
 
 
-def remember(run: Run, message: Message, error: Exception) -> list[str]:
+def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
     """Save what the run learned, and why it stopped, before the queue delivers again; poison copies lose the reason.
 
     An entry that is due is put off: or the planner would enqueue it at every turn while this message comes back.
@@ -76,11 +97,11 @@ def remember(run: Run, message: Message, error: Exception) -> list[str]:
     except StaleRegistration:
         row = services.registry.get(known.id)
         if row is not None and row.operation.id != known.operation.id and row.ending:
-            return [operation_message(row)]
+            return Outgoing((operation_message(row),))
         logger.info("registration %s: another run was faster to save", known.id)
     else:
         forget_due(services, message, known, keep=due_at)
-    return []
+    return None
 
 
 def failure_of(error: Exception) -> Failure:
@@ -95,3 +116,49 @@ def failure_of(error: Exception) -> Failure:
         f"The run stopped on an error of the type {type(error).__name__}.",
         "Read its traceback in the log of the function, and report it.",
     )
+
+
+def give_up(services: Services, message: Message | ReconcilePage) -> None:
+    """Decide about a message that failed as often as the queue allows.
+
+    Afterwards the registration waits half an hour for its next turn, if its last error passes with time or is not
+    known and the operation was requested less than a day ago; else its operation has failed with that error. A
+    deletion is never given up. A page of a reconciliation is: the next one comes tomorrow.
+    """
+    if isinstance(message, ReconcilePage):
+        logger.error("reconciliation %s: stopped at %s", message.run, message.part)
+        return
+    registration = services.registry.get(message.registration_id)
+    if registration is None or not registration.pending or not message.concerns(registration):
+        return
+    now = services.clock.now()
+    error = registration.last_error
+    young = now - registration.operation.requested_at < GIVEN_UP_AFTER
+    if registration.operation.type is OperationType.DELETE or (young and (error is None or error.passing)):
+        decided = replace(registration, due_at=now + DUE_AGAIN_AFTER, updated_at=now)
+        _report_delay(services, decided)
+        logger.warning("registration %s: waits, after %s", registration.id, error.failure.code if error else "no error")
+    else:
+        failure = error.failure if error else _NO_REASON
+        failed = registration.failed(failure, now)
+        decided = replace(failed, due_at=next_due(failed, services.secrets, now))
+        logger.error("registration %s: failed with %s", registration.id, failure.code)
+    put_due(services, decided)
+    services.registry.replace(decided)
+    if not decided.pending:
+        announce(services, of_ended_operation(decided))
+    forget_due(services, message, registration, keep=decided.due_at)
+
+
+def _report_delay(services: Services, waiting: Registration) -> None:
+    """Tell of a deletion that a person has to help along."""
+    error = waiting.last_error
+    if waiting.operation.type is OperationType.DELETE and error is not None and not error.passing:
+        announce(services, of_drift(waiting, [error.failure], waiting.updated_at))
+
+
+_NO_REASON: Final = Failure(
+    "provisioning-interrupted",
+    "Every run was stopped before it could say why.",
+    "Look for restarts and time-outs of the function app in its log, then retry the registration.",
+)

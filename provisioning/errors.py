@@ -76,14 +76,22 @@ class PublishBoundPassed(TryAgain):
     """The secret was minted too long ago: somebody may have begun to count on its never being published."""
 
     def __init__(self) -> None:
-        super().__init__("publish-bound-passed", "The secret was minted too long ago to be published.")
+        super().__init__(
+            "publish-bound-passed",
+            "The secret was minted too long ago to be published.",
+            remedy="If it lasts, see whether Key Vault answers slowly or the app's instances stall, then retry.",
+        )
 
 
 class StaleRegistration(TryAgain):
     """Another run wrote the row since it was read; what this run knows is out of date."""
 
     def __init__(self) -> None:
-        super().__init__("registration-changed", "Another run changed the registration at the same time.")
+        super().__init__(
+            "registration-changed",
+            "Another run changed the registration at the same time.",
+            remedy="Nothing, if it passes; if it lasts, report it.",
+        )
 
 
 class NeedsOperator(ProvisioningError):

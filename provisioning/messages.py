@@ -1,4 +1,4 @@
-"""The queue's messages: which registration, what for, and never more than that."""
+"""The queues' messages: which registration, what for, and never more than that."""
 
 import json
 from dataclasses import dataclass, field
@@ -50,6 +50,14 @@ class ReconcilePage:
     counts: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What is to be sent after a run: to the queue of registrations, and to that of notices."""
+
+    registrations: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
 def operation_message(registration: Registration) -> str:
     """Return the message that has the registration's latest operation carried out."""
     operation = registration.operation
@@ -86,3 +94,13 @@ def read_message(body: bytes) -> Message | ReconcilePage:
         datetime.fromisoformat(due) if due else None,
         content.get("run"),
     )
+
+
+def notice_message(subject: str) -> str:
+    """Return the message that has the waiting notices of a subject sent."""
+    return json.dumps({"subject": subject})
+
+
+def read_notice_message(body: bytes) -> str:
+    """Return the subject; raise ValueError or KeyError for a message that this service never wrote."""
+    return str(json.loads(body)["subject"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from provisioning.notices import Notice
 from provisioning.registration import ClientType, Permission, Registration, Status
 from provisioning.tenant import Tenant
 
@@ -213,8 +214,16 @@ class TokenProof(Protocol):
         ...
 
 
+class Notifier(Protocol):
+    """The operator's receiver of notices."""
+
+    def send(self, notice: Notice) -> None:
+        """Return once the receiver took it; raise TryAgain otherwise, and never NeedsOperator."""
+        ...
+
+
 class Registry(Protocol):
-    """What we remember: registrations, what is due, and which registration a resource's name belongs to."""
+    """What we remember: registrations, what is due, whose a resource's name is, and which notices wait."""
 
     def insert(self, registration: Registration) -> Registration | None:
         """Store a new registration and return it with its etag; return None where the id exists already."""
@@ -261,6 +270,22 @@ class Registry(Protocol):
 
     def holder(self, name: str) -> str | None:
         """Return the id of the registration whose name this is."""
+        ...
+
+    def put_notice(self, notice: Notice, due_at: datetime) -> None:
+        """Have the notice wait until it is removed; the same id twice is one, and its later `due_at` holds."""
+        ...
+
+    def remove_notice(self, notice: Notice) -> None:
+        """Have the notice not wait; a second time is no error."""
+        ...
+
+    def notices(self, subject: str | None = None, most: int = 1000) -> list[Notice]:
+        """Return the notices that wait, of one subject or of all, oldest first, at most `most`."""
+        ...
+
+    def subjects_of_notices(self, until: datetime) -> list[str]:
+        """Return the subjects whose oldest notice is due up to `until`, due or not the others, in no order."""
         ...
 
 
@@ -313,6 +338,11 @@ class Services(Protocol):
     @property
     def registry(self) -> Registry:
         """What we remember."""
+        ...
+
+    @property
+    def notifier(self) -> Notifier | None:
+        """Who is told of events; None where nobody is."""
         ...
 
     @property

@@ -13,12 +13,12 @@ from typing import Final
 
 from provisioning.change import ensure_changed
 from provisioning.check import check
-from provisioning.conclude import conclude, failure_of, remember
+from provisioning.conclude import announce_again, conclude, failure_of, remember
 from provisioning.delete import ensure_application_gone, ensure_vault_secret_gone
 from provisioning.errors import NameTaken, NeedsOperator, TryAgain
 from provisioning.intake import ResourceApplicationRequest
 from provisioning.manifest import application_body, resource_identifier
-from provisioning.messages import Message, ReconcilePage
+from provisioning.messages import Message, Outgoing, ReconcilePage
 from provisioning.mint import belongs_to, current_secret, mint, prove, publish, secret_expiry, shown
 from provisioning.patience import Patience
 from provisioning.plan import forget_due
@@ -205,7 +205,7 @@ def steps_of(registration: Registration) -> tuple[Step, ...]:
             return DELETION
 
 
-def carry_out(services: Services, message: Message | ReconcilePage) -> list[str]:
+def carry_out(services: Services, message: Message | ReconcilePage) -> Outgoing:
     """Do what the message asks, if it is still to be done; return the messages to send.
 
     Afterwards the operation has ended, or an error is raised: TryAgain, or the unknown error itself, for the queue to
@@ -216,22 +216,23 @@ def carry_out(services: Services, message: Message | ReconcilePage) -> list[str]
     registration = services.registry.get(message.registration_id)
     if registration is None:
         forget_due(services, message, None)
-        return []
-    run = Run(services, registration)
+        return Outgoing()
+    run, notices = Run(services, registration), list[str]()
     try:
         if message.is_check and registration.status is Status.ACTIVE and not registration.pending:
-            check(run, message)
+            notices = check(run, message)
         before = run.registration
         if message.concerns(before):
             return conclude(services, message, before, _ended(run))
     except Exception as error:
         instead = remember(run, message, error)
-        if instead:
+        if instead is not None:
             return instead
         raise
     if message.is_check:
+        notices += announce_again(services, message, before)
         forget_due(services, message, before, keep=before.due_at)
-    return []
+    return Outgoing(notices=tuple(notices))
 
 
 def _ended(run: Run) -> Registration:

@@ -8,7 +8,9 @@ under everything: what no other message finds is found within a day.
 import logging
 from typing import Final
 
-from provisioning.messages import ReconcilePage, operation_message, page_message, reconcile_message
+from provisioning.messages import Outgoing, ReconcilePage, operation_message, page_message, reconcile_message
+from provisioning.notices import heartbeat
+from provisioning.notify import announce
 from provisioning.ports import Marked, Services
 from provisioning.registration import Status
 
@@ -23,11 +25,11 @@ PAGE: Final = 100
 
 def first_page(services: Services) -> str:
     """Return the message that begins a reconciliation; the time of its beginning is its name."""
-    return page_message(ReconcilePage(services.clock.now().isoformat(), REGISTRATIONS))
+    return page_message(ReconcilePage(f"{services.clock.now():%Y%m%dT%H%M%SZ}", REGISTRATIONS))
 
 
-def reconcile(services: Services, page: ReconcilePage) -> list[str]:
-    """Return the messages that a page leads to, that of the next page last. Nothing is written."""
+def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
+    """Return the messages that a page leads to, that of the next page last; after the last page a heartbeat is told."""
     if page.part == REGISTRATIONS:
         found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
         messages = [reconcile_message(each.id, page.run) for each in found.registrations]
@@ -35,13 +37,14 @@ def reconcile(services: Services, page: ReconcilePage) -> list[str]:
     else:
         marked = _marked(services, page)
         messages, unknown = _left_behind(services, marked)
-        following, counted = marked.continuation_token, {f"unknown {page.part}": unknown, "left behind": len(messages)}
+        following = marked.continuation_token
+        counted = {f"unknown{page.part.capitalize()}": unknown, "leftBehind": len(messages)}
     counts = {name: page.counts.get(name, 0) + counted.get(name, 0) for name in {**page.counts, **counted}}
     part = page.part if following else _FOLLOWS.get(page.part)
     if part is None:
         logger.info("reconciliation %s: %s", page.run, counts)
-        return messages
-    return [*messages, page_message(ReconcilePage(page.run, part, following, counts))]
+        return Outgoing(tuple(messages), tuple(announce(services, heartbeat(page.run, services.clock.now(), counts))))
+    return Outgoing((*messages, page_message(ReconcilePage(page.run, part, following, counts))))
 
 
 def _marked(services: Services, page: ReconcilePage) -> Marked:

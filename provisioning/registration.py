@@ -138,7 +138,7 @@ class Registration:
     `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
     `former_redirect_uris` are those that the latest change took away. A secret minted before `replace_before` is due;
     of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is what a
-    check found and does not repair.
+    check found and does not repair; `expiry_noticed` the days before its credential's end that were told last.
     """
 
     id: str
@@ -163,6 +163,7 @@ class Registration:
     revoke_before: datetime | None = None
     missing: MissingCredential | None = None
     findings: tuple[Failure, ...] = ()
+    expiry_noticed: int | None = None
     etag: str | None = None
 
     @property

@@ -4,10 +4,11 @@ Standard names where a standard exists: `AzureWebJobsStorage` as the Functions h
 azure-identity does, `REQUESTS_CA_BUNDLE` as requests does.
 """
 
+import base64
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,6 +27,7 @@ _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9][a-z
 _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}", re.ASCII)
 _LONGEST_PROOF: Final = timedelta(minutes=7)
 _STORAGE: Final = "AzureWebJobsStorage"
+_WEBHOOK_KEY: Final = "whsec_"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -50,6 +52,14 @@ class Storage:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where notices go, and the key that signs them. Both hide themselves in `repr`: the URL may hold a token."""
+
+    url: str = field(repr=False)
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting, checked and typed."""
 
@@ -57,6 +67,7 @@ class Settings:
     tenant: Tenant
     secrets: SecretPolicy
     allowed_resources: frozenset[str]
+    webhook: Webhook | None
     client_id: str | None
     has_identity_endpoint: bool
     ca_bundle: str | None
@@ -87,6 +98,7 @@ class Settings:
                 canonical_name(item, env.get("AZURE_TENANT_ID", "").lower())
                 for item in reader.items("ALLOWED_RESOURCES")
             ),
+            webhook=reader.webhook("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET", storage),
             client_id=reader.guid("AZURE_CLIENT_ID"),
             has_identity_endpoint="IDENTITY_ENDPOINT" in env,
             ca_bundle=reader.existing_path("REQUESTS_CA_BUNDLE") or reader.existing_path("CURL_CA_BUNDLE"),
@@ -151,14 +163,29 @@ class _Reader:
         if text is None:
             self.faults.append(f"{name}: is required; set it to a URL")
             return ""
-        host = _host(text)
+        self._check_url(name, text, storage)
+        return text.rstrip("/")
+
+    def _check_url(self, name: str, url: str, storage: Storage, *, query: bool = False) -> None:
+        host = _host(url, query=query)
         if host is None:
-            self.faults.append(f"{name}: must be a URL with a host and no query, fragment or user name")
-        elif not text.startswith("https://") and not storage.local:
+            refused = "fragment or user name" if query else "query, fragment or user name"
+            self.faults.append(f"{name}: must be a URL with a host and no {refused}")
+        elif not url.startswith("https://") and not storage.local:
             self.faults.append(f"{name}: must begin with https://")
         elif host in _LOOPBACK and not storage.local:
             self.faults.append(f"{name}: this machine is allowed only beside the local storage emulator")
-        return text.rstrip("/")
+
+    def webhook(self, url_name: str, secret_name: str, storage: Storage) -> Webhook | None:
+        url, secret = self._env.get(url_name, "").strip(), self._env.get(secret_name, "").strip()
+        key = self._parsed(secret_name, _webhook_key, b"", f"must be {_WEBHOOK_KEY} and 24 to 64 bytes in base64")
+        if url:
+            self._check_url(url_name, url, storage, query=True)
+        if url and not secret:
+            self.faults.append(f"{secret_name}: is required beside {url_name}")
+        if secret and not url:
+            self.faults.append(f"{url_name}: is required beside {secret_name}")
+        return Webhook(url, key) if url else None
 
     def storage(self) -> Storage:
         connection_string = self._env.get(_STORAGE, "").strip() or None
@@ -209,12 +236,12 @@ class _Reader:
             self.faults.append(f"{name}: must be key")
 
 
-def _host(url: str) -> str | None:
-    """Return the host of an http or https URL without query, fragment or user name; None where it is none."""
+def _host(url: str, *, query: bool = False) -> str | None:
+    """Return the host of an http or https URL without fragment, user name and, mostly, query; None for another."""
     try:
         parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and not (parts.query or parts.fragment or "@" in parts.netloc)
-        valid = valid and parts.port != 0 and not re.search(r"\s", url)
+        valid = parts.scheme in ("http", "https") and not (parts.fragment or "@" in parts.netloc)
+        valid = valid and (query or not parts.query) and parts.port != 0 and not re.search(r"\s", url)
     except ValueError:
         return None
     return (parts.hostname or None) if valid else None
@@ -227,6 +254,13 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:
         return text.lower()
 
     return parse
+
+
+def _webhook_key(text: str) -> bytes:
+    key = base64.b64decode(text.removeprefix(_WEBHOOK_KEY), validate=True)
+    if not text.startswith(_WEBHOOK_KEY) or not 24 <= len(key) <= 64:  # noqa: PLR2004 -- of Standard Webhooks
+        raise ValueError
+    return key
 
 
 def _positive(text: str) -> int:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from provisioning.ports import Directory, Registry, SecretStore, TokenProof
+from provisioning.notices import source_of
+from provisioning.ports import Directory, Notifier, Registry, SecretStore, TokenProof
 from provisioning.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class AzureServices:
         self._settings = settings
         # Azure's libraries log each request at INFO; ours logs what matters of it.
         logging.getLogger("azure").setLevel(logging.WARNING)
+        # It logs each request with the query of its URL at DEBUG; that of the webhook may be a token.
+        logging.getLogger("urllib3").setLevel(logging.WARNING)
         self.clock = SystemClock()
         self.tenant = settings.tenant
         self.secrets = settings.secrets
@@ -88,6 +91,18 @@ class AzureServices:
             lambda: new_session(self._tls, 1),
             self.clock,
         )
+
+    @cached_property
+    def notifier(self) -> Notifier | None:
+        """The operator's webhook, if there is one."""
+        webhook = self._settings.webhook
+        if webhook is None:
+            return None
+        from provisioning.adapters.transport import new_session
+        from provisioning.adapters.webhook import WebhookNotifier
+
+        session = new_session(self._tls, self._settings.threads)
+        return WebhookNotifier(webhook.url, webhook.key, source_of(self.tenant), session, self.clock)
 
     @cached_property
     def _tls(self) -> "ssl.SSLContext":

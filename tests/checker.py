@@ -15,6 +15,7 @@ def check(world: World) -> None:
     assert not world.violations, world.violations
     assert not world.queue, "messages are left over"
     assert not world.registry.due(world.clock.now(), 1), "entries are due"
+    assert not world.registry.notices(), "notices wait"
     rows = world.registry.find(top=1000).registrations
     deleted = world.registry.find(top=1000, status=Status.DELETED).registrations
     for row in rows:
@@ -28,6 +29,7 @@ def check(world: World) -> None:
     assert len(ours) <= len(rows), "there is an application that no registration knows"
     assert SECRET_MARKER not in repr(rows), "a row holds a secret"
     assert SECRET_MARKER not in repr(world.queue), "a message holds a secret"
+    assert world.receiver is None or SECRET_MARKER not in repr(world.receiver.taken), "a notice holds a secret"
     for row in rows:
         assert SECRET_MARKER not in json.dumps(world.get(row.id)), "an answer holds a secret"
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from provisioning.errors import RequestRejected, StaleRegistration
+from provisioning.notices import Notice
 from provisioning.ports import DueEntry, Page
 from provisioning.registration import ClientType, Registration, Status
 
@@ -16,6 +17,7 @@ class MemoryRegistry:
         self.rows: dict[str, Registration] = {}
         self.entries: set[DueEntry] = set()
         self.names: dict[str, str] = {}
+        self.waiting: dict[str, tuple[Notice, datetime]] = {}
         self._writes = 0
         self._lock = threading.Lock()
 
@@ -83,3 +85,20 @@ class MemoryRegistry:
 
     def holder(self, name: str) -> str | None:
         return self.names.get(name)
+
+    def put_notice(self, notice: Notice, due_at: datetime) -> None:
+        with self._lock:
+            self.waiting[notice.id] = (notice, due_at)
+
+    def remove_notice(self, notice: Notice) -> None:
+        with self._lock:
+            self.waiting.pop(notice.id, None)
+
+    def notices(self, subject: str | None = None, most: int = 1000) -> list[Notice]:
+        with self._lock:
+            found = [notice for notice, _ in self.waiting.values() if subject in (None, notice.subject)]
+        return sorted(found, key=lambda notice: (notice.time, notice.id))[:most]
+
+    def subjects_of_notices(self, until: datetime) -> list[str]:
+        oldest = {notice.subject: notice.id for notice in reversed(self.notices(most=len(self.waiting)))}
+        return [subject for subject, notice_id in oldest.items() if self.waiting[notice_id][1] <= until]

@@ -16,18 +16,22 @@ from requests.adapters import BaseAdapter
 
 from dev.emulator import Emulator
 from dev.emulator.mount import RegistrarCredential
-from provisioning import plan, web
+from provisioning import conclude, plan, web
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.tokens import TokenEndpointProof
-from provisioning.messages import Message, ReconcilePage, read_message
-from provisioning.ports import Clock, Directory, Registry, SecretPolicy, SecretStore, Services, TokenProof
+from provisioning.adapters.webhook import WebhookNotifier
+from provisioning.messages import Message, Outgoing, ReconcilePage, read_message, read_notice_message
+from provisioning.notices import source_of
+from provisioning.notify import send_notices
+from provisioning.ports import Clock, Directory, Notifier, Registry, SecretPolicy, SecretStore, Services, TokenProof
 from provisioning.provision import carry_out
 from provisioning.reconcile import first_page
 from provisioning.registration import OperationType, Registration, Status
 from provisioning.settings import Settings
 from provisioning.tenant import Tenant
 from tests.memory import MemoryRegistry
+from tests.receiver import Receiver
 
 OWNER = "11111111-2222-4333-8444-555555555555"
 LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
@@ -48,6 +52,7 @@ class Queued:
     visible_at: datetime
     dequeue_count: int = 0
     poison: bool = False
+    about_notices: bool = False
 
 
 T = TypeVar("T")
@@ -190,6 +195,7 @@ class TestServices:
     vault: SecretStore
     proof: TokenProof
     registry: Registry
+    notifier: Notifier | None
     clock: Clock
     tenant: Tenant
     secrets: SecretPolicy
@@ -200,11 +206,18 @@ class World:
     """The product over the emulator: call it as over HTTP, deliver its messages, let time pass."""
 
     def __init__(
-        self, *, registry: Registry | None = None, settings: Mapping[str, str] | None = None, **emulator: Any
+        self,
+        *,
+        registry: Registry | None = None,
+        receiver: Receiver | None = None,
+        settings: Mapping[str, str] | None = None,
+        **emulator: Any,
     ) -> None:
         self.clock = VirtualClock()
         self.emulator = Emulator(now=self.clock.now, sleep=self.clock.sleep, **emulator)
-        self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **(settings or {})})
+        self.receiver = receiver
+        told = receiver.settings() if receiver else {}
+        self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **told, **(settings or {})})
         self.registry = registry or MemoryRegistry()
         self.outside: Any = straight
         self.violations: list[str] = []
@@ -234,6 +247,7 @@ class World:
                 tenant.authority, f"{tenant.graph_endpoint}/.default", lambda: self._session(watched), clock
             ),
             registry=cast("Registry", WatchedRegistry(self, self.registry)),
+            notifier=self._notifier(),
             clock=clock,
             tenant=tenant,
             secrets=self.settings.secrets,
@@ -246,11 +260,18 @@ class World:
         self._exchanged = change
         self.services = self.new_process()
 
-    def _session(self, watched: WatchedAdapter) -> requests.Session:
+    def _session(self, watched: WatchedAdapter, origin: str | None = None) -> requests.Session:
         session = requests.Session()
         session.trust_env = False
-        session.mount(self.emulator.origin, watched)
+        session.mount(origin or self.emulator.origin, watched)
         return session
+
+    def _notifier(self) -> Notifier | None:
+        webhook = self.settings.webhook
+        if self.receiver is None or webhook is None:
+            return None
+        session = self._session(WatchedAdapter(self, self.receiver), webhook.url)
+        return WebhookNotifier(webhook.url, webhook.key, source_of(self.settings.tenant), session, self.clock)
 
     def but(self, **changes: Any) -> TestServices:
         """Return the services with some of them exchanged."""
@@ -313,16 +334,15 @@ class World:
 
     # --- as the platform ---
 
-    def send(self, *messages: str) -> None:
-        """Put messages into the queue, visible at once."""
-        self.queue.extend(Queued(message, self.clock.now()) for message in messages)
+    def send(self, *messages: str, about_notices: bool = False) -> None:
+        """Put messages into their queue, visible at once."""
+        self.queue.extend(Queued(message, self.clock.now(), about_notices=about_notices) for message in messages)
 
     def deliver(self) -> None:
         """Deliver every visible message once, as the host does: one that fails is visible again in a minute."""
         for queued in [each for each in self.queue if each.visible_at <= self.clock.now()]:
-            handle = plan.give_up if queued.poison else self.run
             try:
-                handle(self.services, read_message(queued.text.encode()))
+                self._handle(queued)
             except Died:
                 self.services = self.new_process()
                 self._comes_back(queued, LEASE)
@@ -332,16 +352,31 @@ class World:
             else:
                 self.queue.remove(queued)
 
+    def _handle(self, queued: Queued) -> None:
+        """Call the function whose queue it is in."""
+        body = queued.text.encode()
+        if queued.about_notices:
+            if not queued.poison:  # those are dropped
+                send_notices(self.services, read_notice_message(body))
+        elif queued.poison:
+            conclude.give_up(self.services, read_message(body))
+        else:
+            self.run(self.services, read_message(body))
+
     def run(self, services: TestServices, message: Message | ReconcilePage) -> None:
         """Carry a message out, and note a mint by a first provisioning that began with a good secret in the vault."""
         needless, mints = self._has_secret_already(message), self.mints
         try:
-            messages = carry_out(services, message)
+            outgoing = carry_out(services, message)
         finally:
             if needless and self.mints > mints:
                 self.violations.append("a secret was minted although the vault had a good one")
-        if messages:
-            self.outside("queue.send", lambda: self.send(*messages))
+        if outgoing.registrations or outgoing.notices:
+            self.outside("queue.send", lambda: self._send_out(outgoing))
+
+    def _send_out(self, outgoing: Outgoing) -> None:
+        self.send(*outgoing.registrations)
+        self.send(*outgoing.notices, about_notices=True)
 
     def _has_secret_already(self, message: Message | ReconcilePage) -> bool:
         row = self.registry.get(message.registration_id) if isinstance(message, Message) else None
@@ -354,20 +389,26 @@ class World:
         queued.visible_at = self.clock.now() + after
         if queued.dequeue_count >= MAX_DEQUEUE_COUNT and not queued.poison:
             self.queue.remove(queued)
-            self.queue.append(Queued(queued.text, self.clock.now(), poison=True))
+            self.queue.append(replace(queued, visible_at=self.clock.now(), dequeue_count=0, poison=True))
 
     def plan(self) -> int:
         """Fire the planner; return how many messages it enqueued. One that is killed comes at its next time again."""
+
+        def enqueue() -> None:
+            self.send(*messages)
+            self.send(*notices, about_notices=True)
+
         try:
             messages = list(self.due_messages(self.services))
-            self.outside("queue.send", lambda: self.send(*messages))
+            notices = list(plan.waiting_notices(self.services))
+            self.outside("queue.send", enqueue)
         except Died:
             self.services = self.new_process()
             return 0
         except Exception as error:  # noqa: BLE001 -- as the host: a timer is not tried again before its next time
             self.errors.append(error)
             return 0
-        return len(messages)
+        return len(messages) + len(notices)
 
     def reconcile(self) -> None:
         """Fire the reconciliation, and let the platform play until it is through."""
@@ -393,9 +434,9 @@ class World:
                 self.deliver()
 
     def settle(self, within: timedelta = timedelta(hours=30)) -> None:
-        """Play the platform, planner included, until nothing is queued or due soon; fail after `within`."""
+        """Play the platform, planner included, until nothing is queued, waiting or due soon; fail after `within`."""
         deadline, next_plan = self.clock.now() + within, self.clock.now() + PLANNER_PERIOD
-        while self.queue or self.registry.due(self.clock.now() + AT_REST, 1):
+        while self.queue or self.registry.due(self.clock.now() + AT_REST, 1) or self.registry.notices():
             assert self.clock.now() < deadline, f"the world does not settle: {self._pending()}"
             self.deliver()
             times = [queued.visible_at for queued in self.queue] + [next_plan]

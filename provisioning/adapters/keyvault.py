@@ -129,7 +129,9 @@ class KeyVaultSecrets:
         response: Any = error.response if isinstance(error, HttpResponseError) else None
         wait = retry_after(response.headers, self._clock.now()) if response is not None else None
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise TryAgain("vault-throttled", "Key Vault asks for fewer requests.", retry_after=wait) from None
+            raise TryAgain(
+                "vault-throttled", "Key Vault asks for fewer requests.", remedy=_VAULT_HEALTH, retry_after=wait
+            ) from None
         # azure-identity's errors have no response; a 401 is a token that ran out on the way.
         if isinstance(error, ClientAuthenticationError) or status == HTTPStatus.UNAUTHORIZED:
             raise TryAgain(

@@ -1,4 +1,4 @@
-"""Registry over Azure Table storage: three tables, and no transaction across them.
+"""Registry over Azure Table storage: four tables, and no transaction across them.
 
 A transaction ends at one partition of one table, so nothing here pretends to span two: `due` is written before
 `registrations`, and whoever acts on a due entry looks at the row. Tables are created when first found missing.
@@ -6,16 +6,17 @@ A transaction ends at one partition of one table, so nothing here pretends to sp
     registrations   PartitionKey: hash of the owner     RowKey: registration id     one row each, ETag-guarded
     due             PartitionKey: "due"                 RowKey: {UTC time}_{registration id}
     names           PartitionKey: hash of the name      RowKey: the same            which registration holds it
+    notices         PartitionKey: subject               RowKey: the notice's id     only those that wait
+
+What a row looks like is in `rows.py`.
 """
 
 import base64
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from itertools import count, takewhile
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from azure.core import MatchConditions
@@ -26,38 +27,32 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableClient, TableEntity, TableServiceClient, UpdateMode
+from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
+from provisioning.adapters.rows import (
+    SCHEMA_VERSION,
+    due_entry,
+    due_key,
+    name_key,
+    notice_entity,
+    notice_key,
+    notice_of,
+    registration_entity,
+    registration_of,
+    time_key,
+)
 from provisioning.adapters.transport import retry_after
 from provisioning.errors import RequestRejected, StaleRegistration, TryAgain
-from provisioning.intake import dump, restore
+from provisioning.notices import Notice
 from provisioning.ports import Clock, DueEntry, Page
-from provisioning.registration import (
-    REGISTRATION_ID,
-    ClientType,
-    Failure,
-    LastError,
-    MissingCredential,
-    Operation,
-    OperationStatus,
-    OperationType,
-    Permission,
-    Registration,
-    ResolvedResource,
-    SecretState,
-    Status,
-    partition_of,
-)
+from provisioning.registration import REGISTRATION_ID, ClientType, Registration, Status, partition_of
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
 REGISTRATIONS: Final = "registrations"
 DUE: Final = "due"
 NAMES: Final = "names"
-
-# A text property holds 32,768 UTF-16 units; the longest request and resource pass that, so they are kept in pieces.
-_PIECE: Final = 32_000
+NOTICES: Final = "notices"
 
 
 class TableRegistry:
@@ -69,10 +64,11 @@ class TableRegistry:
         self._registrations = service.get_table_client(REGISTRATIONS)
         self._due = service.get_table_client(DUE)
         self._names = service.get_table_client(NAMES)
+        self._notices = service.get_table_client(NOTICES)
 
     def insert(self, registration: Registration) -> Registration | None:
         """As the port says."""
-        entity = _entity(registration)
+        entity = registration_entity(registration)
         try:
             written = self._on(self._registrations, lambda table: table.create_entity(entity))
         except ResourceExistsError:
@@ -87,11 +83,11 @@ class TableRegistry:
             entity = self._on(self._registrations, lambda table: table.get_entity(registration_id[:8], registration_id))
         except ResourceNotFoundError:
             return None
-        return _registration(entity)
+        return registration_of(entity)
 
     def replace(self, registration: Registration) -> Registration:
         """As the port says."""
-        entity = _entity(registration)
+        entity = registration_entity(registration)
         try:
             written = self._on(
                 self._registrations,
@@ -138,7 +134,7 @@ class TableRegistry:
 
         entities, following = self._on(self._registrations, read)
         return Page(
-            tuple(map(_registration, entities)),
+            tuple(map(registration_of, entities)),
             _continuation_token(following) if following else None,
         )
 
@@ -146,12 +142,12 @@ class TableRegistry:
         """As the port says."""
         self._on(
             self._due,
-            lambda table: table.upsert_entity({**_due_key(entry), "schema": SCHEMA_VERSION}, mode=UpdateMode.REPLACE),
+            lambda table: table.upsert_entity({**due_key(entry), "schema": SCHEMA_VERSION}, mode=UpdateMode.REPLACE),
         )
 
     def remove_due(self, entry: DueEntry) -> None:
         """As the port says."""
-        key = _due_key(entry)
+        key = due_key(entry)
         try:
             self._on(self._due, lambda table: table.delete_entity(key["PartitionKey"], key["RowKey"]))
         except ResourceNotFoundError:
@@ -163,17 +159,17 @@ class TableRegistry:
         def read(table: TableClient) -> list[Any]:
             pages = table.query_entities(
                 "PartitionKey eq 'due' and RowKey lt @until",
-                parameters={"until": _time_key(until) + "`"},  # the character after "_", which ends a time
+                parameters={"until": time_key(until) + "`"},  # the character after "_", which ends a time
                 select=["RowKey"],
                 results_per_page=min(most, 1000),
             )
             return [entity for entity, _ in zip(pages, range(most), strict=False)]
 
-        return [_due_entry(entity["RowKey"]) for entity in self._on(self._due, read)]
+        return [due_entry(entity["RowKey"]) for entity in self._on(self._due, read)]
 
     def claim(self, name: str, registration_id: str, *, instead_of: str | None = None) -> str:
         """As the port says. Two requests where the name is taken, three where it changes hands."""
-        key = _name_key(name)
+        key = name_key(name)
         entity = {**key, "name": name, "registrationId": registration_id, "schema": SCHEMA_VERSION}
         try:
             self._on(self._names, lambda table: table.create_entity(entity))
@@ -200,12 +196,43 @@ class TableRegistry:
 
     def holder(self, name: str) -> str | None:
         """As the port says."""
-        key = _name_key(name)
+        key = name_key(name)
         try:
             entity = self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"]))
         except ResourceNotFoundError:
             return None
         return str(entity["registrationId"])
+
+    def put_notice(self, notice: Notice, due_at: datetime) -> None:
+        """As the port says."""
+        entity = notice_entity(notice, due_at)
+        self._on(self._notices, lambda table: table.upsert_entity(entity, mode=UpdateMode.REPLACE))
+
+    def remove_notice(self, notice: Notice) -> None:
+        """As the port says."""
+        key = notice_key(notice)
+        try:
+            self._on(self._notices, lambda table: table.delete_entity(key["PartitionKey"], key["RowKey"]))
+        except ResourceNotFoundError:
+            return
+
+    def notices(self, subject: str | None = None, most: int = 1000) -> list[Notice]:
+        """As the port says. Sorted here, where few rows are, so that the key can be the id alone."""
+
+        def read(table: TableClient) -> list[Any]:
+            if subject is None:
+                return list(table.list_entities())
+            return list(table.query_entities("PartitionKey eq @subject", parameters={"subject": subject}))
+
+        return sorted(map(notice_of, self._on(self._notices, read)), key=lambda each: (each.time, each.id))[:most]
+
+    def subjects_of_notices(self, until: datetime) -> list[str]:
+        """As the port says: one pass over the table, which holds only what waits."""
+        columns = ["PartitionKey", "RowKey", "time", "dueAt"]
+        rows = self._on(self._notices, lambda table: list(table.list_entities(select=columns)))
+        newest_first = sorted(rows, key=lambda row: (row["time"], row["RowKey"]), reverse=True)
+        oldest = {row["PartitionKey"]: row["dueAt"] for row in newest_first}
+        return [subject for subject, due_at in oldest.items() if due_at <= time_key(until)]
 
     def _on(self, table: TableClient, action: Callable[[TableClient], T]) -> T:
         """Do it; where the table is missing, create it and do it again; translate what time heals."""
@@ -237,25 +264,6 @@ class TableRegistry:
             ) from None
 
 
-def _time_key(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _due_key(entry: DueEntry) -> dict[str, str]:
-    return {"PartitionKey": "due", "RowKey": f"{_time_key(entry.due_at)}_{entry.registration_id}"}
-
-
-def _due_entry(row_key: str) -> DueEntry:
-    time, _, registration_id = row_key.partition("_")
-    return DueEntry(registration_id, datetime.fromisoformat(time))
-
-
-def _name_key(name: str) -> dict[str, str]:
-    """Keys take no slashes, so a name is kept under its hash."""
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    return {"PartitionKey": digest, "RowKey": digest}
-
-
 def _continuation_token(position: Mapping[str, str]) -> str:
     keys = [position["PartitionKey"], position["RowKey"]]
     return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
@@ -275,128 +283,3 @@ def _position(continuation_token: str | None) -> dict[str, str] | None:
     raise RequestRejected(
         400, "invalid-continuation-token", "Send the continuationToken of the page before, unchanged."
     )
-
-
-# --- rows -----------------------------------------------------------------------------------------------------------
-
-
-def _entity(registration: Registration) -> dict[str, Any]:
-    request = json.dumps(dump(registration.request), separators=(",", ":"))
-    operation = registration.operation
-    entity: dict[str, Any] = {
-        "PartitionKey": registration.id[:8],
-        "RowKey": registration.id,
-        "schema": SCHEMA_VERSION,
-        "caller": registration.caller,
-        "owner": registration.request.owner,
-        "clientType": registration.client_type.value,
-        "status": registration.status.value,
-        "requestHash": registration.request_hash,
-        "operationId": operation.id,
-        "operationType": operation.type.value,
-        "operationStatus": operation.status.value,
-        "operationRequestedAt": _time_key(operation.requested_at),
-        "operationFailure": _json(operation.failure),
-        "operationSupersedes": operation.supersedes,
-        "createdAt": _time_key(registration.created_at),
-        "updatedAt": _time_key(registration.updated_at),
-        "dueAt": _time_key(registration.due_at) if registration.due_at else None,
-        "applicationObjectId": registration.application_object_id,
-        "clientId": registration.client_id,
-        "servicePrincipalId": registration.service_principal_id,
-        "identifierUri": registration.identifier_uri,
-        "secretId": registration.secret.id if registration.secret else None,
-        "secretKeyId": registration.secret.key_id if registration.secret else None,
-        "secretExpiresAt": _time_key(registration.secret.expires_at)
-        if registration.secret and registration.secret.expires_at
-        else None,
-        "secretPublishedAt": _time_key(registration.secret.published_at)
-        if registration.secret and registration.secret.published_at
-        else None,
-        "secretMintedAt": _time_key(registration.secret.minted_at)
-        if registration.secret and registration.secret.minted_at
-        else None,
-        "lastError": _json(registration.last_error),
-        "change": registration.change,
-        "replaceBefore": _time_key(registration.replace_before) if registration.replace_before else None,
-        "revokeBefore": _time_key(registration.revoke_before) if registration.revoke_before else None,
-        "missing": _json(registration.missing),
-    }
-    entity |= _pieces("request", request) | _pieces("resource", _json(registration.resource) or "")
-    entity |= _pieces("formerRedirectUris", _json_list(registration.former_redirect_uris))
-    entity |= _pieces("findings", _json_list([asdict(finding) for finding in registration.findings]))
-    return {name: value for name, value in entity.items() if value is not None}
-
-
-def _pieces(name: str, text: str) -> dict[str, str]:
-    return {f"{name}{start // _PIECE}": text[start : start + _PIECE] for start in range(0, len(text), _PIECE)}
-
-
-def _joined(entity: Mapping[str, Any], name: str) -> str:
-    return "".join(takewhile(bool, (entity.get(f"{name}{number}", "") for number in count())))
-
-
-def _json(value: Any) -> str | None:  # noqa: ANN401 -- any of our frozen values
-    return None if value is None else json.dumps(asdict(value), separators=(",", ":"))
-
-
-def _json_list(values: Sequence[Any]) -> str:
-    return json.dumps(values, separators=(",", ":")) if values else ""
-
-
-def _registration(entity: TableEntity) -> Registration:
-    failure, last_error = _loaded(entity, "operationFailure"), _loaded(entity, "lastError")
-    resource, missing = _joined(entity, "resource"), _loaded(entity, "missing")
-    return Registration(
-        id=entity["RowKey"],
-        caller=entity["caller"],
-        request=restore(json.loads(_joined(entity, "request"))),
-        request_hash=entity["requestHash"],
-        status=Status(entity["status"]),
-        operation=Operation(
-            id=entity["operationId"],
-            type=OperationType(entity["operationType"]),
-            status=OperationStatus(entity["operationStatus"]),
-            requested_at=datetime.fromisoformat(entity["operationRequestedAt"]),
-            failure=Failure(**failure) if failure else None,
-            supersedes=entity.get("operationSupersedes"),
-        ),
-        created_at=datetime.fromisoformat(entity["createdAt"]),
-        updated_at=datetime.fromisoformat(entity["updatedAt"]),
-        due_at=_time(entity, "dueAt"),
-        application_object_id=entity.get("applicationObjectId"),
-        client_id=entity.get("clientId"),
-        service_principal_id=entity.get("servicePrincipalId"),
-        identifier_uri=entity.get("identifierUri"),
-        resource=_resolved(json.loads(resource)) if resource else None,
-        secret=SecretState(
-            entity["secretId"],
-            entity["secretKeyId"],
-            _time(entity, "secretExpiresAt"),
-            _time(entity, "secretPublishedAt"),
-            _time(entity, "secretMintedAt"),
-        )
-        if "secretId" in entity
-        else None,
-        last_error=LastError(Failure(**last_error["failure"]), last_error["passing"]) if last_error else None,
-        change=entity.get("change", 0),
-        former_redirect_uris=tuple(json.loads(_joined(entity, "formerRedirectUris") or "[]")),
-        replace_before=_time(entity, "replaceBefore"),
-        revoke_before=_time(entity, "revokeBefore"),
-        missing=MissingCredential(**missing) if missing else None,
-        findings=tuple(Failure(**each) for each in json.loads(_joined(entity, "findings") or "[]")),
-        etag=entity.metadata["etag"],
-    )
-
-
-def _loaded(entity: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 -- what `_json` wrote
-    return json.loads(entity[name]) if name in entity else None
-
-
-def _time(entity: Mapping[str, Any], name: str) -> datetime | None:
-    return datetime.fromisoformat(entity[name]) if name in entity else None
-
-
-def _resolved(content: Mapping[str, Any]) -> ResolvedResource:
-    lists = {kind: tuple(Permission(**each) for each in content[kind]) for kind in ("scopes", "app_roles")}
-    return ResolvedResource(**{**content, **lists})

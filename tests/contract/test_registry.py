@@ -11,6 +11,7 @@ from azure.data.tables import TableServiceClient
 from provisioning.adapters.tables import TableRegistry
 from provisioning.errors import RequestRejected, StaleRegistration
 from provisioning.intake import fingerprint, parse
+from provisioning.notices import Notice
 from provisioning.ports import DueEntry, Registry
 from provisioning.registration import (
     ClientType,
@@ -228,3 +229,64 @@ def test_a_name_changes_hands_only_from_the_named_holder(registry: Registry) -> 
     assert registry.claim("name", "second", instead_of="first") == "second"
     assert registry.claim("name", "third", instead_of="first") == "second"
     assert registry.holder("name") == "second"
+
+
+def a_notice(subject: str, number: int, after: int = 0) -> Notice:
+    data = {
+        "displayName": "Größe 😀",
+        "count": 1.5,
+        "failure": None,
+        "findings": [{"code": "a"}],
+        "deep": {"b": [True]},
+    }
+    return Notice(f"{subject}-{number}", "registration.active", subject, NOW + timedelta(microseconds=after), data)
+
+
+def test_notices_wait_in_the_order_of_their_times_and_are_read_back_to_the_last_field(registry: Registry) -> None:
+    mine = [a_notice("mine", number, after) for number, after in enumerate((3, 1, 2))]
+    other = a_notice("other", 7)
+    for notice in (*mine, other):
+        registry.put_notice(notice, NOW)
+    assert registry.notices("mine") == [mine[1], mine[2], mine[0]]
+    assert registry.notices("mine", most=2) == [mine[1], mine[2]]
+    assert registry.notices() == [other, mine[1], mine[2], mine[0]]
+    assert registry.notices(most=1) == [other]
+    assert registry.notices("nobody' or PartitionKey ne '") == []
+
+
+def test_a_notice_put_twice_is_one_and_removed_twice_is_no_error(registry: Registry) -> None:
+    notice = a_notice("mine", 1)
+    registry.put_notice(notice, NOW)
+    registry.put_notice(a_notice("mine", 1, after=5), NOW)
+    assert registry.notices() == [a_notice("mine", 1, after=5)]
+    registry.remove_notice(notice)
+    registry.remove_notice(notice)
+    assert registry.notices() == []
+
+
+def test_before_the_first_notice_there_is_none(registry: Registry) -> None:
+    registry.remove_notice(a_notice("mine", 1))
+    assert (registry.notices(), registry.notices("mine"), registry.subjects_of_notices(NOW)) == ([], [], [])
+
+
+def test_a_long_notice_fits(registry: Registry) -> None:
+    long = replace(a_notice("mine", 1), data={"findings": [{"message": "x" * 1000} for _ in range(100)]})
+    registry.put_notice(long, NOW)
+    assert registry.notices() == [long]
+    registry.put_notice(a_notice("mine", 1), NOW)
+    assert registry.notices() == [a_notice("mine", 1)]
+
+
+def test_a_subject_is_due_when_its_oldest_notice_is(registry: Registry) -> None:
+    later = NOW + timedelta(minutes=30)
+    registry.put_notice(a_notice("later", 1, after=1), later)
+    registry.put_notice(a_notice("later", 2, after=2), NOW)
+    registry.put_notice(a_notice("due", 3, after=1), NOW)
+    registry.put_notice(a_notice("due", 4, after=2), later)
+    assert registry.subjects_of_notices(NOW - timedelta(microseconds=1)) == []
+    assert registry.subjects_of_notices(NOW) == ["due"]
+    assert sorted(registry.subjects_of_notices(later)) == ["due", "later"]
+    registry.put_notice(a_notice("due", 3, after=1), later)
+    assert registry.subjects_of_notices(NOW) == []
+    registry.remove_notice(a_notice("later", 1))
+    assert registry.subjects_of_notices(NOW) == ["later"]

@@ -17,8 +17,8 @@ from typing import Any, Final
 from dev.emulator import Fault, constants
 from dev.emulator.client import Client
 from dev.emulator.records import Application
+from provisioning.conclude import GIVEN_UP_AFTER
 from provisioning.errors import TryAgain
-from provisioning.plan import GIVEN_UP_AFTER
 from provisioning.registration import Registration, Status
 from tests.checker import check
 from tests.faults.schedules import REQUESTS, a_world, plays

@@ -30,11 +30,12 @@ ROWS = (
         "manifest",
         "guidance",
         "openapi",
+        "notices",
     },
     {"ports"},
     {
-        *("messages", "patience", "run", "resolve", "mint", "rotate", "change", "delete", "plan", "conclude", "check"),
-        *("reconcile", "provision", "submit", "alter", "web", "settings"),
+        *("messages", "patience", "run", "resolve", "mint", "rotate", "trust", "change", "delete", "plan", "notify"),
+        *("conclude", "check", "reconcile", "provision", "submit", "alter", "web", "settings"),
     },
     {"wiring"},
 )
@@ -188,7 +189,16 @@ def triggers() -> dict[str, ast.FunctionDef]:
 
 
 def test_the_function_app_has_its_triggers() -> None:
-    assert {"submit", "show", "list_registrations", "retry", "provision", "give_up", "planner"} <= triggers().keys()
+    assert {
+        "submit",
+        "show",
+        "list_registrations",
+        "retry",
+        "provision",
+        "give_up",
+        "planner",
+        "notify",
+    } <= triggers().keys()
 
 
 @pytest.mark.parametrize("name", sorted(triggers()))

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from dev.emulator import Fault
-from provisioning.plan import DUE_AGAIN_AFTER, GIVEN_UP_AFTER, STALLED_AFTER
+from provisioning.conclude import GIVEN_UP_AFTER
+from provisioning.plan import DUE_AGAIN_AFTER, STALLED_AFTER
 from provisioning.ports import DueEntry
 from provisioning.registration import Status
 from tests.checker import check

@@ -1,3 +1,4 @@
+import base64
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ REQUIRED = {
     "KEY_VAULT_URL": "https://v.vault.azure.net",
 }
 MARKER = "qzmarkerqz"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
 
 def read(**env: str) -> Settings:
@@ -108,6 +110,8 @@ def test_all_wrong_settings_are_named_together() -> None:
         "SECRET_PROOF_TIMEOUT": "5m",
         "PYTHON_THREADPOOL_THREAD_COUNT": "many",
         "CALLER_AUTH": "open",
+        "NOTIFY_WEBHOOK_URL": "http://notices.example",
+        "NOTIFY_WEBHOOK_SECRET": "secret",
     }
     assert sorted(set(names(**wrong))) == sorted(wrong)
 
@@ -129,6 +133,10 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("SECRET_PROOF_COUNT", MARKER),
         ("PYTHON_THREADPOOL_THREAD_COUNT", MARKER),
         ("CALLER_AUTH", MARKER),
+        ("NOTIFY_WEBHOOK_URL", f"http://notices.example/?token={MARKER}"),
+        ("NOTIFY_WEBHOOK_URL", f"https://{MARKER}@notices.example"),
+        ("NOTIFY_WEBHOOK_SECRET", MARKER),
+        ("NOTIFY_WEBHOOK_SECRET", f"whsec_{MARKER}"),
         ("REQUESTS_CA_BUNDLE", f"/no/such/{MARKER}"),
         ("AzureWebJobsStorage__clientId", MARKER),
     ],
@@ -314,3 +322,77 @@ def test_callers_are_known_by_key_only_in_this_version() -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "1_0", "٣", "x", "9" * 5000])
 def test_a_count_is_a_whole_number_of_at_least_one(value: str) -> None:
     assert names(SECRET_PROOF_COUNT=value) == ["SECRET_PROOF_COUNT"]
+
+
+# --- who is told ----------------------------------------------------------------------------------------------------
+
+
+def test_without_a_webhook_nobody_is_told() -> None:
+    assert read().webhook is None
+    assert read(NOTIFY_WEBHOOK_URL=" ", NOTIFY_WEBHOOK_SECRET="").webhook is None
+
+
+def test_a_webhook_has_its_url_unchanged_and_its_key_decoded_and_shows_neither() -> None:
+    url = f"https://Notices.example/a/?token={MARKER}/"
+    settings = read(NOTIFY_WEBHOOK_URL=f" {url} ", NOTIFY_WEBHOOK_SECRET=WEBHOOK_SECRET)
+    assert settings.webhook is not None
+    assert (settings.webhook.url, settings.webhook.key) == (url, b"k" * 32)
+    assert MARKER not in repr(settings)
+    assert "kkkk" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://notices.example",
+        "https://notices.example/#a",
+        "https://user:text@notices.example",
+        "https://localhost/hook",
+        "https://127.0.0.1:8443",
+        "https://",
+        "notices.example",
+        "https://notices.example/a b",
+    ],
+)
+def test_a_webhook_in_the_cloud_is_an_https_url_of_another_machine(url: str) -> None:
+    assert names(NOTIFY_WEBHOOK_URL=url, NOTIFY_WEBHOOK_SECRET=WEBHOOK_SECRET) == ["NOTIFY_WEBHOOK_URL"]
+
+
+def test_beside_the_storage_emulator_a_webhook_may_be_on_this_machine() -> None:
+    url = "http://localhost:9000/hook?a=b"
+    assert read(AzureWebJobsStorage=AZURITE, NOTIFY_WEBHOOK_URL=url, NOTIFY_WEBHOOK_SECRET=WEBHOOK_SECRET).webhook
+
+
+@pytest.mark.parametrize("size", [0, 23, 65])
+def test_a_webhook_secret_has_24_to_64_bytes(size: int) -> None:
+    secret = "whsec_" + base64.b64encode(b"k" * size).decode()
+    assert names(NOTIFY_WEBHOOK_URL="https://notices.example", NOTIFY_WEBHOOK_SECRET=secret) == [
+        "NOTIFY_WEBHOOK_SECRET"
+    ]
+
+
+@pytest.mark.parametrize("size", [24, 64])
+def test_a_webhook_secret_may_be_as_short_and_as_long_as_the_standard_says(size: int) -> None:
+    secret = "whsec_" + base64.b64encode(b"k" * size).decode()
+    assert read(NOTIFY_WEBHOOK_URL="https://notices.example", NOTIFY_WEBHOOK_SECRET=secret).webhook
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        WEBHOOK_SECRET.removeprefix("whsec_"),
+        WEBHOOK_SECRET.replace("whsec_", "whsk_"),
+        WEBHOOK_SECRET + "!",
+        "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/notify)",
+    ],
+    ids=["no prefix", "another prefix", "not base64", "a reference that the platform did not resolve"],
+)
+def test_a_webhook_secret_is_written_as_the_standard_says(secret: str) -> None:
+    assert names(NOTIFY_WEBHOOK_URL="https://notices.example", NOTIFY_WEBHOOK_SECRET=secret) == [
+        "NOTIFY_WEBHOOK_SECRET"
+    ]
+
+
+def test_a_webhook_has_both_its_url_and_its_secret() -> None:
+    assert names(NOTIFY_WEBHOOK_URL="https://notices.example") == ["NOTIFY_WEBHOOK_SECRET"]
+    assert names(NOTIFY_WEBHOOK_SECRET=WEBHOOK_SECRET) == ["NOTIFY_WEBHOOK_URL"]
