@@ -121,7 +121,7 @@ class Script:
 def _error(blow: str) -> BaseException:
     kind = blow.partition("-")[0]
     if kind == "unanswered":
-        return TryAgain("storage-unavailable", "No answer.")
+        return TryAgain("storage-unavailable", "No answer.", remedy="See the health of storage.")
     if kind == "reset":
         return requests.ConnectionError(ProtocolError("Connection aborted.", ConnectionResetError()))
     return Died()
