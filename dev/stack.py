@@ -35,8 +35,14 @@ class Stack:
 
 
 @contextmanager
-def stack(
-    folder: Path, *, port: int = 0, emulator_port: int = 0, usual_ports: bool = False, log_file: Path | None = None
+def stack(  # noqa: PLR0913 - each is one thing that the caller may say
+    folder: Path,
+    *,
+    port: int = 0,
+    emulator_port: int = 0,
+    usual_ports: bool = False,
+    message_lease: int | None = None,
+    log_file: Path | None = None,
 ) -> Iterator[Stack]:
     """Runs the stack while the context lasts; port 0 takes a free one, and nothing is kept.
 
@@ -55,7 +61,7 @@ def stack(
             "AzureWebJobsStorage": storage.connection_string,
             "REQUESTS_CA_BUNDLE": str(azure.ca_bundle.resolve()),
         }
-        host = running.enter_context(HostProcess(settings, port=port, log_file=log_file))
+        host = running.enter_context(HostProcess(settings, port=port, message_lease=message_lease, log_file=log_file))
         yield Stack(storage, azure, host, settings)
 
 

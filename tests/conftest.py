@@ -10,16 +10,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dev.storage import Azurite
+from tests.e2e.kills import SAMPLE, kill_points
 from tests.faults import conditions, overlaps  # noqa: F401 -- they add their kinds of schedules
 from tests.faults.schedules import PLAYED, replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that plays one fault schedule again."""
+    """Add the options that say which fault schedule and which kill points are played."""
     parser.addoption("--replay", help="one fault schedule, by the name that a failure printed")
+    parser.addoption("--kill", help="one kill point, by the name that a failure printed")
+    parser.addoption("--kills", type=int, help="so many kill points, instead of a sample")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have the test of kill points play those that were asked for."""
+    if "kill_point" in metafunc.fixturenames:
+        one, number = metafunc.config.getoption("--kill"), metafunc.config.getoption("--kills")
+        metafunc.parametrize("kill_point", [one] if one else kill_points(number) if number else SAMPLE)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,9 +57,17 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the number of distinct schedules."""
+    """Print the number of distinct schedules, and of kill points."""
     if PLAYED:
         terminalreporter.write_line(f"{len(PLAYED)} distinct fault schedules played")
+    ended = {outcome: _kills(terminalreporter.stats.get(outcome, ())) for outcome in ("passed", "failed", "error")}
+    if any(ended.values()):
+        violations = ended["failed"] + ended["error"]
+        terminalreporter.write_line(f"{ended['passed'] + violations} kill points, {violations} violations")
+
+
+def _kills(reports: Iterable[pytest.TestReport]) -> int:
+    return sum("/test_kills.py::" in report.nodeid for report in reports)
 
 
 @pytest.fixture(scope="session")

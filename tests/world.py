@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -272,6 +272,11 @@ class World:
             return None
         session = self._session(WatchedAdapter(self, self.receiver), webhook.url)
         return WebhookNotifier(webhook.url, webhook.key, source_of(self.settings.tenant), session, self.clock)
+
+    @property
+    def told(self) -> Sequence[object]:
+        """The events that the receiver of notices took."""
+        return self.receiver.taken if self.receiver is not None else ()
 
     def but(self, **changes: Any) -> TestServices:
         """Return the services with some of them exchanged."""
