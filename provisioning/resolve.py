@@ -77,10 +77,9 @@ def holder_of(registry: Registry, name: str) -> Registration | None:
 
 
 def _has(registration: Registration, name: str) -> bool:
-    """Whether the name is this registration's, and there is, or may be, an application behind it."""
+    """Whether the name is this registration's. Of one that failed too: an application may be behind it all the same."""
     named = name in (getattr(registration.request, "fhir_server_url", None), registration.client_id)
-    left_nothing = registration.status is Status.FAILED and registration.application_object_id is None
-    return named and registration.status is not Status.DELETED and not left_nothing
+    return named and registration.status is not Status.DELETED
 
 
 def claim_server(registry: Registry, registration: Registration, server_url: str) -> bool:

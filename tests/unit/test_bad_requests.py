@@ -473,13 +473,77 @@ def test_a_bad_query_is_refused_with_every_fault_and_without_its_values(
 ODD_IDS = ["", MARKER, f"{'0' * 8}-{OWNER}", "../x", f"{'0' * 8}-{OWNER}\n", "٣" * 8, "x" * 5000, "\ud800"]
 
 
-@pytest.mark.parametrize("handle", [web.show_registration, web.retry_registration], ids=["show", "retry"])
+@pytest.mark.parametrize(
+    "handle",
+    [web.show_registration, web.retry_registration, web.rotate_registration, web.delete_registration],
+    ids=["show", "retry", "rotate", "delete"],
+)
 @pytest.mark.parametrize("registration_id", ODD_IDS, ids=ascii)
 def test_an_unknown_registration_is_not_found_whatever_its_id(handle: Any, registration_id: str) -> None:
     answer = World().call(handle, web.Call("/api/registrations/x", registration_id=registration_id))
     assert (answer.status, json.loads(answer.body)["code"]) == (404, "registration-not-found")
     assert answer.message is None
     assert MARKER not in answer.body
+
+
+CHANGES: dict[str, tuple[dict[str, Any], Any, dict[str, str]]] = {
+    "nothing": (a_service_client(), {}, {"#": "required"}),
+    "a list": (a_service_client(), [], {"#": "required"}),
+    "an owner": (a_service_client(), {"owner": OWNER}, {"#/owner": "field-not-changeable"}),
+    "a client type": (a_service_client(), {"clientType": "public"}, {"#/clientType": "field-not-changeable"}),
+    "an unknown field": (a_service_client(), {MARKER: 1}, {f"#/{MARKER}": "field-not-changeable"}),
+    "a field that could be a secret": (a_service_client(), {f"{MARKER} ~!": 1}, {"#": "field-not-changeable"}),
+    "redirect URIs of a service client": (
+        a_service_client(),
+        {"redirectUris": ["https://app.contoso.example/cb"]},
+        {"#/redirectUris": "field-not-changeable"},
+    ),
+    "a log-out URL of a public client": (
+        a_public_client(),
+        {"logoutUrl": "https://app.contoso.example/out"},
+        {"#/logoutUrl": "field-not-changeable"},
+    ),
+    "a name that is taken out": (a_service_client(), {"displayName": None}, {"#/displayName": "required"}),
+    "a name that is too long": (a_service_client(), {"displayName": "x" * 121}, {"#/displayName": "wrong-length"}),
+    "a contact that is none": (a_service_client(), {"contact": MARKER}, {"#/contact": "not-an-email-address"}),
+    "a redirect URI that is none": (
+        a_confidential_client(),
+        {"redirectUris": [f"http://{MARKER}.example/cb"]},
+        {"#/redirectUris/0": "uri-not-https"},
+    ),
+    "everything at once": (
+        a_confidential_client(),
+        {"displayName": "", "contact": MARKER, "resource": MARKER},
+        {"#/displayName": "wrong-length", "#/contact": "not-an-email-address", "#/resource": "field-not-changeable"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("registered", "body", "faults"), CHANGES.values(), ids=CHANGES)
+def test_a_bad_change_is_refused_with_every_fault_and_changes_nothing(
+    registered: dict[str, Any], body: Any, faults: dict[str, str]
+) -> None:
+    world = World()
+    world.registered(a_resource())
+    registration_id = world.registered(registered)["registrationId"]
+    row = world.row(registration_id)
+    answer = world.change(registration_id, body)
+    problem = json.loads(answer.body)
+    assert (answer.status, problem["code"], answer.message) == (400, "invalid-request", None)
+    assert {fault["pointer"]: fault["code"] for fault in problem["errors"]} == faults
+    assert world.row(registration_id) == row
+
+
+@pytest.mark.parametrize("body", [[], {"revokePrevious": "yes"}, {"revokePrevious": None}, {"revoke": True}, "x"])
+def test_a_bad_rotation_is_refused_and_rotates_nothing(body: Any) -> None:
+    world = World()
+    world.registered(a_resource())
+    registration_id = world.registered(a_service_client())["registrationId"]
+    answer = world.rotate(registration_id, body)
+    problem = json.loads(answer.body)
+    assert (answer.status, problem["code"], answer.message) == (400, "invalid-request", None)
+    assert [fault["code"] for fault in problem["errors"]] == ["wrong-type"]
+    assert not world.row(registration_id).pending
 
 
 def test_only_a_failed_registration_is_retried() -> None:
@@ -493,10 +557,19 @@ def test_only_a_failed_registration_is_retried() -> None:
 
 # --- the table is complete ------------------------------------------------------------------------------------------
 
-SOURCES = ("intake", "fields", "uris", "certificates", "web", "submit")
+SOURCES = ("intake", "fields", "uris", "certificates", "web", "submit", "alter")
 NAMED_ELSEWHERE = {
     "registration-not-found": "above: an unknown registration is not found",
     "registration-not-failed": "above: only a failed registration is retried",
+    **dict.fromkeys(
+        (
+            "registration-not-active",
+            "registration-holds-no-secret",
+            "registration-in-progress",
+            "operation-in-progress",
+        ),
+        "test_lives.py: each refused while it is so",
+    ),
 }
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ARGUMENT = {"Fault": 1, "fault": 0, "RequestRejected": 1}
@@ -539,4 +612,6 @@ def test_every_error_code_that_a_caller_can_meet_is_in_the_table() -> None:
         }
     for _, faults, code in LISTS.values():
         shown |= {code, *faults.values()}
+    for _, _, faults in CHANGES.values():
+        shown |= set(faults.values())
     assert known - shown == set()
