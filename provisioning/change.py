@@ -1,16 +1,9 @@
 """What an accepted change of a request does to its application in Entra."""
 
-from datetime import timedelta
-from typing import Final
-
-from provisioning.errors import TryAgain
 from provisioning.manifest import change_of, changed_properties
 from provisioning.ports import Application
 from provisioning.rotate import check_ours
 from provisioning.run import Run
-
-# Until then a read that finds nothing may have asked a replica that has not heard of the application.
-REPLICATED_AFTER: Final = timedelta(hours=1)
 
 
 def ensure_changed(run: Run) -> None:
@@ -21,9 +14,7 @@ def ensure_changed(run: Run) -> None:
     registration = run.registration
     assert registration.application_object_id is not None
     application = run.services.directory.read_application(registration.application_object_id)
-    if application is None and run.services.clock.now() - registration.created_at < REPLICATED_AFTER:
-        raise TryAgain("not-replicated-yet", "Entra does not know the object, or not yet.")
-    send_change(run, check_ours(registration, application))
+    send_change(run, check_ours(run, application))
 
 
 def send_change(run: Run, application: Application) -> None:

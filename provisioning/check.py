@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioning.change import REPLICATED_AFTER, lacks_change, send_change
+from provisioning.change import lacks_change, send_change
 from provisioning.conclude import failure_of
 from provisioning.credentials import credential_expires_at
 from provisioning.errors import NeedsOperator
@@ -32,6 +32,7 @@ from provisioning.rotate import (
     View,
     check_ours,
     is_labelled,
+    lists,
     remove_replaced,
     rotates,
     rotation_id,
@@ -58,7 +59,7 @@ def check(run: Run, message: Message) -> list[str]:
         return []  # sent for a stale entry
     try:
         seen = view(run)
-        check_ours(before, seen.application)
+        check_ours(run, seen.application)
         if before.holds_secret and _begins_rotation(run, message, seen):
             return []
         more_to_remove = _clean_up(run, seen)
@@ -66,7 +67,7 @@ def check(run: Run, message: Message) -> list[str]:
         run.learn(findings=tuple(_findings(run, seen)))
     except NeedsOperator as error:
         times = [now + CHECKED_AGAIN_AFTER]
-        run.learn(findings=_finding(run, error))
+        run.learn(findings=(failure_of(error),))
     notices = _announce(run, before, now)
     _save(run, message, before, min((time for time in times if time is not None), default=None))
     return notices
@@ -103,8 +104,11 @@ def _is_broken(run: Run, reconciliation: str, seen: View, current: CurrentSecret
     """
     registration, services = run.registration, run.services
     assert seen.application is not None
-    listed = any(each.key_id == current.key_id for each in seen.application.credentials)
-    if listed or seen.now - current.created_at < LISTED_AFTER or not belongs_to(current, registration):
+    if (
+        lists(seen.application, current)
+        or seen.now - current.created_at < LISTED_AFTER
+        or not belongs_to(current, registration)
+    ):
         run.learn(missing=None)
         return False
     known = registration.missing
@@ -121,7 +125,7 @@ def _is_broken(run: Run, reconciliation: str, seen: View, current: CurrentSecret
 
 def _clean_up(run: Run, seen: View) -> datetime | None:
     """Remove what may be removed, and send a change that Entra lacks; return when there will be more to remove."""
-    application = check_ours(run.registration, seen.application)
+    application = check_ours(run, seen.application)
     removed = remove_replaced(run, seen)
     if lacks_change(run, application):
         send_change(run, application)
@@ -151,7 +155,7 @@ def _findings(run: Run, seen: View) -> Iterator[Failure]:
             f"The application has {len(seen.live)} live secrets; at {MOST_CREDENTIALS} it is not rotated any more.",
             "Remove those that nobody uses: list them with az ad app credential list.",
         )
-    if current is not None and not any(each.key_id == current.key_id for each in application.credentials):
+    if current is not None and not lists(application, current):
         yield Failure(
             "current-secret-not-listed",
             "Entra does not list the vault's current secret among the application's.",
@@ -169,12 +173,6 @@ def _findings(run: Run, seen: View) -> Iterator[Failure]:
             "Somebody changed the application's notes, where this service keeps its own record.",
             "Keep notes elsewhere; the next change of the registration restores them.",
         )
-
-
-def _finding(run: Run, error: NeedsOperator) -> tuple[Failure, ...]:
-    """Return the error as a finding; what a replica does not know yet of a young registration is none."""
-    young = run.services.clock.now() - run.registration.created_at < REPLICATED_AFTER
-    return () if young and error.code == "application-missing" else (failure_of(error),)
 
 
 def _announce(run: Run, before: Registration, now: datetime) -> list[str]:

@@ -1,6 +1,6 @@
 """How a registration ends: its application and its secret are gone, recoverably; the row stays as evidence."""
 
-from provisioning.rotate import check_ours
+from provisioning.rotate import REPLICATED_AFTER, check_ours
 from provisioning.run import Run
 
 
@@ -10,13 +10,15 @@ def ensure_application_gone(run: Run) -> None:
     Safe to repeat because what is not there needs no deleting. A deleted application would keep its URIs for 30 days.
     """
     directory, registration = run.services.directory, run.registration
-    if registration.application_object_id is not None:
-        application = directory.read_application(registration.application_object_id)
+    object_id = registration.application_object_id
+    if object_id is not None:
+        application = directory.read_application(object_id)
     else:
         application = directory.find_application(registration.unique_name)
-    if application is None:
+    young = run.services.clock.now() - registration.created_at < REPLICATED_AFTER
+    if application is None and not (young and object_id is not None):
         return
-    check_ours(registration, application)
+    application = check_ours(run, application)
     if application.identifier_uris:
         directory.update_application(application.object_id, {"identifierUris": []})
     directory.delete_application(application.object_id)

@@ -92,7 +92,7 @@ def _adopted(run: Run, taken: NameTaken) -> Application:
                 graph_request_id=taken.otherwise.graph_request_id,
             )
         raise taken.otherwise
-    return check_ours(run.registration, found)
+    return check_ours(run, found)
 
 
 def ensure_identifier_uri(run: Run) -> None:

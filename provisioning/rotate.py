@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # Entra has no limit of its own below the size of the whole application; more than this is a fault that repeats.
 MOST_CREDENTIALS: Final = 10
+# Until then a read that finds nothing may have asked a replica that has not heard of the application.
+REPLICATED_AFTER: Final = timedelta(hours=1)
 SPREAD: Final = 10  # the part of the time until a rotation by which it may come sooner
 _ROTATIONS: Final = uuid.UUID("6f1d7a52-0b7e-5d0e-9a55-8c2f0c1f7b3e")
 
@@ -170,7 +172,7 @@ def ensure_room(run: Run) -> None:
     Safe to repeat because it removes only what the removal rule allows.
     """
     seen = view(run)
-    check_ours(run.registration, seen.application)
+    check_ours(run, seen.application)
     removed = remove_replaced(run, seen)
     if len(seen.live) - len(removed) >= MOST_CREDENTIALS and run.registration.revoke_before is None:
         raise NeedsOperator(
@@ -189,6 +191,13 @@ def ensure_revoked(run: Run) -> None:
     if revoke_before is None:
         return
     seen = view(run)
+    application = check_ours(run, seen.application)
+    if not lists(application, seen.current):
+        raise TryAgain(
+            "revocation-waits",
+            "Entra does not list the new secret yet, so its list may lack a revoked one too.",
+            remedy="Nothing to do; if it lasts, see whether the vault's current secret is among the application's.",
+        )
     removed = remove_replaced(run, seen)
     left = [each for each in seen.live if is_revoked(each, revoke_before) and is_labelled(each) and each not in removed]
     if left:
@@ -216,8 +225,23 @@ def remove_replaced(run: Run, seen: View) -> list[Credential]:
     return found
 
 
-def check_ours(registration: Registration, application: Application | None) -> Application:
-    """Return the application; raise NeedsOperator where it is gone or does not carry our mark."""
+def lists(application: Application, current: CurrentSecret | None) -> bool:
+    """Whether Entra lists the vault's current secret among the application's."""
+    return current is not None and any(each.key_id == current.key_id for each in application.credentials)
+
+
+def check_ours(run: Run, application: Application | None) -> Application:
+    """Return the application; raise NeedsOperator where it is gone or does not carry our mark.
+
+    Of a young one that cannot be read this replica may not have heard: that passes, and TryAgain is raised.
+    """
+    registration = run.registration
+    if application is None and run.services.clock.now() - registration.created_at < REPLICATED_AFTER:
+        raise TryAgain(
+            "not-replicated-yet",
+            "Entra does not know the object, or not yet.",
+            remedy="Look for the application among the deleted ones, restore it, and send this again.",
+        )
     if application is None:
         raise NeedsOperator(
             "application-missing",
