@@ -12,7 +12,7 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test kill check lock worker-check clean
+.PHONY: help setup demo run test kill check bench lock worker-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: setup ## Run the tests, with coverage of provisioning/
 kill: setup ## Kill the host at 200 points of the flow; KILL="a kill point" plays one again
 	@$(BIN)/python -m pytest tests/e2e/test_kills.py --quiet \
 	  $(if $(KILL),--kill="$(KILL)",--kills=200 --numprocesses=4 --dist=worksteal) $(PYTEST)
+
+bench: setup ## Measure what users feel, as ratios, and write docs/performance.md; BENCH="--quick" for a look
+	@$(BIN)/python -m bench $(BENCH)
 
 check: setup ## Lint, check the format and the types
 	@$(BIN)/ruff check

@@ -84,6 +84,12 @@ class Azurite:
         """The connection string, for the setting `AzureWebJobsStorage`."""
         return connection_string(self.ports)
 
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        assert self._process
+        return self._process.pid
+
     def __enter__(self) -> Self:
         """Starts it and waits until all three services listen."""
         if not (_FOLDER / "node_modules" / "azurite").is_dir():

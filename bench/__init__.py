@@ -1,0 +1,1 @@
+"""How fast the service is, as ratios to what bounds it, measured in one run; never deployed."""
