@@ -89,7 +89,7 @@ def _begins_rotation(run: Run, message: Message, seen: View) -> bool:
     due_at = seen.now + STALLED_AFTER
     begun = registration.begun(rotation_id(registration, current), OperationType.ROTATE, seen.now, due_at)
     if broken:
-        begun = replace(begun, replace_before=seen.now, missing=None)
+        begun = replace(begun, replace_before=registration.bound_at(seen.now), missing=None)
     put_due(run.services, begun)
     run.registration = run.services.registry.replace(begun)
     forget_due(run.services, message, registration, keep=due_at)

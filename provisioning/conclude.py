@@ -60,7 +60,7 @@ def announce_again(services: Services, message: Message, row: Registration) -> l
 
     It may have died before it told. A repeat has the same id.
     """
-    unforgotten = message.due_at is not None and message.due_at != row.due_at
+    unforgotten = message.due_at is not None and message.due_at != row.due_at and row.last_error is None
     return announce(services, of_ended_operation(row)) if unforgotten and not row.pending else []
 
 
@@ -90,7 +90,8 @@ def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
     failure = failure_of(error)
     due_at = known.due_at if known.due_at is not None and known.due_at > now else now + DUE_AGAIN_AFTER
     last_error = LastError(failure, passing=isinstance(error, TryAgain))
-    remembered = replace(known, last_error=last_error, due_at=due_at, updated_at=now)
+    updated_at = now if known.pending else known.updated_at
+    remembered = replace(known, last_error=last_error, due_at=due_at, updated_at=updated_at)
     put_due(services, remembered)
     try:
         services.registry.replace(remembered)
@@ -129,6 +130,8 @@ def give_up(services: Services, message: Message | ReconcilePage) -> None:
         logger.error("reconciliation %s: stopped at %s", message.run, message.part)
         return
     registration = services.registry.get(message.registration_id)
+    if registration is not None and message.is_check and not registration.pending:
+        _report_failing_checks(services, registration)
     if registration is None or not registration.pending or not message.concerns(registration):
         return
     now = services.clock.now()
@@ -148,6 +151,13 @@ def give_up(services: Services, message: Message | ReconcilePage) -> None:
     if not decided.pending:
         announce(services, of_ended_operation(decided))
     forget_due(services, message, registration, keep=decided.due_at)
+
+
+def _report_failing_checks(services: Services, row: Registration) -> None:
+    """Have a registration at rest, and a notice, say that nobody can look after it."""
+    if row.last_error is not None and row.findings != (row.last_error.failure,):
+        announce(services, of_drift(row, [row.last_error.failure], services.clock.now()))
+        services.registry.replace(replace(row, findings=(row.last_error.failure,)))
 
 
 def _report_delay(services: Services, waiting: Registration) -> None:

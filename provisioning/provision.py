@@ -19,7 +19,7 @@ from provisioning.errors import NameTaken, NeedsOperator, TryAgain
 from provisioning.intake import ResourceApplicationRequest
 from provisioning.manifest import application_body, resource_identifier
 from provisioning.messages import Message, Outgoing, ReconcilePage
-from provisioning.mint import belongs_to, current_secret, mint, prove, publish, secret_expiry, shown
+from provisioning.mint import belongs_to, current_secret, mint, new_secret, prove, publish, shown
 from provisioning.patience import Patience
 from provisioning.plan import forget_due
 from provisioning.ports import Application, CurrentSecret, Services
@@ -67,9 +67,8 @@ def ensure_application(run: Run) -> None:
     """
     if run.registration.application_object_id is not None:
         return
-    expires_at = secret_expiry(run.services, run.registration) if run.registration.holds_secret else None
     try:
-        body = application_body(run.registration, run.services.tenant, expires_at)
+        body = application_body(run.registration, run.services.tenant, new_secret(run.services, run.registration))
         application = run.services.directory.create_application(body)
     except NameTaken as taken:
         application = _adopted(run, taken)
@@ -230,7 +229,7 @@ def carry_out(services: Services, message: Message | ReconcilePage) -> Outgoing:
             return instead
         raise
     if message.is_check:
-        notices += announce_again(services, message, before)
+        notices += announce_again(services, message, registration)
         forget_due(services, message, before, keep=before.due_at)
     return Outgoing(notices=tuple(notices))
 

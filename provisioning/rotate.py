@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning.errors import CredentialNotFound, NeedsOperator, TryAgain
-from provisioning.manifest import is_ours
+from provisioning.manifest import is_marked
 from provisioning.mint import belongs_to
 from provisioning.ports import Application, Credential, CurrentSecret, SecretPolicy
 from provisioning.registration import CREDENTIAL_LABEL_PREFIX, Registration
@@ -230,6 +230,11 @@ def lists(application: Application, current: CurrentSecret | None) -> bool:
     return current is not None and any(each.key_id == current.key_id for each in application.credentials)
 
 
+def is_ours(registration: Registration, application: Application) -> bool:
+    """Whether the application carries this registration's mark."""
+    return is_marked(registration, application.tags, application.sign_in_audience)
+
+
 def check_ours(run: Run, application: Application | None) -> Application:
     """Return the application; raise NeedsOperator where it is gone or does not carry our mark.
 
@@ -248,7 +253,7 @@ def check_ours(run: Run, application: Application | None) -> Application:
             "The application is not in Entra any more, or cannot be read.",
             remedy="Look for it among the deleted applications and restore it; or delete this registration.",
         )
-    if not is_ours(registration, application.tags, application.sign_in_audience):
+    if not is_ours(registration, application):
         raise NeedsOperator(
             "application-not-ours",
             "An application has our unique name, but not our tags or not our audience.",

@@ -34,7 +34,7 @@ from provisioning.ports import (
     ResourceServicePrincipal,
     TrustedToken,
 )
-from provisioning.registration import Permission
+from provisioning.registration import Permission, labelled_time
 
 logger = logging.getLogger(__name__)
 
@@ -295,10 +295,12 @@ def _application(answer: Mapping[str, Any]) -> Application:
 
 def _credential(item: Mapping[str, Any]) -> Credential:
     end, start = item.get("endDateTime"), item.get("startDateTime")
+    label = str(item.get("displayName") or "")
+    started_at = _time(start) if start else datetime.max.replace(tzinfo=UTC)  # of unknown age: never old
     return Credential(
         key_id=str(item["keyId"]),
-        label=str(item.get("displayName") or ""),
-        minted_at=_time(start) if start else datetime.max.replace(tzinfo=UTC),  # of unknown age: never old
+        label=label,
+        minted_at=labelled_time(label) or started_at,
         expires_at=_time(end) if end else None,
     )
 
