@@ -19,7 +19,7 @@ from provisioning.messages import Message
 from provisioning.mint import belongs_to, not_by_hand, shown
 from provisioning.notices import expiry_days, of_drift, of_expiry
 from provisioning.notify import announce
-from provisioning.plan import A_MOMENT, DUE_AGAIN_AFTER, STALLED_AFTER, forget_due, next_due, put_due
+from provisioning.plan import STALLED_AFTER, forget_due, next_due, put_due
 from provisioning.ports import CurrentSecret
 from provisioning.registration import (
     Failure,
@@ -31,6 +31,7 @@ from provisioning.rotate import (
     MOST_CREDENTIALS,
     View,
     check_ours,
+    clean_up_time,
     is_labelled,
     lists,
     remove_replaced,
@@ -62,14 +63,14 @@ def check(run: Run, message: Message) -> list[str]:
         check_ours(run, seen.application)
         if before.holds_secret and _begins_rotation(run, message, seen):
             return []
-        more_to_remove = _clean_up(run, seen)
-        times = [next_due(run.registration, run.services.secrets, now), more_to_remove]
+        _clean_up(run, seen)
         run.learn(findings=tuple(_findings(run, seen)))
+        due_at = next_due(run.registration, run.services.secrets, now)
     except NeedsOperator as error:
-        times = [now + CHECKED_AGAIN_AFTER]
+        due_at = now + CHECKED_AGAIN_AFTER
         run.learn(findings=(failure_of(error),))
     notices = _announce(run, before, now)
-    _save(run, message, before, min((time for time in times if time is not None), default=None))
+    _save(run, message, before, due_at)
     return notices
 
 
@@ -123,19 +124,22 @@ def _is_broken(run: Run, reconciliation: str, seen: View, current: CurrentSecret
     return not any(services.proof.accepts(registration.client_id, secret) for _ in range(services.secrets.proof_count))
 
 
-def _clean_up(run: Run, seen: View) -> datetime | None:
-    """Remove what may be removed, and send a change that Entra lacks; return when there will be more to remove."""
-    application = check_ours(run, seen.application)
+def _clean_up(run: Run, seen: View) -> None:
+    """Remove what may be removed, send a change that Entra lacks, and learn when there will be more to remove."""
+    application, current, policy = check_ours(run, seen.application), seen.current, run.services.secrets
     removed = remove_replaced(run, seen)
     if lacks_change(run, application):
         send_change(run, application)
-    if seen.current is None:
-        return None
-    run.learn(secret=shown(seen.current))
-    overlap = run.services.secrets.overlap
-    left = [each for each in seen.live if is_labelled(each) and each.key_id != seen.current.key_id]
-    ends = [max(each.minted_at, seen.current.created_at) + overlap + A_MOMENT for each in left if each not in removed]
-    return max(min(ends), seen.now + DUE_AGAIN_AFTER) if ends else None
+    if current is None:
+        return
+    others = [each for each in seen.live if is_labelled(each) and each.key_id != current.key_id]
+    times = [clean_up_time([current.created_at, each.minted_at], policy) for each in others if each not in removed]
+    overlap_ends = clean_up_time([current.created_at], policy)
+    if overlap_ends > seen.now:
+        times.append(overlap_ends)
+    elif times and min(times) <= seen.now:  # the current secret is not listed: drift
+        times = [seen.now + CHECKED_AGAIN_AFTER]
+    run.learn(secret=shown(current), clean_up_at=min(times, default=None))
 
 
 def _findings(run: Run, seen: View) -> Iterator[Failure]:

@@ -5,7 +5,7 @@ And what becomes of a message that was given up.
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning.errors import ProvisioningError, StaleRegistration, TryAgain
@@ -16,6 +16,7 @@ from provisioning.notify import announce
 from provisioning.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due
 from provisioning.ports import DueEntry, Services
 from provisioning.registration import Failure, LastError, OperationType, Registration, Status
+from provisioning.rotate import clean_up_time
 from provisioning.run import Run
 
 logger = logging.getLogger(__name__)
@@ -40,18 +41,17 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
             return Outgoing((operation_message(row),))  # what this run made has to go as well
         if ended.secret is None:
             raise
-        _show_current_secret(services, ended.id)
-        notices: list[str] = []
+        due_at, notices = _show_current_secret(services, ended.id), list[str]()
     else:
-        notices = announce(services, of_ended_operation(ended))
+        due_at, notices = ended.due_at, announce(services, of_ended_operation(ended))
         failure = ended.operation.failure
         level = logging.ERROR if failure else logging.INFO
         what = f"failed with {failure.code}" if failure else "succeeded"
         logger.log(level, "registration %s: %s %s", ended.id, ended.operation.type, what)
-    forget_due(services, message, before, keep=ended.due_at)
+    forget_due(services, message, before, keep=due_at)
     messages: tuple[str, ...] = ()
-    if ended.due_at is not None and ended.due_at <= services.clock.now():
-        messages = (check_message(DueEntry(ended.id, ended.due_at)),)  # what was asked for meanwhile does not wait
+    if due_at is not None and due_at <= services.clock.now():
+        messages = (check_message(DueEntry(ended.id, due_at)),)  # what was asked for meanwhile does not wait
     return Outgoing(messages, tuple(notices))
 
 
@@ -64,20 +64,27 @@ def announce_again(services: Services, message: Message, row: Registration) -> l
     return announce(services, of_ended_operation(row)) if unforgotten and not row.pending else []
 
 
-def _show_current_secret(services: Services, registration_id: str) -> None:
-    """Have the row of a registration that another run ended show what the vault calls current after both published."""
+def _show_current_secret(services: Services, registration_id: str) -> datetime | None:
+    """Have the row of a registration that another run ended show what the vault calls current after both published.
+
+    Return when that has to be looked at next: it may have been asked to be replaced already.
+    """
     while True:
         row = services.registry.get(registration_id)
         if row is None or row.pending:
             raise StaleRegistration
         current = current_secret(services, row)
         if current is None or not belongs_to(current, row) or shown(current) == row.secret:
-            return
+            return row.due_at
+        clean_up_at = clean_up_time([current.created_at], services.secrets)
+        row = replace(row, secret=shown(current), clean_up_at=clean_up_at)
+        row = replace(row, due_at=next_due(row, services.secrets, services.clock.now()))
+        put_due(services, row)
         try:
-            services.registry.replace(replace(row, secret=shown(current)))
+            services.registry.replace(row)
         except StaleRegistration:
             continue  # by a third run: look again
-        return
+        return row.due_at
 
 
 def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:

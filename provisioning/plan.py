@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 ROTATED_AGAIN_AFTER: Final = timedelta(days=1)
 STALLED_AFTER: Final = timedelta(minutes=2)
 DUE_AGAIN_AFTER: Final = timedelta(minutes=30)
-# A removal asks for more than the overlap, and Key Vault tells times to the second.
-A_MOMENT: Final = timedelta(seconds=2)
 # An answer to HTTP takes at most 230 s; until long after that the row of a new entry may still be on its way.
 ENTRY_OUTLIVES_ITS_ROW: Final = timedelta(minutes=10)
 MOST_PER_TURN: Final = 1000
@@ -53,8 +51,8 @@ def next_due(registration: Registration, policy: SecretPolicy, now: datetime) ->
         asked_for = (registration.replace_before, registration.revoke_before)
         if any(bound is not None and secret.minted_at < bound for bound in asked_for):
             times.append(_soonest_rotation(registration, now))
-    if secret is not None and secret.published_at is not None and now <= secret.published_at + policy.overlap:
-        times.append(secret.published_at + policy.overlap + A_MOMENT)
+    if registration.clean_up_at is not None:
+        times.append(max(registration.clean_up_at, now))
     return min((time for time in times if time is not None), default=None)
 
 

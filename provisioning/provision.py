@@ -26,7 +26,7 @@ from provisioning.ports import Application, CurrentSecret, Services
 from provisioning.reconcile import reconcile
 from provisioning.registration import ClientType, OperationType, Registration, Status
 from provisioning.resolve import claim_server, resolve_resource
-from provisioning.rotate import check_ours, ensure_revoked, ensure_room, secret_is_due
+from provisioning.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, secret_is_due
 from provisioning.run import Run
 from provisioning.trust import ensure_certificate, ensure_federated_credential
 
@@ -139,7 +139,9 @@ def ensure_secret(run: Run) -> None:
         prove(run.services, run.registration, minted)
         secret = publish(run.services, run.registration, minted)
         run.look_again()  # somebody may have asked for another meanwhile
-    run.learn(secret=shown(secret))
+    if run.registration.secret is None or run.registration.secret.key_id != secret.key_id:
+        clean_up_at = clean_up_time([secret.created_at], run.services.secrets)
+        run.learn(secret=shown(secret), clean_up_at=clean_up_at)
 
 
 def is_good(run: Run, secret: CurrentSecret) -> bool:

@@ -146,7 +146,8 @@ class Registration:
     `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
     `former_redirect_uris` are those that changes took away, the latest first. A secret minted before `replace_before`
     is due; of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is
-    what a check found and does not repair; `expiry_noticed` the days before its credential's end that were told last.
+    what a check found and does not repair; `expiry_noticed` the days before its credential's end that were told last;
+    `clean_up_at` is when replaced secrets may be removed.
     """
 
     id: str
@@ -172,6 +173,7 @@ class Registration:
     missing: MissingCredential | None = None
     findings: tuple[Failure, ...] = ()
     expiry_noticed: int | None = None
+    clean_up_at: datetime | None = None
     etag: str | None = None
 
     @property

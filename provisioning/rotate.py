@@ -119,6 +119,14 @@ def secret_is_due(
     return is_due(current, now, rotate_before, registration.replace_before, registration.revoke_before)
 
 
+def clean_up_time(moments: Iterable[datetime], policy: SecretPolicy) -> datetime:
+    """Return when the removal rule first allows what has to have been there since all of these moments.
+
+    The rule asks for more than the overlap, and Key Vault tells times to the second.
+    """
+    return max(moments) + policy.overlap + timedelta(seconds=2)
+
+
 def rotates(registration: Registration) -> bool:
     """Whether its secret is replaced by the schedule: a service client's always, another's when it asked for that."""
     return bool(getattr(registration.request, "auto_rotate", True)) and registration.holds_secret
