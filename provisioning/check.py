@@ -17,9 +17,9 @@ from provisioning.errors import NeedsOperator
 from provisioning.manifest import added_by_hand, change_of
 from provisioning.messages import Message
 from provisioning.mint import belongs_to, not_by_hand, shown
-from provisioning.notices import expiry_days, of_drift, of_expiry
+from provisioning.notices import are_same, expiry_days, of_drift, of_expiry
 from provisioning.notify import announce
-from provisioning.plan import STALLED_AFTER, forget_due, next_due, put_due
+from provisioning.plan import STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
 from provisioning.ports import CurrentSecret
 from provisioning.registration import (
     Failure,
@@ -45,7 +45,6 @@ from provisioning.run import Run
 logger = logging.getLogger(__name__)
 
 NEVER_NOTICED: Final = 1000  # days before the end: more than any threshold
-CHECKED_AGAIN_AFTER: Final = timedelta(days=1)
 LISTED_AFTER: Final = timedelta(hours=1)
 
 
@@ -56,7 +55,8 @@ def check(run: Run, message: Message) -> list[str]:
     its findings are what a person has to know. Return the messages about notices to send.
     """
     before, now = run.registration, run.services.clock.now()
-    if message.run is None and (before.due_at is None or before.due_at > now):
+    put_off = before.last_error is not None
+    if message.run is None and not put_off and (before.due_at is None or before.due_at > now):
         return []  # sent for a stale entry
     try:
         seen = view(run)
@@ -67,7 +67,7 @@ def check(run: Run, message: Message) -> list[str]:
         run.learn(findings=tuple(_findings(run, seen)))
         due_at = next_due(run.registration, run.services.secrets, now)
     except NeedsOperator as error:
-        due_at = now + CHECKED_AGAIN_AFTER
+        due_at = now + tried_again_after(run.services.secrets)
         run.learn(findings=(failure_of(error),))
     notices = _announce(run, before, now)
     _save(run, message, before, due_at)
@@ -138,7 +138,7 @@ def _clean_up(run: Run, seen: View) -> None:
     if overlap_ends > seen.now:
         times.append(overlap_ends)
     elif times and min(times) <= seen.now:  # the current secret is not listed: drift
-        times = [seen.now + CHECKED_AGAIN_AFTER]
+        times = [seen.now + tried_again_after(policy)]
     run.learn(secret=shown(current), clean_up_at=min(times, default=None))
 
 
@@ -182,7 +182,7 @@ def _findings(run: Run, seen: View) -> Iterator[Failure]:
 def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
     """Tell what is new of the findings, and of the end of a credential that nothing replaces."""
     registration, notices = run.registration, list[str]()
-    if registration.findings and registration.findings != before.findings:
+    if registration.findings and not are_same(registration.findings, before.findings):
         notices += announce(run.services, of_drift(registration, registration.findings, now))
     expires_at = credential_expires_at(registration)
     days = expiry_days(expires_at, now) if expires_at is not None and not rotates(registration) else None

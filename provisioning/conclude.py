@@ -11,7 +11,7 @@ from typing import Final
 from provisioning.errors import ProvisioningError, StaleRegistration, TryAgain
 from provisioning.messages import Message, Outgoing, ReconcilePage, check_message, operation_message
 from provisioning.mint import belongs_to, current_secret, shown
-from provisioning.notices import of_drift, of_ended_operation
+from provisioning.notices import are_same, of_drift, of_ended_operation
 from provisioning.notify import announce
 from provisioning.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due
 from provisioning.ports import DueEntry, Services
@@ -58,10 +58,13 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
 def announce_again(services: Services, message: Message, row: Registration) -> list[str]:
     """Tell again how the latest operation ended, where the run that ended it died before it forgot its entry.
 
-    It may have died before it told. A repeat has the same id.
+    It may have died before it told. A repeat has the same id. An entry that is due long after the operation was asked
+    for cannot be its own.
     """
-    unforgotten = message.due_at is not None and message.due_at != row.due_at and row.last_error is None
-    return announce(services, of_ended_operation(row)) if unforgotten and not row.pending else []
+    if row.pending or message.due_at in (None, row.due_at):
+        return []
+    its_own = message.due_at < row.operation.requested_at + GIVEN_UP_AFTER + 2 * DUE_AGAIN_AFTER
+    return announce(services, of_ended_operation(row)) if its_own and row.last_error is None else []
 
 
 def _show_current_secret(services: Services, registration_id: str) -> datetime | None:
@@ -162,9 +165,10 @@ def give_up(services: Services, message: Message | ReconcilePage) -> None:
 
 def _report_failing_checks(services: Services, row: Registration) -> None:
     """Have a registration at rest, and a notice, say that nobody can look after it."""
-    if row.last_error is not None and row.findings != (row.last_error.failure,):
-        announce(services, of_drift(row, [row.last_error.failure], services.clock.now()))
-        services.registry.replace(replace(row, findings=(row.last_error.failure,)))
+    found = (row.last_error.failure,) if row.last_error is not None else ()
+    if not are_same(found, row.findings):
+        announce(services, of_drift(row, found, services.clock.now()))
+        services.registry.replace(replace(row, findings=found))
 
 
 def _report_delay(services: Services, waiting: Registration) -> None:

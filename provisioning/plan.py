@@ -18,7 +18,6 @@ from provisioning.rotate import rotates_at
 
 logger = logging.getLogger(__name__)
 
-ROTATED_AGAIN_AFTER: Final = timedelta(days=1)
 STALLED_AFTER: Final = timedelta(minutes=2)
 DUE_AGAIN_AFTER: Final = timedelta(minutes=30)
 # An answer to HTTP takes at most 230 s; until long after that the row of a new entry may still be on its way.
@@ -36,30 +35,35 @@ def next_due(registration: Registration, policy: SecretPolicy, now: datetime) ->
     """Return when a registration at rest has to be looked at next; None where nothing will ever be due by itself.
 
     After a publication that is the end of the overlap, to remove what was replaced; then the next rotation, or, where
-    there is none, the next notice of an expiry. What is overdue is due now, but a rotation that failed only in a day.
+    there is none, the next notice of an expiry. What is overdue is due now, but a rotation that failed only later.
     """
     if registration.status is not Status.ACTIVE:
         return None
     rotation, expires_at = rotates_at(registration, policy), credential_expires_at(registration)
     times: list[datetime | None] = []
     if rotation is not None:
-        times.append(max(rotation, _soonest_rotation(registration, now)))
+        times.append(max(rotation, _soonest_rotation(registration, policy, now)))
     elif expires_at is not None:
         times.append(next_expiry_notice(expires_at, now))
     secret = registration.secret
-    if secret is not None and secret.minted_at is not None:
+    if secret is not None:
         asked_for = (registration.replace_before, registration.revoke_before)
-        if any(bound is not None and secret.minted_at < bound for bound in asked_for):
-            times.append(_soonest_rotation(registration, now))
+        if any(bound is not None and (secret.minted_at is None or secret.minted_at < bound) for bound in asked_for):
+            times.append(_soonest_rotation(registration, policy, now))
     if registration.clean_up_at is not None:
         times.append(max(registration.clean_up_at, now))
     return min((time for time in times if time is not None), default=None)
 
 
-def _soonest_rotation(registration: Registration, now: datetime) -> datetime:
+def _soonest_rotation(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime:
     operation = registration.operation
     failed = operation.type is OperationType.ROTATE and operation.status is OperationStatus.FAILED
-    return now + ROTATED_AGAIN_AFTER if failed else now
+    return now + tried_again_after(policy) if failed else now
+
+
+def tried_again_after(policy: SecretPolicy) -> timedelta:
+    """Return how long what a person must mend is left alone: a day, or less where secrets rotate close to their end."""
+    return min(timedelta(days=1), policy.rotate_before / 10)
 
 
 def waiting_notices(services: Services) -> Iterator[str]:

@@ -182,12 +182,17 @@ def ensure_room(run: Run) -> None:
     seen = view(run)
     check_ours(run, seen.application)
     removed = remove_replaced(run, seen)
-    if len(seen.live) - len(removed) >= MOST_CREDENTIALS and run.registration.revoke_before is None:
+    if len(seen.live) - len(removed) >= MOST_CREDENTIALS and not _has_to_be_revoked(run.registration, seen.current):
         raise NeedsOperator(
             "too-many-credentials",
             f"The application has {MOST_CREDENTIALS} live secrets or more, and none may be removed yet.",
             remedy="Remove those that nobody uses: list them with az ad app credential list. Then rotate again.",
         )
+
+
+def _has_to_be_revoked(registration: Registration, current: CurrentSecret | None) -> bool:
+    bound = registration.revoke_before
+    return bound is not None and (current is None or current.minted_at < bound)
 
 
 def ensure_revoked(run: Run) -> None:
