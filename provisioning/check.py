@@ -81,7 +81,7 @@ def _begins_rotation(run: Run, message: Message, seen: View) -> bool:
         raise NeedsOperator(
             "vault-secret-missing",
             "The vault has no secret of the registration's name any more.",
-            remedy="Recover it (az keyvault secret recover), or have a new one made: POST /registrations/{id}/rotate.",
+            remedy="Recover it (az keyvault secret recover). If it was purged, POST /registrations/{id}/rotate.",
         )
     broken = message.run is not None and _is_broken(run, message.run, seen, current)
     scheduled = rotates(registration)

@@ -29,8 +29,9 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
 
     Where another run ended it first, the row shows what the vault calls current after both.
     """
-    if before.status is Status.DELETED:
-        return Outgoing()  # carried out once more, for a run that came too late
+    if before.status is Status.DELETED:  # carried out once more, for a run that came too late
+        _forget_failures(services, message, before)
+        return Outgoing()
     ended = replace(ended, due_at=next_due(ended, services.secrets, services.clock.now()))
     try:
         put_due(services, ended)
@@ -53,6 +54,12 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
     if due_at is not None and due_at <= services.clock.now():
         messages = (check_message(DueEntry(ended.id, due_at)),)  # what was asked for meanwhile does not wait
     return Outgoing(messages, tuple(notices))
+
+
+def _forget_failures(services: Services, message: Message, deleted: Registration) -> None:
+    if deleted.last_error is not None:
+        services.registry.replace(replace(deleted, last_error=None, due_at=None))
+    forget_due(services, message, deleted)
 
 
 def announce_again(services: Services, message: Message, row: Registration) -> list[str]:

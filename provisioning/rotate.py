@@ -182,7 +182,8 @@ def ensure_room(run: Run) -> None:
     seen = view(run)
     check_ours(run, seen.application)
     removed = remove_replaced(run, seen)
-    if len(seen.live) - len(removed) >= MOST_CREDENTIALS and not _has_to_be_revoked(run.registration, seen.current):
+    left = [each for each in seen.live if each not in removed]
+    if len(left) >= MOST_CREDENTIALS and not _has_to_be_revoked(run.registration, seen.current):
         raise NeedsOperator(
             "too-many-credentials",
             f"The application has {MOST_CREDENTIALS} live secrets or more, and none may be removed yet.",
@@ -224,18 +225,24 @@ def ensure_revoked(run: Run) -> None:
 
 
 def remove_replaced(run: Run, seen: View) -> list[Credential]:
-    """Remove what the removal rule allows, and return it; what is gone already is removed."""
+    """Remove what the removal rule allows, and return it; what is gone already is removed.
+
+    Of a young credential Entra may not know yet what it has just listed: another replica answers.
+    """
     registration, current, application = run.registration, seen.current, seen.application
     if current is None or application is None or not belongs_to(current, registration):
         return []
     found = removable(application.credentials, current, seen.now, run.services.secrets, registration.revoke_before)
+    removed = []
     for credential in found:
         try:
             run.services.directory.remove_secret(application.object_id, credential.key_id)
         except CredentialNotFound:
-            continue  # another run was faster
+            if seen.now - credential.minted_at < REPLICATED_AFTER:
+                continue
+        removed.append(credential)
         logger.info("registration %s: removed credential %s", registration.id, credential.key_id)
-    return found
+    return removed
 
 
 def lists(application: Application, current: CurrentSecret | None) -> bool:
