@@ -16,7 +16,7 @@ from provisioning.errors import CredentialNotFound, NeedsOperator, TryAgain
 from provisioning.manifest import is_marked
 from provisioning.mint import belongs_to
 from provisioning.ports import Application, Credential, CurrentSecret, SecretPolicy
-from provisioning.registration import CREDENTIAL_LABEL_PREFIX, Registration
+from provisioning.registration import CREDENTIAL_LABEL_PREFIX, Registration, Status
 from provisioning.run import Run
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def rotates(registration: Registration) -> bool:
 def rotates_at(registration: Registration, policy: SecretPolicy) -> datetime | None:
     """Return when its secret is replaced by the schedule; None for one that is not."""
     secret = registration.secret
-    if secret is None or not rotates(registration):
+    if secret is None or registration.status is not Status.ACTIVE or not rotates(registration):
         return None
     if secret.expires_at is None or secret.published_at is None:
         return secret.published_at
@@ -206,7 +206,13 @@ def ensure_revoked(run: Run) -> None:
         return
     seen = view(run)
     application = check_ours(run, seen.application)
-    if not lists(application, seen.current):
+    if seen.current is not None and not lists(application, seen.current):
+        if seen.now - seen.current.created_at > REPLICATED_AFTER:
+            raise NeedsOperator(
+                "new-secret-lost",
+                "Entra does not list the secret that was made in place of the revoked ones: it may have lost it.",
+                remedy="Rotate again with revokePrevious; if a thief uses the old secret, remove it in Entra now.",
+            )
         raise TryAgain(
             "revocation-waits",
             "Entra does not list the new secret yet, so its list may lack a revoked one too.",

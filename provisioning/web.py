@@ -297,9 +297,7 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
             "id": secret.id,
             "keyId": secret.key_id,
             "expiresAt": _time(secret.expires_at),
-            "rotatesAt": _time(rotates_at(registration, services.secrets))
-            if registration.status is Status.ACTIVE
-            else None,
+            "rotatesAt": _time(rotates_at(registration, services.secrets)),
         }
         if secret
         else None,

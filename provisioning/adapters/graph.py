@@ -39,6 +39,7 @@ from provisioning.registration import Permission, labelled_time
 logger = logging.getLogger(__name__)
 
 PAGE: Final = 100
+NEVER_OLD: Final = datetime(9000, 1, 1, tzinfo=UTC)  # of what Entra does not tell the age of
 REMEMBERED_FOR: Final = timedelta(minutes=10)
 
 
@@ -296,7 +297,7 @@ def _application(answer: Mapping[str, Any]) -> Application:
 def _credential(item: Mapping[str, Any]) -> Credential:
     end, start = item.get("endDateTime"), item.get("startDateTime")
     label = str(item.get("displayName") or "")
-    started_at = _time(start) if start else datetime.max.replace(tzinfo=UTC)  # of unknown age: never old
+    started_at = _time(start) if start else NEVER_OLD
     return Credential(
         key_id=str(item["keyId"]),
         label=label,
