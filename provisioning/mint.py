@@ -67,7 +67,7 @@ def prove(services: Services, registration: Registration, minted: MintedSecret) 
     try:
         _wait_for_acceptance(services, registration, minted)
     except ProvisioningError:
-        _discard(services, registration, minted)
+        discard(services, registration, minted)
         raise
 
 
@@ -96,7 +96,7 @@ def _wait_for_acceptance(services: Services, registration: Registration, minted:
         clock.sleep(min(pause, max(0.0, (deadline - clock.now()).total_seconds())))
 
 
-def _discard(services: Services, registration: Registration, minted: MintedSecret) -> None:
+def discard(services: Services, registration: Registration, minted: MintedSecret) -> None:
     """Remove a secret of which no publication was attempted. Where that fails it stays, unknown to anybody."""
     assert registration.application_object_id is not None
     try:
@@ -127,7 +127,7 @@ def publish(services: Services, registration: Registration, minted: MintedSecret
             return services.vault.publish(name, minted, tags, not_after)
         except PublishBoundPassed:
             if not attempted:
-                _discard(services, registration, minted)
+                discard(services, registration, minted)
             raise
         except TryAgain as error:
             attempted, unknown = True, unknown or isinstance(error, OutcomeUnknown)

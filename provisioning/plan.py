@@ -46,10 +46,8 @@ def next_due(registration: Registration, policy: SecretPolicy, now: datetime) ->
     elif expires_at is not None:
         times.append(next_expiry_notice(expires_at, now))
     secret = registration.secret
-    if secret is not None:
-        asked_for = (registration.replace_before, registration.revoke_before)
-        if any(bound is not None and (secret.minted_at is None or secret.minted_at < bound) for bound in asked_for):
-            times.append(_soonest_rotation(registration, policy, now))
+    if secret is not None and registration.wants_younger(secret.minted_at or NEVER):
+        times.append(_soonest_rotation(registration, policy, now))
     if registration.clean_up_at is not None:
         times.append(max(registration.clean_up_at, now))
     return min((time for time in times if time is not None), default=None)
@@ -81,7 +79,7 @@ def forget_due(
 ) -> None:
     """Remove, last of all, the entries that brought a run here: the one it was sent for, the one on the row it read."""
     for due_at in {message.due_at, registration.due_at if registration else None} - {keep}:
-        row_may_follow = registration is None and services.clock.now() - (due_at or _NEVER) < ENTRY_OUTLIVES_ITS_ROW
+        row_may_follow = registration is None and services.clock.now() - (due_at or NEVER) < ENTRY_OUTLIVES_ITS_ROW
         if due_at is not None and not row_may_follow:
             services.registry.remove_due(DueEntry(message.registration_id, due_at))
 
@@ -92,4 +90,4 @@ def put_due(services: Services, registration: Registration) -> None:
         services.registry.put_due(DueEntry(registration.id, registration.due_at))
 
 
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+NEVER: Final = datetime.min.replace(tzinfo=UTC)

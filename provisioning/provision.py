@@ -19,7 +19,7 @@ from provisioning.errors import NameTaken, NeedsOperator, TryAgain
 from provisioning.intake import ResourceApplicationRequest
 from provisioning.manifest import application_body, resource_identifier
 from provisioning.messages import Message, Outgoing, ReconcilePage
-from provisioning.mint import belongs_to, current_secret, mint, new_secret, prove, publish, shown
+from provisioning.mint import belongs_to, current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.patience import Patience
 from provisioning.plan import forget_due
 from provisioning.ports import Application, CurrentSecret, Services
@@ -136,9 +136,16 @@ def ensure_secret(run: Run) -> None:
     secret = current_secret(run.services, run.registration)
     while secret is None or not is_good(run, secret):
         minted, run.minted = run.minted or mint(run.services, run.registration), None
+        counts_as = run.registration.minted_at(minted.minted_at)
         prove(run.services, run.registration, minted)
+        run.look_again()
+        if run.registration.wants_younger(
+            counts_as
+        ):  # asked for meanwhile: nobody may begin to use it
+            discard(run.services, run.registration, minted)
+            continue
         secret = publish(run.services, run.registration, minted)
-        run.look_again()  # somebody may have asked for another meanwhile
+        run.look_again()
     if run.registration.secret is None or run.registration.secret.key_id != secret.key_id:
         clean_up_at = clean_up_time([secret.created_at], run.services.secrets)
         run.learn(secret=shown(secret), clean_up_at=clean_up_at)

@@ -236,6 +236,10 @@ class Registration:
         """
         return max(each for each in (now, self.replace_before, self.revoke_before) if each is not None)
 
+    def wants_younger(self, minted_at: datetime) -> bool:
+        """Whether somebody asked for another secret than one that counts as minted then."""
+        return any(bound is not None and minted_at < bound for bound in (self.replace_before, self.revoke_before))
+
     def secret_label(self, now: datetime) -> str:
         """Return the display name of a secret that the current operation mints now."""
         return f"{self.credential_label}:{self.minted_at(now).astimezone(UTC):{_LABEL_TIME}}"
