@@ -17,7 +17,7 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## Provision one registration of each type on this machine, prove each, and end
+demo: setup ## Provision one registration of each type on this machine, prove each, rotate a secret, and end
 	@$(BIN)/python -m dev demo
 
 run: setup ## Serve the whole local stack until Ctrl-C

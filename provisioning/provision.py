@@ -139,9 +139,7 @@ def ensure_secret(run: Run) -> None:
         counts_as = run.registration.minted_at(minted.minted_at)
         prove(run.services, run.registration, minted)
         run.look_again()
-        if run.registration.wants_younger(
-            counts_as
-        ):  # asked for meanwhile: nobody may begin to use it
+        if run.registration.wants_younger(counts_as):  # asked for meanwhile: nobody may begin to use it
             discard(run.services, run.registration, minted)
             continue
         secret = publish(run.services, run.registration, minted)

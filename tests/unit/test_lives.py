@@ -1,6 +1,8 @@
 """Registrations live: their secrets rotate, they change and end, and nobody who uses one is cut off."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 
 from dev.emulator import Fault
 from dev.emulator.client import Client
-from provisioning.registration import OperationStatus, OperationType, Status
+from dev.emulator.replication import Versioned
+from provisioning.registration import OperationStatus, OperationType, Registration, Status
 from tests.certificates import a_certificate
 from tests.checker import check, token_answer
 from tests.faults.conditions import WrongClock
@@ -359,18 +362,80 @@ def test_one_reconciliation_delivered_twice_is_one(world: World) -> None:
     assert text_of(world, registration_id) == lost
 
 
-def test_a_list_that_lags_rotates_nothing(world: World) -> None:
-    ids = [world.registered(a_service_client())["registrationId"] for _ in range(10)]
+def copied(world: World, row: Registration) -> Registration:
+    """Return a registration like this one: its row, application, service principal and vault secret are as those are.
+
+    Thousands can be had so, where each would take a hundred times as long to be provisioned.
+    """
+    directory, vault = world.emulator.directory, world.emulator.vault
+    copy = replace(
+        row,
+        id=f"{row.id[:8]}-{directory.new_id()}",
+        application_object_id=directory.new_id(),
+        client_id=directory.new_id(),
+        service_principal_id=directory.new_id(),
+        etag=None,
+    )
+    ids = {
+        getattr(row, name): getattr(copy, name)
+        for name in ("id", "application_object_id", "client_id", "service_principal_id")
+    }
+
+    def renamed(document: Any) -> Any:
+        text = json.dumps(document)
+        for old, new in ids.items():
+            text = text.replace(old, new)
+        return json.loads(text)
+
+    application, principal = (
+        directory.records[row.application_object_id or ""],
+        directory.principal_of(row.client_id or ""),
+    )
+    assert principal is not None
+    body = renamed(application.last_body)
+    application = replace(
+        application,
+        id=copy.application_object_id or "",
+        app_id=copy.client_id or "",
+        body=Versioned(application.created_at, body),
+        last_body=body,
+        passwords=[replace(each) for each in application.passwords],
+    )
+    directory.add_application(application)
+    directory.add_service_principal(
+        replace(principal, id=copy.service_principal_id or "", app_id=application.app_id, application=application)
+    )
+    secret = vault.secrets[row.secret_name.lower()]
+    versions = [replace(version, tags=renamed(version.tags)) for version in secret.versions]
+    vault.secrets[copy.secret_name.lower()] = replace(secret, name=copy.secret_name, versions=versions)
+    stored = world.registry.insert(copy)
+    assert stored is not None
+    return stored
+
+
+@pytest.mark.no_cover
+def test_a_list_that_lags_for_a_thousand_registrations_rotates_none_but_the_one_whose_secret_is_lost(
+    world: World,
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
     world.live(6 * DAY)
     world.emulator.faults.set(replication_lag=5 * 86_400)
-    for each in ids:
-        rotated_now(world, each)
+    rotated_now(world, registration_id)
+    world.clock.sleep(86_400)
+    world.reconcile()  # the first to find its secret missing, and so of each copy
+    row = world.row(registration_id)
+    ids = [registration_id, *(copied(world, row).id for _ in range(999))]
+    lost = world.row(ids[500])
+    world.emulator.directory.records[lost.application_object_id or ""].passwords.clear()
     mints = world.mints
-    for _ in range(4):
-        world.clock.sleep(86_400)
-        world.reconcile()
-    assert [code["code"] for code in world.get(ids[0])["findings"]] == ["current-secret-not-listed"]
-    assert world.mints == mints
+    world.clock.sleep(86_400)
+    world.reconcile()
+    assert world.mints == mints + 1
+    rows = [world.row(each) for each in ids]
+    assert [each.id for each in rows if each.operation.id != row.operation.id] == [lost.id]
+    findings = Counter(finding.code for each in rows for finding in each.findings)
+    assert findings == {"current-secret-not-listed": 1000}
+    assert all(works(world, each, text_of(world, each)) for each in ids[:10])
 
 
 def test_an_application_deleted_by_hand_is_reported_and_never_made_again(world: World) -> None:
