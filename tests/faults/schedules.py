@@ -157,12 +157,13 @@ def deaths_between(scenario: str) -> Iterator[str]:
 
 
 def death_pairs(scenario: str) -> Iterator[str]:
-    """Yield a death at every outside call, and another at every one of the calls that follow it."""
-    for first in single_deaths(scenario):
+    """Yield a death between any two outside calls, and another between any two of those that follow it."""
+    for first in deaths_between(scenario):
         struck = int(first.rpartition("-")[2])
-        for call in range(struck + 1, len(replay(first).calls) + 1):
-            for when in DEATHS:
-                yield f"{first} {when}-{call}"
+        calls = len(replay(first).calls)
+        if calls > struck:
+            yield f"{first} before-{struck + 1}"
+        yield from (f"{first} after-{call}" for call in range(struck + 1, calls + 1))
 
 
 def some_death_pairs(scenario: str, number: int) -> Iterator[str]:
