@@ -13,7 +13,7 @@ def main() -> int:
     """Reads the command line and runs one command."""
     parser = argparse.ArgumentParser(prog="python -m dev", description="The local stack of FHIR Registrar.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("demo", help="provision one registration of each type, prove each, and end")
+    commands.add_parser("demo", help="provision one registration of each type, prove each, rotate a secret, and end")
     up = commands.add_parser("up", help="serve storage, the emulator and the app until Ctrl-C")
     up.add_argument("--port", type=int, default=7071, help="of the API; 0 takes a free one (default: 7071)")
     up.add_argument("--emulator-port", type=int, default=8443, help="0 takes a free one (default: 8443)")

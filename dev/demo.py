@@ -1,4 +1,4 @@
-"""`python -m dev demo`: one registration of each type on this machine, each proven from outside.
+"""`python -m dev demo`: one registration of each type on this machine, each proven from outside, and one rotation.
 
 What is checked is what a caller, a FHIR server and a client see: the API, the vault, the token endpoint and a token.
 A secret is fetched to be tried and is never printed.
@@ -36,6 +36,12 @@ _TYPES = ("resource", "confidential", "public", "service")
 _PATIENCE = 300.0
 _TIMEOUT = 30
 _LOG_LINES = 40
+_INVALID_SECRET = 7000215
+# So short that a replaced secret is seen to end; anywhere but beside the storage emulator this is refused.
+_OVERLAP_SECONDS = 15
+_APP_SETTINGS = {"SECRET_OVERLAP": f"PT{_OVERLAP_SECONDS}S", "PLANNER_SCHEDULE": "*/2 * * * * *"}
+_BETWEEN_LOOKS = 1.0
+_PROGRESS_EVERY = 5
 
 
 class DemoError(Exception):
@@ -58,8 +64,12 @@ class _Case:
         return str(self.registration.get("status", "?"))
 
     @property
+    def operation(self) -> str:
+        return str(self.registration["operation"]["status"])
+
+    @property
     def pending(self) -> bool:
-        return self.status == "accepted"
+        return self.operation == "pending"
 
     @property
     def client_id(self) -> str:
@@ -82,7 +92,8 @@ class _Demo:
     def _graph(self) -> str:
         return self._settings["GRAPH_ENDPOINT"]
 
-    def run(self) -> list[_Case]:
+    def register(self) -> list[_Case]:
+        """Has one of each type registered and proven."""
         cases = [self._submit(name) for name in _TYPES]
         self._await(cases)
         for case in cases:
@@ -96,6 +107,48 @@ class _Demo:
                 failure = (case.registration.get("operation") or {}).get("failure") or {}
                 case.proof = f"{failure.get('code', 'not ended in time')}: {failure.get('message', '')}"
         return cases
+
+    def rotate(self, case: _Case) -> None:
+        """Replaces a client's secret, and shows that the old one works through the overlap, and not after it.
+
+        Raises:
+            DemoError: A secret is refused that should work, or works on.
+        """
+        old, old_id = self._secret(case), case.registration["secret"]["keyId"]
+        asked = time.monotonic()
+        answer = self._session.post(f"{case.url}/rotate", json={"revokePrevious": False}, timeout=_TIMEOUT)
+        if answer.status_code != requests.codes.accepted:
+            raise DemoError(f"the rotation was answered {answer.status_code}: {answer.text}")
+        case.registration, case.poll_at = answer.json(), _after(answer)
+        self._say(f"rotation      {case.operation}")
+        self._await([case])
+        new, new_id = self._secret(case), case.registration["secret"]["keyId"]
+        if case.operation != "succeeded" or old == new:
+            raise DemoError("the secret was not replaced")
+        rotated = time.monotonic()
+        self._show(case, f"old secret    {old_id}", old, works=True)
+        self._show(case, f"new secret    {new_id}", new, works=True)
+        self._say(f"the old one goes on working for the overlap of {_OVERLAP_SECONDS} s ...")
+        said = 0
+        while self._works(case, old):
+            waited = time.monotonic() - rotated
+            if waited > _PATIENCE:
+                raise DemoError("the old secret works on after the overlap")
+            if waited >= said + _PROGRESS_EVERY:
+                said += _PROGRESS_EVERY
+                self._say(f"old secret    works after {said} s")
+            time.sleep(_BETWEEN_LOOKS)
+        if time.monotonic() - asked < _OVERLAP_SECONDS:
+            raise DemoError("the old secret was refused before the overlap had ended")
+        self._show(case, f"old secret    {old_id}", old, works=False)
+        self._show(case, f"new secret    {new_id}", new, works=True)
+
+    def _show(self, case: _Case, name: str, secret: str, *, works: bool) -> None:
+        """Says whether a secret works; raises DemoError where it is the other way round."""
+        found = self._works(case, secret)
+        self._say(f"{name}  {'works' if found else 'is refused'}")
+        if found is not works:
+            raise DemoError("that is not as it should be")
 
     def _say(self, text: str) -> None:
         print(f"  {time.monotonic() - self._began:5.1f} s  {text}", flush=True)
@@ -125,7 +178,8 @@ class _Demo:
             answer.raise_for_status()
             case.registration, case.poll_at = answer.json(), _after(answer)
             if not case.pending:
-                self._say(f"{case.name:<13} {case.status}")
+                first = case.registration["operation"]["type"] == "provision"
+                self._say(f"{case.name:<13} {case.status}" if first else f"rotation      {case.operation}")
 
     def _prove(self, case: _Case, cases: list[_Case]) -> str:
         if case.name == "resource":
@@ -135,20 +189,35 @@ class _Demo:
         self._token(case, f"{self._graph}/.default")
         return "the token endpoint takes the secret"
 
-    def _token(self, case: _Case, scope: str) -> str:
-        """Returns a token for a client, by its secret from the vault."""
+    def _secret(self, case: _Case) -> str:
+        """Returns the client's current secret, from the vault."""
         at = KeyVaultSecretIdentifier(str(case.registration["secret"]["id"]))
         case.vault_name = at.name
-        answer = self._session.post(
+        return str(self._vault.get_secret(at.name).value)
+
+    def _ask(self, case: _Case, secret: str, scope: str) -> requests.Response:
+        return self._session.post(
             case.registration["oauth"]["tokenEndpoint"],
             data={
                 "grant_type": "client_credentials",
                 "client_id": case.client_id,
-                "client_secret": self._vault.get_secret(at.name).value,
+                "client_secret": secret,
                 "scope": scope,
             },
             timeout=_TIMEOUT,
         )
+
+    def _works(self, case: _Case, secret: str) -> bool:
+        """Whether the token endpoint takes a secret; raises DemoError for anything but yes and an unknown secret."""
+        answer = self._ask(case, secret, f"{self._graph}/.default")
+        works: bool = answer.status_code == requests.codes.ok
+        if not works and _INVALID_SECRET not in answer.json().get("error_codes", ()):
+            raise DemoError(f"the token endpoint answered {answer.status_code} {answer.json().get('error', '')}")
+        return works
+
+    def _token(self, case: _Case, scope: str) -> str:
+        """Returns a token for a client, by its secret from the vault."""
+        answer = self._ask(case, self._secret(case), scope)
         if answer.status_code != requests.codes.ok:
             raise DemoError(f"the token endpoint answered {answer.status_code} {answer.json().get('error', '')}")
         return str(answer.json()["access_token"])
@@ -199,28 +268,32 @@ def _table(cases: list[_Case]) -> str:
 
 
 def main(_: argparse.Namespace) -> int:
-    """Runs the demo; 0 only if every registration is active and proven."""
+    """Runs the demo; 0 only if every registration is active and proven, and the rotation cut nobody off."""
     stop_on_signals()
-    began = time.monotonic()
+    began, rotated = time.monotonic(), False
     with tempfile.TemporaryDirectory(prefix="fhir-registrar-") as folder:
         log = Path(folder) / "host.log"
         print("Starting storage, the emulator of Azure and the Functions host ...", flush=True)
         try:
-            with stack(Path(folder), log_file=log) as running:
+            with stack(Path(folder), log_file=log, app_settings=_APP_SETTINGS) as running:
                 os.environ.update(running.settings)
                 print(f"The API is {running.api}. Submitting one example of each type ...", flush=True)
-                cases = _Demo(running).run()
+                demo = _Demo(running)
+                cases = demo.register()
+                print(f"\n{_table(cases)}\n", flush=True)
+                if all(case.status == "active" for case in cases):
+                    print("Rotating the secret of the service client ...", flush=True)
+                    demo.rotate(cases[-1])
+                    rotated = True
         except KeyboardInterrupt:
             print("\nStopped; nothing is left running.")
             return 130
         except (DemoError, StorageError, RuntimeError, requests.RequestException, AzureError) as error:
             print(f"The demo failed: {error}", file=sys.stderr)
-            cases = []
-        if cases:
-            print(f"\n{_table(cases)}\n")
-        if cases and all(case.status == "active" for case in cases):
+        if rotated:
             print(
-                f"All {len(cases)} are active and proven, in {time.monotonic() - began:.0f} s; nothing is left running."
+                f"\nAll {len(_TYPES)} are active and proven, and a secret was replaced without an outage, "
+                f"in {time.monotonic() - began:.0f} s; nothing is left running."
             )
             return 0
         if log.exists():

@@ -13,7 +13,7 @@ from dev.host import HostProcess
 from dev.storage import SERVICES, Azurite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _SCHEDULES = {"PLANNER_SCHEDULE": "0 */5 * * * *", "RECONCILE_SCHEDULE": "0 30 3 * * *"}
@@ -43,11 +43,12 @@ def stack(  # noqa: PLR0913 - each is one thing that the caller may say
     usual_ports: bool = False,
     message_lease: int | None = None,
     log_file: Path | None = None,
+    app_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """Runs the stack while the context lasts; port 0 takes a free one, and nothing is kept.
 
     `folder` takes the emulator's certificate authority. `usual_ports` gives storage the emulator's well-known ports
-    where all of them are free.
+    where all of them are free. `app_settings` go before those of the stack.
     """
     with ExitStack() as running:
         ports = SERVICES if usual_ports and all(map(_free, SERVICES.values())) else None
@@ -60,6 +61,7 @@ def stack(  # noqa: PLR0913 - each is one thing that the caller may say
             "PYTHON_THREADPOOL_THREAD_COUNT": "32",
             "AzureWebJobsStorage": storage.connection_string,
             "REQUESTS_CA_BUNDLE": str(azure.ca_bundle.resolve()),
+            **(app_settings or {}),
         }
         host = running.enter_context(HostProcess(settings, port=port, message_lease=message_lease, log_file=log_file))
         yield Stack(storage, azure, host, settings)

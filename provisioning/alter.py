@@ -17,6 +17,7 @@ from provisioning.registration import OperationStatus, OperationType, Registrati
 from provisioning.submit import Accepted, message_may_be_lost
 
 MOST_ATTEMPTS: Final = 5
+MOST_FORMER_URIS: Final = 256
 
 
 def retry(services: Services, registration_id: str) -> Accepted:
@@ -42,7 +43,8 @@ def rotate(services: Services, registration_id: str, *, revoke_previous: bool) -
         if not row.holds_secret:
             raise RequestRejected(409, "registration-holds-no-secret", "This registration has no secret to rotate.")
         _check_active(row)
-        bounds = {"replace_before": now} | ({"revoke_before": now} if revoke_previous else {})
+        bound = row.bound_at(now)
+        bounds = {"replace_before": bound} | ({"revoke_before": bound} if revoke_previous else {})
         if row.pending and revoke_previous:
             return replace(row, **bounds, due_at=now + STALLED_AFTER, updated_at=now)  # type: ignore[arg-type]
         _check_idle(row)
@@ -65,9 +67,9 @@ def change(services: Services, registration_id: str, body: object) -> Accepted:
             return row
         _check_idle(row)
         begun = row.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
-        former = {*_redirect_uris(row.request), *(row.former_redirect_uris if failed else ())}
-        former -= {*_redirect_uris(request)}
-        return replace(begun, request=request, change=row.change + 1, former_redirect_uris=tuple(sorted(former)))
+        former = dict.fromkeys((*_redirect_uris(row.request), *row.former_redirect_uris))
+        gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
+        return replace(begun, request=request, change=row.change + 1, former_redirect_uris=tuple(gone))
 
     return _altered(services, registration_id, changed)
 

@@ -17,9 +17,9 @@ from provisioning.errors import NeedsOperator
 from provisioning.manifest import added_by_hand, change_of
 from provisioning.messages import Message
 from provisioning.mint import belongs_to, not_by_hand, shown
-from provisioning.notices import expiry_days, of_drift, of_expiry
+from provisioning.notices import are_same, expiry_days, of_drift, of_expiry
 from provisioning.notify import announce
-from provisioning.plan import A_MOMENT, DUE_AGAIN_AFTER, STALLED_AFTER, forget_due, next_due, put_due
+from provisioning.plan import STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
 from provisioning.ports import CurrentSecret
 from provisioning.registration import (
     Failure,
@@ -31,6 +31,7 @@ from provisioning.rotate import (
     MOST_CREDENTIALS,
     View,
     check_ours,
+    clean_up_time,
     is_labelled,
     lists,
     remove_replaced,
@@ -44,7 +45,6 @@ from provisioning.run import Run
 logger = logging.getLogger(__name__)
 
 NEVER_NOTICED: Final = 1000  # days before the end: more than any threshold
-CHECKED_AGAIN_AFTER: Final = timedelta(days=1)
 LISTED_AFTER: Final = timedelta(hours=1)
 
 
@@ -55,21 +55,22 @@ def check(run: Run, message: Message) -> list[str]:
     its findings are what a person has to know. Return the messages about notices to send.
     """
     before, now = run.registration, run.services.clock.now()
-    if message.run is None and (before.due_at is None or before.due_at > now):
+    put_off = before.last_error is not None
+    if message.run is None and not put_off and (before.due_at is None or before.due_at > now):
         return []  # sent for a stale entry
     try:
         seen = view(run)
         check_ours(run, seen.application)
         if before.holds_secret and _begins_rotation(run, message, seen):
             return []
-        more_to_remove = _clean_up(run, seen)
-        times = [next_due(run.registration, run.services.secrets, now), more_to_remove]
+        _clean_up(run, seen)
         run.learn(findings=tuple(_findings(run, seen)))
+        due_at = next_due(run.registration, run.services.secrets, now)
     except NeedsOperator as error:
-        times = [now + CHECKED_AGAIN_AFTER]
+        due_at = now + tried_again_after(run.services.secrets)
         run.learn(findings=(failure_of(error),))
     notices = _announce(run, before, now)
-    _save(run, message, before, min((time for time in times if time is not None), default=None))
+    _save(run, message, before, due_at)
     return notices
 
 
@@ -80,7 +81,7 @@ def _begins_rotation(run: Run, message: Message, seen: View) -> bool:
         raise NeedsOperator(
             "vault-secret-missing",
             "The vault has no secret of the registration's name any more.",
-            remedy="Recover it (az keyvault secret recover), or have a new one made: POST /registrations/{id}/rotate.",
+            remedy="Recover it (az keyvault secret recover). If it was purged, POST /registrations/{id}/rotate.",
         )
     broken = message.run is not None and _is_broken(run, message.run, seen, current)
     scheduled = rotates(registration)
@@ -89,7 +90,7 @@ def _begins_rotation(run: Run, message: Message, seen: View) -> bool:
     due_at = seen.now + STALLED_AFTER
     begun = registration.begun(rotation_id(registration, current), OperationType.ROTATE, seen.now, due_at)
     if broken:
-        begun = replace(begun, replace_before=seen.now, missing=None)
+        begun = replace(begun, replace_before=registration.bound_at(seen.now), missing=None)
     put_due(run.services, begun)
     run.registration = run.services.registry.replace(begun)
     forget_due(run.services, message, registration, keep=due_at)
@@ -123,19 +124,22 @@ def _is_broken(run: Run, reconciliation: str, seen: View, current: CurrentSecret
     return not any(services.proof.accepts(registration.client_id, secret) for _ in range(services.secrets.proof_count))
 
 
-def _clean_up(run: Run, seen: View) -> datetime | None:
-    """Remove what may be removed, and send a change that Entra lacks; return when there will be more to remove."""
-    application = check_ours(run, seen.application)
+def _clean_up(run: Run, seen: View) -> None:
+    """Remove what may be removed, send a change that Entra lacks, and learn when there will be more to remove."""
+    application, current, policy = check_ours(run, seen.application), seen.current, run.services.secrets
     removed = remove_replaced(run, seen)
     if lacks_change(run, application):
         send_change(run, application)
-    if seen.current is None:
-        return None
-    run.learn(secret=shown(seen.current))
-    overlap = run.services.secrets.overlap
-    left = [each for each in seen.live if is_labelled(each) and each.key_id != seen.current.key_id]
-    ends = [max(each.minted_at, seen.current.created_at) + overlap + A_MOMENT for each in left if each not in removed]
-    return max(min(ends), seen.now + DUE_AGAIN_AFTER) if ends else None
+    if current is None:
+        return
+    others = [each for each in seen.live if is_labelled(each) and each.key_id != current.key_id]
+    times = [clean_up_time([current.created_at, each.minted_at], policy) for each in others if each not in removed]
+    overlap_ends = clean_up_time([current.created_at], policy)
+    if overlap_ends > seen.now:
+        times.append(overlap_ends)
+    elif times and min(times) <= seen.now:  # the current secret is not listed: drift
+        times = [seen.now + tried_again_after(policy)]
+    run.learn(secret=shown(current), clean_up_at=min(times, default=None))
 
 
 def _findings(run: Run, seen: View) -> Iterator[Failure]:
@@ -178,7 +182,7 @@ def _findings(run: Run, seen: View) -> Iterator[Failure]:
 def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
     """Tell what is new of the findings, and of the end of a credential that nothing replaces."""
     registration, notices = run.registration, list[str]()
-    if registration.findings and registration.findings != before.findings:
+    if registration.findings and not are_same(registration.findings, before.findings):
         notices += announce(run.services, of_drift(registration, registration.findings, now))
     expires_at = credential_expires_at(registration)
     days = expiry_days(expires_at, now) if expires_at is not None and not rotates(registration) else None

@@ -5,17 +5,18 @@ And what becomes of a message that was given up.
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning.errors import ProvisioningError, StaleRegistration, TryAgain
 from provisioning.messages import Message, Outgoing, ReconcilePage, check_message, operation_message
 from provisioning.mint import belongs_to, current_secret, shown
-from provisioning.notices import of_drift, of_ended_operation
+from provisioning.notices import are_same, of_drift, of_ended_operation
 from provisioning.notify import announce
 from provisioning.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due
 from provisioning.ports import DueEntry, Services
 from provisioning.registration import Failure, LastError, OperationType, Registration, Status
+from provisioning.rotate import clean_up_time
 from provisioning.run import Run
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,9 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
 
     Where another run ended it first, the row shows what the vault calls current after both.
     """
-    if before.status is Status.DELETED:
-        return Outgoing()  # carried out once more, for a run that came too late
+    if before.status is Status.DELETED:  # carried out once more, for a run that came too late
+        _forget_failures(services, message, before)
+        return Outgoing()
     ended = replace(ended, due_at=next_due(ended, services.secrets, services.clock.now()))
     try:
         put_due(services, ended)
@@ -40,44 +42,59 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
             return Outgoing((operation_message(row),))  # what this run made has to go as well
         if ended.secret is None:
             raise
-        _show_current_secret(services, ended.id)
-        notices: list[str] = []
+        due_at, notices = _show_current_secret(services, ended.id), list[str]()
     else:
-        notices = announce(services, of_ended_operation(ended))
+        due_at, notices = ended.due_at, announce(services, of_ended_operation(ended))
         failure = ended.operation.failure
         level = logging.ERROR if failure else logging.INFO
         what = f"failed with {failure.code}" if failure else "succeeded"
         logger.log(level, "registration %s: %s %s", ended.id, ended.operation.type, what)
-    forget_due(services, message, before, keep=ended.due_at)
+    forget_due(services, message, before, keep=due_at)
     messages: tuple[str, ...] = ()
-    if ended.due_at is not None and ended.due_at <= services.clock.now():
-        messages = (check_message(DueEntry(ended.id, ended.due_at)),)  # what was asked for meanwhile does not wait
+    if due_at is not None and due_at <= services.clock.now():
+        messages = (check_message(DueEntry(ended.id, due_at)),)  # what was asked for meanwhile does not wait
     return Outgoing(messages, tuple(notices))
+
+
+def _forget_failures(services: Services, message: Message, deleted: Registration) -> None:
+    if deleted.last_error is not None:
+        services.registry.replace(replace(deleted, last_error=None, due_at=None))
+    forget_due(services, message, deleted)
 
 
 def announce_again(services: Services, message: Message, row: Registration) -> list[str]:
     """Tell again how the latest operation ended, where the run that ended it died before it forgot its entry.
 
-    It may have died before it told. A repeat has the same id.
+    It may have died before it told. A repeat has the same id. An entry that is due long after the operation was asked
+    for cannot be its own.
     """
-    unforgotten = message.due_at is not None and message.due_at != row.due_at
-    return announce(services, of_ended_operation(row)) if unforgotten and not row.pending else []
+    if row.pending or message.due_at in (None, row.due_at):
+        return []
+    its_own = message.due_at < row.operation.requested_at + GIVEN_UP_AFTER + 2 * DUE_AGAIN_AFTER
+    return announce(services, of_ended_operation(row)) if its_own and row.last_error is None else []
 
 
-def _show_current_secret(services: Services, registration_id: str) -> None:
-    """Have the row of a registration that another run ended show what the vault calls current after both published."""
+def _show_current_secret(services: Services, registration_id: str) -> datetime | None:
+    """Have the row of a registration that another run ended show what the vault calls current after both published.
+
+    Return when that has to be looked at next: it may have been asked to be replaced already.
+    """
     while True:
         row = services.registry.get(registration_id)
         if row is None or row.pending:
             raise StaleRegistration
         current = current_secret(services, row)
         if current is None or not belongs_to(current, row) or shown(current) == row.secret:
-            return
+            return row.due_at
+        clean_up_at = clean_up_time([current.created_at], services.secrets)
+        row = replace(row, secret=shown(current), clean_up_at=clean_up_at)
+        row = replace(row, due_at=next_due(row, services.secrets, services.clock.now()))
+        put_due(services, row)
         try:
-            services.registry.replace(replace(row, secret=shown(current)))
+            services.registry.replace(row)
         except StaleRegistration:
             continue  # by a third run: look again
-        return
+        return row.due_at
 
 
 def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
@@ -90,7 +107,8 @@ def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
     failure = failure_of(error)
     due_at = known.due_at if known.due_at is not None and known.due_at > now else now + DUE_AGAIN_AFTER
     last_error = LastError(failure, passing=isinstance(error, TryAgain))
-    remembered = replace(known, last_error=last_error, due_at=due_at, updated_at=now)
+    updated_at = now if known.pending else known.updated_at
+    remembered = replace(known, last_error=last_error, due_at=due_at, updated_at=updated_at)
     put_due(services, remembered)
     try:
         services.registry.replace(remembered)
@@ -129,6 +147,8 @@ def give_up(services: Services, message: Message | ReconcilePage) -> None:
         logger.error("reconciliation %s: stopped at %s", message.run, message.part)
         return
     registration = services.registry.get(message.registration_id)
+    if registration is not None and message.is_check and not registration.pending:
+        _report_failing_checks(services, registration)
     if registration is None or not registration.pending or not message.concerns(registration):
         return
     now = services.clock.now()
@@ -148,6 +168,14 @@ def give_up(services: Services, message: Message | ReconcilePage) -> None:
     if not decided.pending:
         announce(services, of_ended_operation(decided))
     forget_due(services, message, registration, keep=decided.due_at)
+
+
+def _report_failing_checks(services: Services, row: Registration) -> None:
+    """Have a registration at rest, and a notice, say that nobody can look after it."""
+    found = (row.last_error.failure,) if row.last_error is not None else ()
+    if not are_same(found, row.findings):
+        announce(services, of_drift(row, found, services.clock.now()))
+        services.registry.replace(replace(row, findings=found))
 
 
 def _report_delay(services: Services, waiting: Registration) -> None:

@@ -1,6 +1,6 @@
 """How a registration ends: its application and its secret are gone, recoverably; the row stays as evidence."""
 
-from provisioning.rotate import REPLICATED_AFTER, check_ours
+from provisioning.rotate import REPLICATED_AFTER, check_ours, is_ours
 from provisioning.run import Run
 
 
@@ -18,6 +18,8 @@ def ensure_application_gone(run: Run) -> None:
     young = run.services.clock.now() - registration.created_at < REPLICATED_AFTER
     if application is None and not (young and object_id is not None):
         return
+    if object_id is None and application is not None and not is_ours(registration, application):
+        return  # it was never adopted
     application = check_ours(run, application)
     if application.identifier_uris:
         directory.update_application(application.object_id, {"identifierUris": []})

@@ -279,11 +279,11 @@ def fingerprint(request: RegistrationRequest) -> str:
 
 
 def secret_lifetime_faults(request: RegistrationRequest, shortest: timedelta, longest: timedelta) -> list[Fault]:
-    """Return the fault of a `secretLifetime` outside of what the operator allows, both ends included."""
+    """Return the fault of a `secretLifetime` that is not longer than `shortest`, or longer than `longest`."""
     lifetime = getattr(request, "secret_lifetime", None)
-    if lifetime is None or shortest <= parse_duration(lifetime) <= longest:
+    if lifetime is None or shortest < parse_duration(lifetime) <= longest:
         return []
-    rule = f"Choose between {format_duration(shortest)} and {format_duration(longest)}, or leave it out."
+    rule = f"Choose more than {format_duration(shortest)}, at most {format_duration(longest)}, or leave it out."
     return [Fault("#/secretLifetime", "secret-lifetime-out-of-range", rule)]
 
 

@@ -23,7 +23,7 @@ from provisioning.intake import (
     ResourceApplicationRequest,
     ServiceClientRequest,
 )
-from provisioning.registration import Permission, Registration, ResolvedResource
+from provisioning.registration import NewSecret, Permission, Registration, ResolvedResource
 from provisioning.tenant import Tenant
 from provisioning.uris import identifier_uri
 
@@ -36,10 +36,10 @@ _NO_IMPLICIT_GRANT: Final = {
 }
 
 
-def application_body(registration: Registration, tenant: Tenant, secret_expires_at: datetime | None) -> dict[str, Any]:
+def application_body(registration: Registration, tenant: Tenant, secret: NewSecret | None) -> dict[str, Any]:
     """Return the body of `POST /applications`.
 
-    `secret_expires_at` has the first secret be born with the application: its text is in the answer, which saves a
+    `secret` has the first secret be born with the application: its text is in the answer, which saves a
     call and the wait for the application to replicate. Only a label and an end date may be sent with it.
     """
     request = registration.request
@@ -56,10 +56,8 @@ def application_body(registration: Registration, tenant: Tenant, secret_expires_
     if request.service_management_reference is not None:
         body["serviceManagementReference"] = request.service_management_reference
     body |= _of_client_type(registration, tenant)
-    if secret_expires_at is not None:
-        body["passwordCredentials"] = [
-            {"displayName": registration.credential_label, "endDateTime": graph_time(secret_expires_at)}
-        ]
+    if secret is not None:
+        body["passwordCredentials"] = [{"displayName": secret.label, "endDateTime": graph_time(secret.expires_at)}]
     if tenant.registrar_object_id is not None:
         # A plain POST makes the caller the owner by most reports, not by all; bound explicitly it is safe either way.
         owner = f"{tenant.graph_endpoint}/v1.0/directoryObjects/{tenant.registrar_object_id}"
@@ -186,7 +184,7 @@ def tags(registration: Registration) -> list[str]:
     ]
 
 
-def is_ours(registration: Registration, tags: Iterable[str], sign_in_audience: str) -> bool:
+def is_marked(registration: Registration, tags: Iterable[str], sign_in_audience: str) -> bool:
     """Whether an application carries this registration's mark; without it, it is neither adopted nor touched."""
     return f"{TAG}:id={registration.id}" in tags and sign_in_audience == SIGN_IN_AUDIENCE
 

@@ -37,7 +37,8 @@ class Message:
         """
         if registration.pending:
             return self.is_check or self.operation_id == registration.operation.id
-        return self.operation == OperationType.DELETE and registration.status is Status.DELETED
+        again = self.operation == OperationType.DELETE or (self.is_check and registration.last_error is not None)
+        return registration.status is Status.DELETED and again
 
 
 @dataclass(frozen=True, slots=True)

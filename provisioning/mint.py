@@ -5,22 +5,28 @@ is current; a secret whose text was lost on the way stays on the application, ha
 """
 
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from provisioning.durations import parse_duration
 from provisioning.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, PublishBoundPassed, TryAgain
 from provisioning.patience import waits
 from provisioning.ports import CurrentSecret, MintedSecret, Services
-from provisioning.registration import Registration, SecretState
+from provisioning.registration import NewSecret, Registration, SecretState
 
 logger = logging.getLogger(__name__)
 
 
-def secret_expiry(services: Services, registration: Registration) -> datetime:
-    """Return when a secret minted now ends: after the lifetime that was asked for, else the operator's."""
+def new_secret(services: Services, registration: Registration) -> NewSecret | None:
+    """Return what a secret minted now is asked for with: it ends after the lifetime asked for, else the operator's.
+
+    None for a registration that holds no secret.
+    """
+    if not registration.holds_secret:
+        return None
     asked_for: str | None = getattr(registration.request, "secret_lifetime", None)
     lifetime = parse_duration(asked_for) if asked_for is not None else services.secrets.lifetime
-    return (services.clock.now() + lifetime).replace(microsecond=0)
+    now = services.clock.now()
+    return NewSecret(registration.secret_label(now), (now + lifetime).replace(microsecond=0))
 
 
 def current_secret(services: Services, registration: Registration) -> CurrentSecret | None:
@@ -50,12 +56,10 @@ def belongs_to(current: CurrentSecret, registration: Registration) -> bool:
 
 def mint(services: Services, registration: Registration) -> MintedSecret:
     """Return one more secret of the application, in memory only; raise OutcomeUnknown when its text may be lost."""
+    secret = new_secret(services, registration)
     assert registration.application_object_id is not None
-    return services.directory.add_secret(
-        registration.application_object_id,
-        registration.credential_label,
-        secret_expiry(services, registration),
-    )
+    assert secret is not None
+    return services.directory.add_secret(registration.application_object_id, secret.label, secret.expires_at)
 
 
 def prove(services: Services, registration: Registration, minted: MintedSecret) -> None:
@@ -63,7 +67,7 @@ def prove(services: Services, registration: Registration, minted: MintedSecret) 
     try:
         _wait_for_acceptance(services, registration, minted)
     except ProvisioningError:
-        _discard(services, registration, minted)
+        discard(services, registration, minted)
         raise
 
 
@@ -92,7 +96,7 @@ def _wait_for_acceptance(services: Services, registration: Registration, minted:
         clock.sleep(min(pause, max(0.0, (deadline - clock.now()).total_seconds())))
 
 
-def _discard(services: Services, registration: Registration, minted: MintedSecret) -> None:
+def discard(services: Services, registration: Registration, minted: MintedSecret) -> None:
     """Remove a secret of which no publication was attempted. Where that fails it stays, unknown to anybody."""
     assert registration.application_object_id is not None
     try:
@@ -113,7 +117,7 @@ def publish(services: Services, registration: Registration, minted: MintedSecret
         "keyId": minted.key_id,
         "operationId": registration.operation.id,
         "clientId": registration.client_id or "",
-        "mintedAt": minted.minted_at.isoformat(),
+        "mintedAt": registration.minted_at(minted.minted_at).isoformat(),
     }
     attempted = unknown = False
     for wait in waits():
@@ -123,7 +127,7 @@ def publish(services: Services, registration: Registration, minted: MintedSecret
             return services.vault.publish(name, minted, tags, not_after)
         except PublishBoundPassed:
             if not attempted:
-                _discard(services, registration, minted)
+                discard(services, registration, minted)
             raise
         except TryAgain as error:
             attempted, unknown = True, unknown or isinstance(error, OutcomeUnknown)

@@ -101,6 +101,11 @@ def of_drift(registration: Registration, findings: Sequence[Failure], now: datet
     )
 
 
+def are_same(findings: Sequence[Failure], others: Sequence[Failure]) -> bool:
+    """Whether both say the same; the ids of requests at Graph say nothing."""
+    return [(each.code, each.message) for each in findings] == [(each.code, each.message) for each in others]
+
+
 def heartbeat(run_id: str, now: datetime, counts: Mapping[str, int]) -> Notice:
     """Return the notice that the registrar lives, and how many of what it found; its absence is an alarm."""
     return Notice(_id(run_id, HEARTBEAT), HEARTBEAT, REGISTRAR, now, {"counts": dict(counts)})

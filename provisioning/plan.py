@@ -18,11 +18,8 @@ from provisioning.rotate import rotates_at
 
 logger = logging.getLogger(__name__)
 
-ROTATED_AGAIN_AFTER: Final = timedelta(days=1)
 STALLED_AFTER: Final = timedelta(minutes=2)
 DUE_AGAIN_AFTER: Final = timedelta(minutes=30)
-# A removal asks for more than the overlap, and Key Vault tells times to the second.
-A_MOMENT: Final = timedelta(seconds=2)
 # An answer to HTTP takes at most 230 s; until long after that the row of a new entry may still be on its way.
 ENTRY_OUTLIVES_ITS_ROW: Final = timedelta(minutes=10)
 MOST_PER_TURN: Final = 1000
@@ -38,30 +35,33 @@ def next_due(registration: Registration, policy: SecretPolicy, now: datetime) ->
     """Return when a registration at rest has to be looked at next; None where nothing will ever be due by itself.
 
     After a publication that is the end of the overlap, to remove what was replaced; then the next rotation, or, where
-    there is none, the next notice of an expiry. What is overdue is due now, but a rotation that failed only in a day.
+    there is none, the next notice of an expiry. What is overdue is due now, but a rotation that failed only later.
     """
     if registration.status is not Status.ACTIVE:
         return None
     rotation, expires_at = rotates_at(registration, policy), credential_expires_at(registration)
     times: list[datetime | None] = []
     if rotation is not None:
-        times.append(max(rotation, _soonest_rotation(registration, now)))
+        times.append(max(rotation, _soonest_rotation(registration, policy, now)))
     elif expires_at is not None:
         times.append(next_expiry_notice(expires_at, now))
     secret = registration.secret
-    if secret is not None and secret.minted_at is not None:
-        asked_for = (registration.replace_before, registration.revoke_before)
-        if any(bound is not None and secret.minted_at < bound for bound in asked_for):
-            times.append(_soonest_rotation(registration, now))
-    if secret is not None and secret.published_at is not None and now <= secret.published_at + policy.overlap:
-        times.append(secret.published_at + policy.overlap + A_MOMENT)
+    if secret is not None and registration.wants_younger(secret.minted_at or NEVER):
+        times.append(_soonest_rotation(registration, policy, now))
+    if registration.clean_up_at is not None:
+        times.append(max(registration.clean_up_at, now))
     return min((time for time in times if time is not None), default=None)
 
 
-def _soonest_rotation(registration: Registration, now: datetime) -> datetime:
+def _soonest_rotation(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime:
     operation = registration.operation
     failed = operation.type is OperationType.ROTATE and operation.status is OperationStatus.FAILED
-    return now + ROTATED_AGAIN_AFTER if failed else now
+    return now + tried_again_after(policy) if failed else now
+
+
+def tried_again_after(policy: SecretPolicy) -> timedelta:
+    """Return how long what a person must mend is left alone: a day, or less where secrets rotate close to their end."""
+    return min(timedelta(days=1), policy.rotate_before / 10)
 
 
 def waiting_notices(services: Services) -> Iterator[str]:
@@ -79,7 +79,7 @@ def forget_due(
 ) -> None:
     """Remove, last of all, the entries that brought a run here: the one it was sent for, the one on the row it read."""
     for due_at in {message.due_at, registration.due_at if registration else None} - {keep}:
-        row_may_follow = registration is None and services.clock.now() - (due_at or _NEVER) < ENTRY_OUTLIVES_ITS_ROW
+        row_may_follow = registration is None and services.clock.now() - (due_at or NEVER) < ENTRY_OUTLIVES_ITS_ROW
         if due_at is not None and not row_may_follow:
             services.registry.remove_due(DueEntry(message.registration_id, due_at))
 
@@ -90,4 +90,4 @@ def put_due(services: Services, registration: Registration) -> None:
         services.registry.put_due(DueEntry(registration.id, registration.due_at))
 
 
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+NEVER: Final = datetime.min.replace(tzinfo=UTC)

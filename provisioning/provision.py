@@ -19,14 +19,14 @@ from provisioning.errors import NameTaken, NeedsOperator, TryAgain
 from provisioning.intake import ResourceApplicationRequest
 from provisioning.manifest import application_body, resource_identifier
 from provisioning.messages import Message, Outgoing, ReconcilePage
-from provisioning.mint import belongs_to, current_secret, mint, prove, publish, secret_expiry, shown
+from provisioning.mint import belongs_to, current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.patience import Patience
 from provisioning.plan import forget_due
 from provisioning.ports import Application, CurrentSecret, Services
 from provisioning.reconcile import reconcile
 from provisioning.registration import ClientType, OperationType, Registration, Status
 from provisioning.resolve import claim_server, resolve_resource
-from provisioning.rotate import check_ours, ensure_revoked, ensure_room, secret_is_due
+from provisioning.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, secret_is_due
 from provisioning.run import Run
 from provisioning.trust import ensure_certificate, ensure_federated_credential
 
@@ -67,9 +67,8 @@ def ensure_application(run: Run) -> None:
     """
     if run.registration.application_object_id is not None:
         return
-    expires_at = secret_expiry(run.services, run.registration) if run.registration.holds_secret else None
     try:
-        body = application_body(run.registration, run.services.tenant, expires_at)
+        body = application_body(run.registration, run.services.tenant, new_secret(run.services, run.registration))
         application = run.services.directory.create_application(body)
     except NameTaken as taken:
         application = _adopted(run, taken)
@@ -137,10 +136,17 @@ def ensure_secret(run: Run) -> None:
     secret = current_secret(run.services, run.registration)
     while secret is None or not is_good(run, secret):
         minted, run.minted = run.minted or mint(run.services, run.registration), None
+        counts_as = run.registration.minted_at(minted.minted_at)
         prove(run.services, run.registration, minted)
+        run.look_again()
+        if run.registration.wants_younger(counts_as):  # asked for meanwhile: nobody may begin to use it
+            discard(run.services, run.registration, minted)
+            continue
         secret = publish(run.services, run.registration, minted)
-        run.look_again()  # somebody may have asked for another meanwhile
-    run.learn(secret=shown(secret))
+        run.look_again()
+    if run.registration.secret is None or run.registration.secret.key_id != secret.key_id:
+        clean_up_at = clean_up_time([secret.created_at], run.services.secrets)
+        run.learn(secret=shown(secret), clean_up_at=clean_up_at)
 
 
 def is_good(run: Run, secret: CurrentSecret) -> bool:
@@ -230,7 +236,7 @@ def carry_out(services: Services, message: Message | ReconcilePage) -> Outgoing:
             return instead
         raise
     if message.is_check:
-        notices += announce_again(services, message, before)
+        notices += announce_again(services, message, registration)
         forget_due(services, message, before, keep=before.due_at)
     return Outgoing(notices=tuple(notices))
 

@@ -7,7 +7,7 @@ import hashlib
 import re
 import uuid
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -99,6 +99,14 @@ class SecretState:
 
 
 @dataclass(frozen=True, slots=True)
+class NewSecret:
+    """What a secret to be minted is asked for with."""
+
+    label: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class MissingCredential:
     """The current secret's key id was not among the application's credentials, in that reconciliation."""
 
@@ -136,9 +144,10 @@ class Registration:
     """One request and all that became of it. `etag` is the registry's own and guards every write.
 
     `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
-    `former_redirect_uris` are those that the latest change took away. A secret minted before `replace_before` is due;
-    of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is what a
-    check found and does not repair; `expiry_noticed` the days before its credential's end that were told last.
+    `former_redirect_uris` are those that changes took away, the latest first. A secret minted before `replace_before`
+    is due; of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is
+    what a check found and does not repair; `expiry_noticed` the days before its credential's end that were told last;
+    `clean_up_at` is when replaced secrets may be removed.
     """
 
     id: str
@@ -164,6 +173,7 @@ class Registration:
     missing: MissingCredential | None = None
     findings: tuple[Failure, ...] = ()
     expiry_noticed: int | None = None
+    clean_up_at: datetime | None = None
     etag: str | None = None
 
     @property
@@ -211,8 +221,28 @@ class Registration:
 
     @property
     def credential_label(self) -> str:
-        """The display name of every credential that the current operation mints."""
+        """How the display name of every credential of the current operation begins."""
         return f"{CREDENTIAL_LABEL_PREFIX}{self.operation.id}"
+
+    def bound_at(self, now: datetime) -> datetime:
+        """Return the time to which a bound is raised now: after its secret was minted, whichever clock was ahead."""
+        minted_at = self.secret.minted_at if self.secret is not None else None
+        return now if minted_at is None else max(now, minted_at + timedelta(microseconds=1))
+
+    def minted_at(self, now: datetime) -> datetime:
+        """Return the time at which a secret minted now counts as minted: not before a bound that is known by then.
+
+        The clocks of those who ask for another secret, of those who mint it, and of Entra differ; their order must not.
+        """
+        return max(each for each in (now, self.replace_before, self.revoke_before) if each is not None)
+
+    def wants_younger(self, minted_at: datetime) -> bool:
+        """Whether somebody asked for another secret than one that counts as minted then."""
+        return any(bound is not None and minted_at < bound for bound in (self.replace_before, self.revoke_before))
+
+    def secret_label(self, now: datetime) -> str:
+        """Return the display name of a secret that the current operation mints now."""
+        return f"{self.credential_label}:{self.minted_at(now).astimezone(UTC):{_LABEL_TIME}}"
 
     def begun(self, operation_id: str, kind: OperationType, now: datetime, due_at: datetime) -> "Registration":
         """Return it with a new operation pending; the status follows from what is asked."""
@@ -265,6 +295,15 @@ _TRANSITIONS: Final = frozenset(
 )
 NAME_PREFIX: Final = "fhir-registrar-"
 CREDENTIAL_LABEL_PREFIX: Final = "registrar:"
+_LABEL_TIME: Final = "%Y%m%dT%H%M%S.%fZ"
+
+
+def labelled_time(label: str) -> datetime | None:
+    """Return when a secret counts as minted, as its label says; None where it says nothing."""
+    try:
+        return datetime.strptime(label.rpartition(":")[2], _LABEL_TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def partition_of(owner: str) -> str:

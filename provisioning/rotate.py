@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning.errors import CredentialNotFound, NeedsOperator, TryAgain
-from provisioning.manifest import is_ours
+from provisioning.manifest import is_marked
 from provisioning.mint import belongs_to
 from provisioning.ports import Application, Credential, CurrentSecret, SecretPolicy
-from provisioning.registration import CREDENTIAL_LABEL_PREFIX, Registration
+from provisioning.registration import CREDENTIAL_LABEL_PREFIX, Registration, Status
 from provisioning.run import Run
 
 logger = logging.getLogger(__name__)
@@ -119,6 +119,14 @@ def secret_is_due(
     return is_due(current, now, rotate_before, registration.replace_before, registration.revoke_before)
 
 
+def clean_up_time(moments: Iterable[datetime], policy: SecretPolicy) -> datetime:
+    """Return when the removal rule first allows what has to have been there since all of these moments.
+
+    The rule asks for more than the overlap, and Key Vault tells times to the second.
+    """
+    return max(moments) + policy.overlap + timedelta(seconds=2)
+
+
 def rotates(registration: Registration) -> bool:
     """Whether its secret is replaced by the schedule: a service client's always, another's when it asked for that."""
     return bool(getattr(registration.request, "auto_rotate", True)) and registration.holds_secret
@@ -127,7 +135,7 @@ def rotates(registration: Registration) -> bool:
 def rotates_at(registration: Registration, policy: SecretPolicy) -> datetime | None:
     """Return when its secret is replaced by the schedule; None for one that is not."""
     secret = registration.secret
-    if secret is None or not rotates(registration):
+    if secret is None or registration.status is not Status.ACTIVE or not rotates(registration):
         return None
     if secret.expires_at is None or secret.published_at is None:
         return secret.published_at
@@ -174,12 +182,18 @@ def ensure_room(run: Run) -> None:
     seen = view(run)
     check_ours(run, seen.application)
     removed = remove_replaced(run, seen)
-    if len(seen.live) - len(removed) >= MOST_CREDENTIALS and run.registration.revoke_before is None:
+    left = [each for each in seen.live if each not in removed]
+    if len(left) >= MOST_CREDENTIALS and not _has_to_be_revoked(run.registration, seen.current):
         raise NeedsOperator(
             "too-many-credentials",
             f"The application has {MOST_CREDENTIALS} live secrets or more, and none may be removed yet.",
             remedy="Remove those that nobody uses: list them with az ad app credential list. Then rotate again.",
         )
+
+
+def _has_to_be_revoked(registration: Registration, current: CurrentSecret | None) -> bool:
+    bound = registration.revoke_before
+    return bound is not None and (current is None or current.minted_at < bound)
 
 
 def ensure_revoked(run: Run) -> None:
@@ -192,7 +206,13 @@ def ensure_revoked(run: Run) -> None:
         return
     seen = view(run)
     application = check_ours(run, seen.application)
-    if not lists(application, seen.current):
+    if seen.current is not None and not lists(application, seen.current):
+        if seen.now - seen.current.created_at > REPLICATED_AFTER:
+            raise NeedsOperator(
+                "new-secret-lost",
+                "Entra does not list the secret that was made in place of the revoked ones: it may have lost it.",
+                remedy="Rotate again with revokePrevious; if a thief uses the old secret, remove it in Entra now.",
+            )
         raise TryAgain(
             "revocation-waits",
             "Entra does not list the new secret yet, so its list may lack a revoked one too.",
@@ -211,23 +231,34 @@ def ensure_revoked(run: Run) -> None:
 
 
 def remove_replaced(run: Run, seen: View) -> list[Credential]:
-    """Remove what the removal rule allows, and return it; what is gone already is removed."""
+    """Remove what the removal rule allows, and return it; what is gone already is removed.
+
+    Of a young credential Entra may not know yet what it has just listed: another replica answers.
+    """
     registration, current, application = run.registration, seen.current, seen.application
     if current is None or application is None or not belongs_to(current, registration):
         return []
     found = removable(application.credentials, current, seen.now, run.services.secrets, registration.revoke_before)
+    removed = []
     for credential in found:
         try:
             run.services.directory.remove_secret(application.object_id, credential.key_id)
         except CredentialNotFound:
-            continue  # another run was faster
+            if seen.now - credential.minted_at < REPLICATED_AFTER:
+                continue
+        removed.append(credential)
         logger.info("registration %s: removed credential %s", registration.id, credential.key_id)
-    return found
+    return removed
 
 
 def lists(application: Application, current: CurrentSecret | None) -> bool:
     """Whether Entra lists the vault's current secret among the application's."""
     return current is not None and any(each.key_id == current.key_id for each in application.credentials)
+
+
+def is_ours(registration: Registration, application: Application) -> bool:
+    """Whether the application carries this registration's mark."""
+    return is_marked(registration, application.tags, application.sign_in_audience)
 
 
 def check_ours(run: Run, application: Application | None) -> Application:
@@ -248,7 +279,7 @@ def check_ours(run: Run, application: Application | None) -> Application:
             "The application is not in Entra any more, or cannot be read.",
             remedy="Look for it among the deleted applications and restore it; or delete this registration.",
         )
-    if not is_ours(registration, application.tags, application.sign_in_audience):
+    if not is_ours(registration, application):
         raise NeedsOperator(
             "application-not-ours",
             "An application has our unique name, but not our tags or not our audience.",

@@ -18,7 +18,7 @@ from provisioning.intake import (
 )
 from provisioning.manifest import application_body
 from provisioning.messages import operation_message
-from provisioning.mint import secret_expiry
+from provisioning.mint import new_secret
 from provisioning.plan import STALLED_AFTER
 from provisioning.ports import DueEntry, Services
 from provisioning.registration import (
@@ -104,8 +104,7 @@ def preview(services: Services, request: RegistrationRequest, caller: str, idemp
             if error.code != "resource-not-ready":
                 raise
             raise RequestRejected(409, error.code, error.message) from None
-    expires_at = secret_expiry(services, registration) if registration.holds_secret else None
-    body = application_body(registration, services.tenant, expires_at)
+    body = application_body(registration, services.tenant, new_secret(services, registration))
     return Preview(registration, body, warnings(registration))
 
 

@@ -25,6 +25,7 @@ from provisioning.submit import Accepted, preview, submit
 
 logger = logging.getLogger(__name__)
 
+MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 LARGEST_BODY: Final = 64 * 1024
 POLL_AFTER: Final = 2
 DEFAULT_TOP: Final = 50
@@ -118,7 +119,9 @@ def rotate_registration(services: Services, call: Call) -> Answer:
 
 def change_registration(services: Services, call: Call) -> Answer:
     """PATCH /registrations/{id}: 202, and Entra gets what was changed."""
-    return _accepted(alter.change(services, call.registration_id, _json(call)), _collection(call), services)
+    return _accepted(
+        alter.change(services, call.registration_id, _json(call, MERGE_PATCH)), _collection(call), services
+    )
 
 
 def delete_registration(services: Services, call: Call) -> Answer:
@@ -166,11 +169,11 @@ def show_docs(_call: Call) -> Answer:
 # --- reading a call -------------------------------------------------------------------------------------------------
 
 
-def _json(call: Call) -> object:
+def _json(call: Call, *also: str) -> object:
     if len(call.body) > LARGEST_BODY:
         raise RequestRejected(413, "body-too-large", "A request may have at most 64 KB.")
     content_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
+    if content_type not in ("application/json", *also):
         raise RequestRejected(415, "not-json", "Send the request as JSON, with Content-Type: application/json.")
     try:
         return json.loads(call.body.decode("utf-8-sig"), object_pairs_hook=_no_name_twice, parse_constant=_no_constant)

@@ -1,15 +1,21 @@
 """The promises, checked on the whole state of a world: the emulator's, the vault's, the registry's and the queue's."""
 
 import json
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 
 import requests
 
 from dev.emulator import SECRET_MARKER, Emulator
 from provisioning.ports import Clock, Registry
-from provisioning.registration import ClientType, Registration, Status
+from provisioning.registration import ClientType, OperationStatus, OperationType, Registration, Status
 from provisioning.settings import Settings
+from tests.watch import in_use, is_labelled, live, minted_at, versions_of
+
+# How long after the overlap what nobody uses may still be there: until a reconciliation has found it.
+CLEANED_UP_WITHIN: Final = timedelta(days=1, hours=1)
+SOME_DAY: Final = timedelta(days=3650)
 
 
 class Checkable(Protocol):
@@ -35,6 +41,9 @@ class Checkable(Protocol):
 
     @property
     def told(self) -> Sequence[object]: ...
+
+    @property
+    def lost(self) -> Collection[str]: ...
 
     def get(self, registration_id: str) -> dict[str, Any]: ...
 
@@ -81,12 +90,62 @@ def check_active(world: Checkable, row: Registration) -> None:
     assert principal.id == row.service_principal_id
     if row.holds_secret:
         check_secret(world, row)
+        check_credentials(world, row)
     else:
         assert not application.passwords, f"a {row.client_type} holds a secret"
     assert len(application.federated) == (row.credential_type == "federated"), "not one federated credential"
     assert len(application.last_body["keyCredentials"]) == (row.credential_type == "certificate"), "not one certificate"
     if row.client_type is ClientType.RESOURCE:
         assert application.last_body["identifierUris"], "a resource without identifier URI"
+    if (row.operation.type, row.operation.status) != (OperationType.CHANGE, OperationStatus.FAILED):
+        check_values(row, application.last_body)
+    check_due(world, row)
+
+
+def check_values(row: Registration, body: dict[str, Any]) -> None:
+    """Entra has what the registration asks for now, and says so."""
+    assert body["displayName"] == row.request.display_name, "Entra has another display name"
+    assert json.loads(body["notes"])["change"] == row.change, "Entra has another change than the row"
+    platforms = [body.get(name) or {} for name in ("web", "spa", "publicClient")]
+    uris = {uri for each in platforms for uri in each.get("redirectUris", ())}
+    assert uris >= set(getattr(row.request, "redirect_uris", ())), "Entra lacks a redirect URI"
+    assert not uris & set(row.former_redirect_uris), "Entra has a redirect URI that was given up"
+
+
+def check_credentials(world: Checkable, row: Registration) -> None:
+    """Whoever may use a secret can; what was revoked, and what nobody uses any more, is gone."""
+    application, now = world.emulator.directory.application(app_id=row.client_id or ""), world.clock.now()
+    assert application is not None
+    living = live(application, now)
+    cut_off = [
+        each for each in in_use(world, row, application, world.settings.secrets.overlap / 2) if each not in living
+    ]
+    assert not cut_off, "a secret that somebody may use is refused"
+    current = versions_of(world, row)[-1]
+    if row.operation.status is OperationStatus.SUCCEEDED:
+        asked_for = [bound for bound in (row.replace_before, row.revoke_before) if bound is not None]
+        minted = datetime.fromisoformat(current.tags["mintedAt"])
+        assert all(minted >= bound for bound in asked_for), "the current secret was to be replaced"
+    for each in living:
+        if is_labelled(each) and each.key_id != current.tags["keyId"]:
+            assert row.revoke_before is None or minted_at(each) >= row.revoke_before, "a revoked secret lives"
+            assert now <= last_day(world, each.added_at, current.created), "what nobody uses any more lives"
+
+
+def last_day(world: Checkable, minted: datetime, replaced: datetime) -> datetime:
+    """When a credential that is not current is gone at the latest."""
+    return max(minted, replaced) + world.settings.secrets.overlap + CLEANED_UP_WITHIN
+
+
+def check_due(world: Checkable, row: Registration) -> None:
+    """Whatever will be left to do for a registration is due some day, in time."""
+    entries = world.registry.due(world.clock.now() + SOME_DAY, 1000)
+    due = [entry.due_at for entry in entries if entry.registration_id == row.id]
+    assert row.due_at is None or row.due_at in due, "the row names an entry that is not there"
+    rotates_at = (world.get(row.id)["secret"] or {}).get("rotatesAt") if row.holds_secret else None
+    if rotates_at is not None:
+        assert due, "a rotation is not due some day"
+        assert min(due) <= datetime.fromisoformat(rotates_at) + timedelta(seconds=1), "a rotation is due too late"
 
 
 def check_deleted(world: Checkable, row: Registration) -> None:
@@ -103,6 +162,9 @@ def check_secret(world: Checkable, row: Registration) -> None:
     assert row.secret is not None
     assert stored["tags"]["keyId"] == row.secret.key_id, "the row shows another secret than the vault holds"
     assert stored["tags"]["clientId"] == row.client_id
+    ended = (versions_of(world, row)[-1].expires or 0) <= world.clock.now().timestamp()
+    if ended and not getattr(row.request, "auto_rotate", True):
+        return  # its owner was told, and did not ask for another
     for _ in range(3):
         answer = token_answer(world, row.client_id or "", stored["value"])
         refusal = answer.json().get("error_description")

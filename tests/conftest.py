@@ -1,6 +1,7 @@
 """What any test may ask for by name. Nothing here starts before a test asks for it.
 
-Also counts the fault schedules of a session, over all of its processes, and prints how many there were.
+Also counts the fault schedules of a session, and the tokens that consumers asked for, over all of its processes, and
+prints how many there were.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pytest
 from dev.storage import Azurite
 from tests.e2e.kills import SAMPLE, kill_points
 from tests.faults import conditions, overlaps  # noqa: F401 -- they add their kinds of schedules
+from tests.faults.consumer import TALLY
 from tests.faults.schedules import PLAYED, replay
 
 if TYPE_CHECKING:
@@ -44,22 +46,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Have a worker tell which schedules it played."""
+    """Have a worker tell which schedules it played, and what its consumers met."""
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["played"] = list(PLAYED)
+        output["consumers"] = dict(TALLY)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Hear what a worker played."""
-    PLAYED.update(getattr(node, "workeroutput", {}).get("played", ()))
+    output = getattr(node, "workeroutput", {})
+    PLAYED.update(output.get("played", ()))
+    TALLY.update(output.get("consumers", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the number of distinct schedules, and of kill points."""
+    """Print the number of distinct schedules, of tokens that consumers asked for, and of kill points."""
     if PLAYED:
         terminalreporter.write_line(f"{len(PLAYED)} distinct fault schedules played")
+    if TALLY:
+        terminalreporter.write_line(
+            f"{TALLY['tokens']} tokens asked for through {TALLY['rotations']} rotations: {TALLY['refusals']} refused"
+        )
     ended = {outcome: _kills(terminalreporter.stats.get(outcome, ())) for outcome in ("passed", "failed", "error")}
     if any(ended.values()):
         violations = ended["failed"] + ended["error"]

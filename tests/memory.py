@@ -21,6 +21,13 @@ class MemoryRegistry:
         self._writes = 0
         self._lock = threading.Lock()
 
+    def copy(self) -> "MemoryRegistry":
+        """Return one of its own that remembers the same."""
+        copied = MemoryRegistry()
+        copied.rows, copied.entries, copied.names = self.rows.copy(), self.entries.copy(), self.names.copy()
+        copied.waiting, copied._writes = self.waiting.copy(), self._writes
+        return copied
+
     def _stored(self, registration: Registration) -> Registration:
         self._writes += 1
         stored = replace(registration, etag=f'W/"{self._writes}"')

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -32,6 +33,7 @@ from provisioning.settings import Settings
 from provisioning.tenant import Tenant
 from tests.memory import MemoryRegistry
 from tests.receiver import Receiver
+from tests.watch import Watch, versions_of
 
 OWNER = "11111111-2222-4333-8444-555555555555"
 LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
@@ -83,11 +85,15 @@ class WatchedAdapter(BaseAdapter):
         self._watch_before(name, request)
         status = 0
         try:
-            answer = self._world.outside(name, lambda: self._inner.send(request, **options))
+            answer = self._world.outside(name, lambda: self._effect(name, request, options))
             status = answer.status_code
         finally:
             self._watch_after(name, request, status)
         return cast("requests.Response", answer)
+
+    def _effect(self, name: str, request: requests.PreparedRequest, options: dict[str, Any]) -> requests.Response:
+        watch = self._world.watch
+        return watch.over(name, request.path_url, lambda: self._inner.send(request, **options))
 
     def _watch_before(self, name: str, request: requests.PreparedRequest) -> None:
         if name.endswith("/addPassword"):
@@ -126,6 +132,7 @@ ALLOWED_TRANSITIONS = {
     (Status.FAILED, Status.DELETING),
     (Status.DELETING, Status.DELETING),
     (Status.DELETING, Status.DELETED),
+    (Status.DELETED, Status.DELETED),
 }
 
 
@@ -156,11 +163,26 @@ class Died(BaseException):
 
 
 class VirtualClock:
-    """Time that passes only by sleeping."""
+    """Time that passes only by sleeping.
+
+    `meanwhile` is what others do while it passes: it is told from when until when, yields each moment at which they do
+    something, and is resumed at that moment.
+    """
 
     def __init__(self, start: datetime = datetime(2026, 1, 15, 12, tzinfo=UTC)) -> None:
-        self.time = start
+        self._time = start
         self.slept: list[float] = []
+        self.meanwhile: Callable[[datetime, datetime], Iterable[datetime]] = lambda _began, _until: ()
+
+    @property
+    def time(self) -> datetime:
+        return self._time
+
+    @time.setter
+    def time(self, until: datetime) -> None:
+        for moment in self.meanwhile(self._time, until):
+            self._time = moment
+        self._time = until
 
     def now(self) -> datetime:
         return self.time
@@ -221,6 +243,7 @@ class World:
         self.registry = registry or MemoryRegistry()
         self.outside: Any = straight
         self.violations: list[str] = []
+        self.watch = Watch(self)
         self.accepted: Counter[str] = Counter()
         self.mints = 0
         self.queue: list[Queued] = []
@@ -260,6 +283,20 @@ class World:
         self._exchanged = change
         self.services = self.new_process()
 
+    def copy(self) -> "World":
+        """Return a world of its own that is as this one is, at rest: nothing queued, nothing wrong."""
+        assert isinstance(self.registry, MemoryRegistry)
+        assert not self.queue
+        assert not self.violations, self.violations
+        world = World(registry=self.registry.copy())
+        ours, theirs = self.emulator, world.emulator
+        memo: dict[int, Any] = {id(self.clock): world.clock, id(ours.faults): theirs.faults}
+        world.clock.time = self.clock.time
+        theirs.directory, theirs.vault, theirs.sts = deepcopy((ours.directory, ours.vault, ours.sts), memo)
+        world.watch.lost |= self.watch.lost
+        world.accepted, world.mints = self.accepted.copy(), self.mints
+        return world
+
     def _session(self, watched: WatchedAdapter, origin: str | None = None) -> requests.Session:
         session = requests.Session()
         session.trust_env = False
@@ -277,6 +314,11 @@ class World:
     def told(self) -> Sequence[object]:
         """The events that the receiver of notices took."""
         return self.receiver.taken if self.receiver is not None else ()
+
+    @property
+    def lost(self) -> set[str]:
+        """The key ids of what Entra itself lost."""
+        return self.watch.lost
 
     def but(self, **changes: Any) -> TestServices:
         """Return the services with some of them exchanged."""
@@ -385,8 +427,11 @@ class World:
 
     def _has_secret_already(self, message: Message | ReconcilePage) -> bool:
         row = self.registry.get(message.registration_id) if isinstance(message, Message) else None
-        provisions = row is not None and row.operation.type is OperationType.PROVISION and row.pending
-        return provisions and row is not None and row.secret_name.lower() in self.emulator.vault.secrets
+        if row is None or not row.pending or row.operation.type is not OperationType.PROVISION:
+            return False
+        versions = versions_of(self, row)
+        half_its_life = self.settings.secrets.lifetime.total_seconds() / 2  # in the first half no secret is due
+        return bool(versions) and (versions[-1].expires or 0) - self.clock.now().timestamp() > half_its_life
 
     def _comes_back(self, queued: Queued, after: timedelta) -> None:
         """Have a message that was not finished come again; a poison message that keeps failing is never moved."""
@@ -420,19 +465,19 @@ class World:
         self.send(first_page(self.services))
         self.settle()
 
-    def live(self, time: timedelta) -> None:
+    def live(self, time: timedelta, *, reconciled: timedelta = timedelta(days=1)) -> None:
         """Let time pass, and the platform play meanwhile: queue, planner, and once a day the reconciliation.
 
         Turns of the planner that would find nothing are left out.
         """
-        end, next_reconciliation = self.clock.now() + time, self.clock.now() + timedelta(days=1)
+        end, next_reconciliation = self.clock.now() + time, self.clock.now() + reconciled
         while self.clock.now() < end:
             due = [max(self.clock.now() + PLANNER_PERIOD, entry.due_at) for entry in self.registry.due(end, 1)]
             times = [end, next_reconciliation, *due, *(queued.visible_at for queued in self.queue)]
             self.clock.time = max(self.clock.time, min(times))
             if self.clock.now() >= next_reconciliation:
                 self.send(first_page(self.services))
-                next_reconciliation += timedelta(days=1)
+                next_reconciliation += reconciled
             self.deliver()
             if due and self.clock.now() >= due[0]:
                 self.plan()

@@ -34,11 +34,12 @@ from provisioning.ports import (
     ResourceServicePrincipal,
     TrustedToken,
 )
-from provisioning.registration import Permission
+from provisioning.registration import Permission, labelled_time
 
 logger = logging.getLogger(__name__)
 
 PAGE: Final = 100
+NEVER_OLD: Final = datetime(9000, 1, 1, tzinfo=UTC)  # of what Entra does not tell the age of
 REMEMBERED_FOR: Final = timedelta(minutes=10)
 
 
@@ -295,10 +296,12 @@ def _application(answer: Mapping[str, Any]) -> Application:
 
 def _credential(item: Mapping[str, Any]) -> Credential:
     end, start = item.get("endDateTime"), item.get("startDateTime")
+    label = str(item.get("displayName") or "")
+    started_at = _time(start) if start else NEVER_OLD
     return Credential(
         key_id=str(item["keyId"]),
-        label=str(item.get("displayName") or ""),
-        minted_at=_time(start) if start else datetime.max.replace(tzinfo=UTC),  # of unknown age: never old
+        label=label,
+        minted_at=labelled_time(label) or started_at,
         expires_at=_time(end) if end else None,
     )
 

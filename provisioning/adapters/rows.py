@@ -92,6 +92,7 @@ def registration_entity(registration: Registration) -> dict[str, Any]:
         "revokeBefore": _moment(registration.revoke_before),
         "missing": _json(registration.missing),
         "expiryNoticed": registration.expiry_noticed,
+        "cleanUpAt": _moment(registration.clean_up_at),
     }
     if registration.secret is not None:
         entity |= {
@@ -192,6 +193,7 @@ def registration_of(entity: TableEntity) -> Registration:
         missing=MissingCredential(**missing) if missing else None,
         findings=tuple(Failure(**each) for each in json.loads(_joined(entity, "findings") or "[]")),
         expiry_noticed=entity.get("expiryNoticed"),
+        clean_up_at=_time(entity, "cleanUpAt"),
         etag=entity.metadata["etag"],
     )
 

@@ -29,7 +29,7 @@ from provisioning.registration import Status
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
 from tests.checker import check
-from tests.faults.schedules import REQUESTS, a_world
+from tests.faults.scenarios import REQUESTS, a_world
 from tests.world import LEASE, Died, VirtualClock, a_resource
 
 PATIENCE: Final = 60.0
@@ -210,6 +210,7 @@ class KillableWorld:
         return [each.queue_name for each in clients if each.get_queue_properties().approximate_message_count]
 
     told: tuple[object, ...] = ()  # nobody is
+    lost: tuple[str, ...] = ()  # by Entra: nothing
 
     @property
     def clock(self) -> VirtualClock:

@@ -54,12 +54,14 @@ def answers(address: str) -> bool:
     return True
 
 
-def test_the_demo_proves_a_registration_of_each_type_prints_no_secret_and_leaves_nothing_behind() -> None:
+def test_the_demo_proves_each_type_and_a_rotation_prints_no_secret_and_leaves_nothing_behind() -> None:
     with started("demo") as demo:
         text, _ = demo.communicate(timeout=120)
     assert demo.returncode == 0, text
     for client_type in ("resource", "confidential", "public", "service"):
         assert re.search(rf"^{client_type} +[0-9a-f-]{{36}}  active ", text, re.MULTILINE), text
+    shown = re.findall(r"(old|new) secret {4}[0-9a-f-]{36}  (.+)$", text, re.MULTILINE)
+    assert shown == [("old", "works"), ("new", "works"), ("old", "is refused"), ("new", "works")]
     assert SECRET_MARKER not in text
     assert nothing_answers(re.findall(r"http://127\.0\.0\.1:\d+", text))
 

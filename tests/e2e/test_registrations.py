@@ -1,90 +1,18 @@
 """The product as a user meets it: the real host process, real storage, the emulator over TLS, and HTTP only."""
 
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import jwt
 import pytest
-import requests
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueClient
 
 from dev.emulator import SECRET_MARKER
-from dev.stack import Stack, stack
+from dev.stack import stack
+from tests.e2e.caller import PATIENCE, Caller, example
 from tests.world import a_public_client, a_resource, a_service_client
-
-EXAMPLES = Path("examples")
-PATIENCE = 60.0
-
-
-class Caller:
-    """Someone who has the address of the API, and of the cloud, and nothing else."""
-
-    def __init__(self, running: Stack, log: Path) -> None:
-        self.running = running
-        self.log = log
-        self.http = requests.Session()
-        self.http.trust_env = False
-        self.http.verify = str(running.azure.ca_bundle)
-
-    def post(self, body: Any, *, key: str | None = None, path: str = "/registrations") -> requests.Response:
-        headers = {"Idempotency-Key": key} if key else {}
-        return self.http.post(self.running.api + path, json=body, headers=headers, timeout=30)
-
-    def get(self, path: str) -> requests.Response:
-        return self.http.get(self.running.api + path, timeout=30)
-
-    def registered(self, body: Any) -> dict[str, Any]:
-        accepted = self.post(body)
-        assert accepted.status_code == 202, accepted.text
-        location = self.running.host.origin + accepted.headers["Location"]
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            answer = self.http.get(location, timeout=30)
-            registration: dict[str, Any] = answer.json()
-            if registration["operation"]["status"] != "pending":
-                assert registration["status"] == "active", registration
-                return registration
-            assert int(answer.headers["Retry-After"]) >= 1
-            time.sleep(0.1)
-        raise AssertionError(f"still pending: {registration}")
-
-    def stored_secret(self, registration: dict[str, Any]) -> str:
-        """Read the secret as its owner does: with a token for Key Vault, by the id that the answer names."""
-        settings = self.running.settings
-        identity = self.http.get(
-            settings["IDENTITY_ENDPOINT"],
-            params={"api-version": "2019-08-01", "resource": "https://vault.azure.net"},
-            headers={"X-IDENTITY-HEADER": settings["IDENTITY_HEADER"]},
-            timeout=10,
-        ).json()
-        answer = self.http.get(
-            f"{registration['secret']['id']}?api-version=7.4",
-            headers={"Authorization": f"Bearer {identity['access_token']}"},
-            timeout=10,
-        )
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["value"])
-
-    def token(self, client: dict[str, Any], scope: str) -> str:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": client["clientId"],
-            "client_secret": self.stored_secret(client),
-            "scope": scope,
-        }
-        answer = self.http.post(client["oauth"]["tokenEndpoint"], data=form, timeout=10)
-        assert answer.status_code == 200, answer.json()["error_description"]
-        return str(answer.json()["access_token"])
-
-    def state(self) -> dict[str, Any]:
-        """What the emulator holds: ids, names, key ids and labels."""
-        answer = self.http.get(f"{self.running.azure.origin}/_emulator/state", timeout=10)
-        return dict(answer.json())
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +22,6 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         caller = Caller(running, folder / "host.log")
         caller.registered(example("resource"))
         yield caller
-
-
-def example(name: str) -> dict[str, Any]:
-    return dict(json.loads((EXAMPLES / f"{name}.json").read_text()))
 
 
 @pytest.mark.parametrize("client_type", ["confidential", "public", "service"])

@@ -21,7 +21,8 @@ from provisioning.conclude import GIVEN_UP_AFTER
 from provisioning.errors import TryAgain
 from provisioning.registration import Registration, Status
 from tests.checker import check
-from tests.faults.schedules import REQUESTS, a_world, plays
+from tests.faults.scenarios import REQUESTS, a_world
+from tests.faults.schedules import plays
 from tests.world import VISIBILITY_TIMEOUT, Died, VirtualClock, World, a_resource, straight
 
 SECOND: Final = timedelta(seconds=1)

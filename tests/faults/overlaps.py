@@ -2,9 +2,10 @@
 
     service: stalls at 3 for 15 min     one of two runs stalls before its call 3, while the other finishes
     service: 4 runs, seed 17            four runs interleave in the order that the seed draws
+    rotate meets delete at 5 for 15 min a caller deletes what a run rotates that stalls before its call 5
     service: second POST at 5           the same request is sent a second time before call 5 of the first
 
-In the end there is one application, and one current secret that works.
+In the end there is one application, and one current secret that works; or nothing that lives, where it was deleted.
 """
 
 import json
@@ -15,9 +16,10 @@ from typing import Any, TypeVar
 
 from provisioning.errors import TryAgain
 from provisioning.messages import read_message
-from provisioning.registration import Status
+from provisioning.registration import OperationStatus, Registration, Status
 from tests.checker import check
-from tests.faults.schedules import REQUESTS, a_world, plays
+from tests.faults.scenarios import ASKS, NEW_VALUES, REQUESTS, SCENARIOS, a_world, is_cleaned_up, is_deleted
+from tests.faults.schedules import plays
 from tests.world import World, straight
 
 T = TypeVar("T")
@@ -82,14 +84,14 @@ class Overlap:
 
 
 class Deliveries(Overlap):
-    """One registration, whose one message that many processes take at once."""
+    """What is asked in a scenario, whose one message that many processes take at once."""
 
-    def __init__(self, client_type: str, number: int, prepare: Callable[[World], None] | None = None) -> None:
-        world = a_world(client_type)
+    def __init__(self, scenario: str, number: int, prepare: Callable[[World], None] | None = None) -> None:
+        self.scenario = SCENARIOS[scenario]
+        world = self.scenario.begin()
         if prepare is not None:
             prepare(world)
-        answer = world.post(REQUESTS[client_type]())
-        self.registration_id = str(json.loads(answer.body)["registrationId"])
+        self.registration_id = self.scenario.ask(world)
         [queued] = world.queue
         world.queue.clear()
         message = read_message(queued.text.encode())
@@ -101,6 +103,11 @@ class Deliveries(Overlap):
         self.world = world
         self.text = queued.text
         super().__init__(world, [one() for _ in range(number)])
+
+    def stall(self, call: int) -> str | None:
+        """Let the first run go on until before that call; return the call's name, or None where it ended before."""
+        stalls = all(self.step(0) for _ in range(call + 1))
+        return self.jobs[0].next_call if stalls else None
 
     def settle(self) -> None:
         """Have every run that ended in an error delivered again, let the platform play, and check."""
@@ -114,31 +121,75 @@ class Deliveries(Overlap):
         # The runs began together.
         world.violations = [each for each in world.violations if "had a good one" not in each]
         world.settle()
-        check(world)
-        assert world.row(self.registration_id).status is Status.ACTIVE
+
+    def end(self) -> None:
+        """Settle, and check that it has ended as the scenario must."""
+        self.settle()
+        check(self.world)
+        self.scenario.ends(self.world, self.world.row(self.registration_id))
 
 
-@plays(r"(\w+): stalls at (\d+) for (\d+) min")
-def stall(client_type: str, call: int, minutes: int, prepare: Callable[[World], None] | None = None) -> str | None:
+@plays(r"([a-z-]+): stalls at (\d+) for (\d+) min")
+def stall(scenario: str, call: int, minutes: int, prepare: Callable[[World], None] | None = None) -> str | None:
     """Have one of two runs stall before that call while the other finishes.
 
     Return the name of the call; None where the run had ended before.
     """
-    runs = Deliveries(client_type, 2, prepare)
-    stalls = all(runs.step(0) for _ in range(call + 1))
-    reached = runs.jobs[0].next_call if stalls else None
+    runs = Deliveries(scenario, 2, prepare)
+    reached = runs.stall(call)
     runs.finish(1)
     runs.world.clock.sleep(minutes * 60)
     runs.finish(0)
-    runs.settle()
+    runs.end()
     return reached
 
 
-@plays(r"(\w+): (\d+) runs, seed (\d+)")
-def interleave(client_type: str, number: int, seed: int) -> None:
+@plays(r"([a-z-]+) meets ([a-z]+) at (\d+) for (\d+) min")
+def meet(
+    scenario: str, what: str, call: int, minutes: int, prepare: Callable[[World], None] | None = None
+) -> str | None:
+    """Have a run stall before that call, while a caller asks for something else that is carried out.
+
+    Return the name of the call; None where the run had ended before.
+    """
+    runs = Deliveries(scenario, 1, prepare)
+    world, registration_id = runs.world, runs.registration_id
+    reached = runs.stall(call)
+    world.clock.sleep(1)
+    first = ASKS[what](world, registration_id)
+    world.deliver()
+    world.clock.sleep(minutes * 60)
+    runs.finish(0)
+    runs.settle()
+    if first.status == 409:
+        assert "operation-in-progress" in first.body
+        world.clock.sleep(1)
+        assert ASKS[what](world, registration_id).status == 202
+        world.settle()
+    if what == "delete":
+        world.reconcile()
+    check(world)
+    met(what, world, world.row(registration_id))
+    return reached
+
+
+def met(what: str, world: World, row: Registration) -> None:
+    """Whatever it met, what the caller asked for has been done."""
+    if what == "delete":
+        is_deleted(world, row)
+        return
+    assert row.status is Status.ACTIVE
+    assert row.operation.status is OperationStatus.SUCCEEDED, row.operation.failure
+    if what == "rename":
+        assert row.request.display_name == NEW_VALUES["displayName"]
+    is_cleaned_up(world, row)
+
+
+@plays(r"([a-z-]+): (\d+) runs, seed (\d+)")
+def interleave(scenario: str, number: int, seed: int) -> None:
     """Have the runs go on in the order that the seed draws, and time pass now and then."""
-    chance = random.Random(f"{client_type} {number} {seed}")  # noqa: S311 -- picks an order
-    runs = Deliveries(client_type, number)
+    chance = random.Random(f"{scenario} {number} {seed}")  # noqa: S311 -- picks an order
+    runs = Deliveries(scenario, number)
     alive = list(range(number))
     while alive:
         chosen = chance.choice(alive)
@@ -146,7 +197,7 @@ def interleave(client_type: str, number: int, seed: int) -> None:
             runs.world.clock.sleep(chance.choice([1, 60, 400]))
         if not runs.step(chosen):
             alive.remove(chosen)
-    runs.settle()
+    runs.end()
 
 
 @plays(r"(\w+): second POST at (\d+)")

@@ -6,7 +6,7 @@
 is a function that plays it, and the pattern of its names: here, in `overlaps.py` and in `conditions.py`.
 """
 
-import json
+import itertools
 import random
 import re
 from collections import Counter
@@ -19,26 +19,12 @@ from urllib3.exceptions import ProtocolError
 
 from dev.emulator import Fault
 from provisioning.errors import TryAgain
-from provisioning.registration import Status
-from tests.certificates import a_certificate
 from tests.checker import check
-from tests.world import Died, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.faults.scenarios import SCENARIOS
+from tests.world import Died, World, straight
 
 T = TypeVar("T")
 
-REQUESTS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
-    "resource": a_resource,
-    "confidential": a_confidential_client,
-    "public": a_public_client,
-    "service": a_service_client,
-}
-# Service clients without a secret: little differs, so they are struck once at a time only.
-SECRETLESS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
-    "federated": lambda: a_service_client(
-        credential={"type": "federated", "issuer": "https://token.example", "subject": "repo:contoso/export"}
-    ),
-    "certificate": lambda: a_service_client(credential={"type": "certificate", "certificate": a_certificate().pem}),
-}
 DEATHS: Final = ("before", "after")
 # What a call over HTTP can meet, apart from death.
 HTTP_BLOWS: Final = {
@@ -127,82 +113,74 @@ def _error(blow: str) -> BaseException:
     return Died()
 
 
-def a_world(client_type: str) -> World:
-    """A world in which a client's FHIR server is registered already."""
-    world = World()
-    if client_type != "resource":
-        world.registered(a_resource())
-    # The vault's library remembers for the whole process that it was challenged: after this, all worlds count alike.
-    world.services.vault.current("none")
-    return world
-
-
-@plays(r"(\w+:(?: [a-z0-9]+(?:-[a-z]+)?-\d+)*)")
+@plays(r"([a-z-]+:(?: [a-z0-9]+(?:-[a-z]+)?-\d+)*)")
 def play(schedule: str, prepare: Callable[[World], None] | None = None) -> Script:
-    """Submit a request as a bot does, strike as told, let the platform play, and check all promises.
+    """Ask in a scenario as a bot does, strike as told, let the platform play, and check all promises.
 
-    Every schedule of this kind must end `active`: nothing in it is permanent.
+    Every schedule of this kind must end well: nothing in it is permanent.
     """
-    client_type, blows = parse(schedule)
-    world = a_world(client_type)
+    name, blows = parse(schedule)
+    scenario = SCENARIOS[name]
+    world = scenario.begin()
     if prepare is not None:
         prepare(world)
     script = Script(world, blows)
     world.outside = script
-    registration_id = submitted(world, client_type)
+    registration_id = scenario.ask(world)
     world.settle(timedelta(days=3))
-    world.outside = lambda _name, action: action()
+    world.outside = straight
     world.emulator.faults.clear()
     world.clock.sleep(600)
     check(world)
-    row = world.row(registration_id)
-    assert row.status is Status.ACTIVE, row.operation.failure
+    scenario.ends(world, world.row(registration_id))
     return script
 
 
 def parse(schedule: str) -> tuple[str, dict[int, str]]:
-    """Read a schedule's name."""
-    client_type, _, blows = schedule.partition(":")
+    """Read a schedule's name: of which scenario, and what strikes which call."""
+    scenario, _, blows = schedule.partition(":")
     parts = [blow.rpartition("-") for blow in blows.split()]
-    return client_type, {int(call): kind for kind, _, call in parts}
+    return scenario, {int(call): kind for kind, _, call in parts}
 
 
-def submitted(world: World, client_type: str) -> str:
-    """POST with a key until there is an answer: a bot that got none, or a 5xx, sends the same again."""
-    for _ in range(9):
-        try:
-            answer = world.post((REQUESTS | SECRETLESS)[client_type](), key="the-same")
-        except (Died, requests.ConnectionError, TryAgain):
-            continue
-        if answer.status == 202:
-            return str(json.loads(answer.body)["registrationId"])
-        assert answer.status == 503, answer.body
-        world.clock.sleep(float(answer.headers["Retry-After"]))
-    raise AssertionError("no answer")
-
-
-def single_deaths(client_type: str) -> Iterator[str]:
+def single_deaths(scenario: str) -> Iterator[str]:
     """Yield a death at every outside call of the undisturbed flow."""
-    for call in range(1, len(replay(f"{client_type}:").calls) + 1):
+    for call in range(1, len(replay(f"{scenario}:").calls) + 1):
         for when in DEATHS:
-            yield f"{client_type}: {when}-{call}"
+            yield f"{scenario}: {when}-{call}"
 
 
-def death_pairs(client_type: str) -> Iterator[str]:
-    """Yield a death at every outside call, and another at every one of the calls that follow it."""
-    for first in single_deaths(client_type):
+def deaths_between(scenario: str) -> Iterator[str]:
+    """Yield a death before the first outside call, and one after each, which is one before the next as well."""
+    yield f"{scenario}: before-1"
+    yield from (each for each in single_deaths(scenario) if " after" in each)
+
+
+def death_pairs(scenario: str) -> Iterator[str]:
+    """Yield a death between any two outside calls, and another between any two of those that follow it."""
+    for first in deaths_between(scenario):
         struck = int(first.rpartition("-")[2])
-        for call in range(struck + 1, len(replay(first).calls) + 1):
-            for when in DEATHS:
-                yield f"{first} {when}-{call}"
+        calls = len(replay(first).calls)
+        if calls > struck:
+            yield f"{first} before-{struck + 1}"
+        yield from (f"{first} after-{call}" for call in range(struck + 1, calls + 1))
 
 
-def lost_and_refused_answers(client_type: str) -> Iterator[str]:
+def some_death_pairs(scenario: str, number: int) -> Iterator[str]:
+    """Yield so many pairs of deaths, drawn by the scenario's name."""
+    chance = random.Random(scenario)  # noqa: S311 -- picks calls
+    calls = len(replay(f"{scenario}:").calls)
+    for _ in range(number):
+        first = chance.randint(1, calls)
+        yield f"{scenario}: after-{first} after-{first + chance.randint(1, calls)}"
+
+
+def lost_and_refused_answers(scenario: str) -> Iterator[str]:
     """Yield each thing that a call over HTTP, or a call of storage, can meet, at each such call.
 
     Of the undisturbed flow, and of a run that adopts the application of one that was killed: only that adds a secret.
     """
-    undisturbed = f"{client_type}:"
+    undisturbed = f"{scenario}:"
     created = replay(undisturbed).calls.index(CREATE) + 1
     for begun, struck in ((undisturbed, 0), (f"{undisturbed} after-{created}", created)):
         for call, name in enumerate(replay(begun).calls[struck:], start=struck + 1):
@@ -213,3 +191,22 @@ def lost_and_refused_answers(client_type: str) -> Iterator[str]:
             else:
                 kinds = tuple(HTTP_BLOWS)
             yield from (f"{begun} {kind}-{call}" for kind in kinds)
+
+
+def answers_in_turn(scenario: str) -> Iterator[str]:
+    """Yield, at each outside call, an answer that is lost; at each that changes something also one that is refused.
+
+    The kinds take turns, so that every one of them is played somewhere, and not each of them everywhere.
+    """
+    lost = itertools.cycle(kind for kind in HTTP_BLOWS if kind.endswith("after"))
+    refused = itertools.cycle(kind for kind in HTTP_BLOWS if not kind.endswith("after"))
+    for call, name in enumerate(replay(f"{scenario}:").calls, start=1):
+        if name.startswith("registry."):
+            yield f"{scenario}: unanswered-after-{call}"
+        elif name == SEND:
+            yield f"{scenario}: reset-after-{call}"
+        elif name == PROVE or name.startswith("GET "):
+            yield f"{scenario}: {next(refused)}-{call}"
+        else:
+            yield f"{scenario}: {next(lost)}-{call}"
+            yield f"{scenario}: {next(refused)}-{call}"

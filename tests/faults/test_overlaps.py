@@ -4,12 +4,13 @@ import itertools
 
 import pytest
 
-from tests.faults.schedules import REQUESTS, replay
+from tests.faults.scenarios import REQUESTS
+from tests.faults.schedules import replay
 
 # Thousands of runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover
 
-SEEDS = 60
+SEEDS = 40
 
 
 def calls_reached(schedule: str) -> int:

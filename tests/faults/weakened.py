@@ -6,10 +6,12 @@ Each rule is prepared on a world before a schedule is played in it. On a calm da
 import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from datetime import datetime
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
+from dev.emulator.credentials import Password
+from dev.emulator.vault import Version
 from provisioning.errors import OutcomeUnknown
 from provisioning.ports import (
     Application,
@@ -22,6 +24,7 @@ from provisioning.ports import (
     TokenProof,
 )
 from provisioning.registration import CREDENTIAL_LABEL_PREFIX, OperationType, Registration
+from tests.watch import is_labelled
 from tests.world import World
 
 Rule = Callable[[World], None]
@@ -89,6 +92,69 @@ def remove_strays_by_label_alone(world: World) -> None:
             services, vault=cast("SecretStore", RemovesStrays(services.vault, services.directory, world))
         )
     )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a removal goes by: a credential beside the current one, which may be missing, and what the vault says."""
+
+    each: Password
+    known: Password | None
+    current: Version
+    now: datetime
+    overlap: timedelta
+
+
+# The conditions of the removal rule, each of which it needs.
+CONDITIONS: Final[Mapping[str, Callable[[Seen], bool]]] = {
+    "its own age": lambda seen: seen.now - seen.each.start > seen.overlap,
+    "the current one's age": lambda seen: seen.now - seen.current.created > seen.overlap,
+    "the current one is ours": lambda seen: "id" in seen.current.tags,
+    "the current one is listed": lambda seen: seen.known is not None,
+    "the current one has not ended": lambda seen: seen.known is None or seen.known.end > seen.now,
+}
+
+
+class RemovesMore(InsteadOf):
+    """Removes, whenever it reads an application, what the removal rule allows when one condition is left out."""
+
+    def __init__(self, inner: Directory, world: World, left_out: str) -> None:
+        super().__init__(inner)
+        self._world = world
+        self._conditions = [condition for name, condition in CONDITIONS.items() if name != left_out]
+
+    def read_application(self, object_id: str) -> Application | None:
+        for key_id in [each.key_id for each in self._removable(object_id)]:
+            self._inner.remove_secret(object_id, key_id)
+        return cast("Application | None", self._inner.read_application(object_id))
+
+    def _removable(self, object_id: str) -> Iterator[Password]:
+        emulator, now = self._world.emulator, self._world.clock.now()
+        application = emulator.directory.records[object_id]
+        secret = emulator.vault.secrets.get(application.last_body["uniqueName"])
+        if secret is None:
+            return
+        current, overlap = secret.versions[-1], self._world.settings.secrets.overlap
+        listed = [each for each in application.passwords if each.removed_at is None or each.removed_at > now]
+        known = next((each for each in listed if each.key_id == current.tags.get("keyId")), None)
+        for each in listed:
+            seen = Seen(each, known, current, now, overlap)
+            if is_labelled(each) and each is not known and all(condition(seen) for condition in self._conditions):
+                yield each
+
+
+def remove_without_asking_for(left_out: str) -> Rule:
+    """Return the rule that lacks one condition of a removal."""
+
+    def rule(world: World) -> None:
+        world.exchange(
+            lambda services: replace(
+                services, directory=cast("Directory", RemovesMore(services.directory, world, left_out))
+            )
+        )
+
+    rule.__name__ = f"remove without asking for: {left_out}"
+    return rule
 
 
 class AsksTheRow(InsteadOf):

@@ -494,7 +494,8 @@ def test_only_a_secret_has_a_lifetime() -> None:
 @pytest.mark.parametrize(
     ("lifetime", "allowed"),
     [
-        ("P37D", True),
+        ("P37D", False),
+        ("P38D", True),
         ("P180D", True),
         ("P36DT23H59M59S", False),
         ("P180DT1S", False),

@@ -1,6 +1,8 @@
 """Registrations live: their secrets rotate, they change and end, and nobody who uses one is cut off."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +10,12 @@ import pytest
 
 from dev.emulator import Fault
 from dev.emulator.client import Client
-from provisioning.registration import OperationStatus, OperationType, Status
+from dev.emulator.replication import Versioned
+from provisioning.registration import OperationStatus, OperationType, Registration, Status
+from tests.certificates import a_certificate
 from tests.checker import check, token_answer
+from tests.faults.conditions import WrongClock
+from tests.receiver import Receiver
 from tests.world import World, a_confidential_client, a_public_client, a_resource, a_service_client
 
 DAY = timedelta(days=1)
@@ -356,18 +362,80 @@ def test_one_reconciliation_delivered_twice_is_one(world: World) -> None:
     assert text_of(world, registration_id) == lost
 
 
-def test_a_list_that_lags_rotates_nothing(world: World) -> None:
-    ids = [world.registered(a_service_client())["registrationId"] for _ in range(10)]
+def copied(world: World, row: Registration) -> Registration:
+    """Return a registration like this one: its row, application, service principal and vault secret are as those are.
+
+    Thousands can be had so, where each would take a hundred times as long to be provisioned.
+    """
+    directory, vault = world.emulator.directory, world.emulator.vault
+    copy = replace(
+        row,
+        id=f"{row.id[:8]}-{directory.new_id()}",
+        application_object_id=directory.new_id(),
+        client_id=directory.new_id(),
+        service_principal_id=directory.new_id(),
+        etag=None,
+    )
+    ids = {
+        getattr(row, name): getattr(copy, name)
+        for name in ("id", "application_object_id", "client_id", "service_principal_id")
+    }
+
+    def renamed(document: Any) -> Any:
+        text = json.dumps(document)
+        for old, new in ids.items():
+            text = text.replace(old, new)
+        return json.loads(text)
+
+    application, principal = (
+        directory.records[row.application_object_id or ""],
+        directory.principal_of(row.client_id or ""),
+    )
+    assert principal is not None
+    body = renamed(application.last_body)
+    application = replace(
+        application,
+        id=copy.application_object_id or "",
+        app_id=copy.client_id or "",
+        body=Versioned(application.created_at, body),
+        last_body=body,
+        passwords=[replace(each) for each in application.passwords],
+    )
+    directory.add_application(application)
+    directory.add_service_principal(
+        replace(principal, id=copy.service_principal_id or "", app_id=application.app_id, application=application)
+    )
+    secret = vault.secrets[row.secret_name.lower()]
+    versions = [replace(version, tags=renamed(version.tags)) for version in secret.versions]
+    vault.secrets[copy.secret_name.lower()] = replace(secret, name=copy.secret_name, versions=versions)
+    stored = world.registry.insert(copy)
+    assert stored is not None
+    return stored
+
+
+@pytest.mark.no_cover
+def test_a_list_that_lags_for_a_thousand_registrations_rotates_none_but_the_one_whose_secret_is_lost(
+    world: World,
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
     world.live(6 * DAY)
     world.emulator.faults.set(replication_lag=5 * 86_400)
-    for each in ids:
-        rotated_now(world, each)
+    rotated_now(world, registration_id)
+    world.clock.sleep(86_400)
+    world.reconcile()  # the first to find its secret missing, and so of each copy
+    row = world.row(registration_id)
+    ids = [registration_id, *(copied(world, row).id for _ in range(999))]
+    lost = world.row(ids[500])
+    world.emulator.directory.records[lost.application_object_id or ""].passwords.clear()
     mints = world.mints
-    for _ in range(4):
-        world.clock.sleep(86_400)
-        world.reconcile()
-    assert [code["code"] for code in world.get(ids[0])["findings"]] == ["current-secret-not-listed"]
-    assert world.mints == mints
+    world.clock.sleep(86_400)
+    world.reconcile()
+    assert world.mints == mints + 1
+    rows = [world.row(each) for each in ids]
+    assert [each.id for each in rows if each.operation.id != row.operation.id] == [lost.id]
+    findings = Counter(finding.code for each in rows for finding in each.findings)
+    assert findings == {"current-secret-not-listed": 1000}
+    assert all(works(world, each, text_of(world, each)) for each in ids[:10])
 
 
 def test_an_application_deleted_by_hand_is_reported_and_never_made_again(world: World) -> None:
@@ -629,3 +697,168 @@ def test_a_deleted_registration_cannot_be_rotated_or_changed(world: World, asked
     world.settle()
     answer = world.rotate(registration_id) if asked == "rotate" else world.change(registration_id, {"displayName": "x"})
     assert (answer.status, code_of(answer)) == (409, "registration-not-active")
+
+
+# --- clocks that differ, replicas that lag, and what crosses what ---------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [-300, -5, 5, 300])
+def test_no_secret_outlives_its_revocation_or_ends_early_because_the_clock_of_entra_differs(seconds: int) -> None:
+    world = World()
+    world.clock = WrongClock(world.clock, timedelta(seconds=seconds))
+    world.services = world.new_process()
+    world.registered(a_resource())
+    registration_id = world.registered(a_service_client())["registrationId"]
+    leaked = text_of(world, registration_id)
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id, {"revokePrevious": True})
+    assert not works(world, registration_id, leaked)
+    replaced = text_of(world, registration_id)
+    world.live(8 * DAY)
+    rotated_now(world, registration_id)
+    assert works(world, registration_id, replaced)
+
+
+@pytest.mark.parametrize("body", [{}, {"revokePrevious": True}], ids=["replaced", "revoked"])
+@pytest.mark.parametrize("seconds", [-300, -3, 3, 300])
+def test_one_secret_is_minted_and_the_old_one_revoked_though_the_clock_of_whoever_asks_differs(
+    world: World, seconds: int, body: dict[str, bool]
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    old, skew = text_of(world, registration_id), timedelta(seconds=seconds)
+    world.clock.sleep(120)
+    world.clock.time += skew
+    assert world.rotate(registration_id, body).status == 202
+    world.clock.time -= skew
+    mints = world.mints
+    world.queue[0].visible_at = world.clock.now()
+    world.settle()
+    assert world.mints == mints + 1
+    assert works(world, registration_id, old) is not bool(body)
+    world.live(DAY)
+    assert world.mints == mints + 1
+
+
+def test_a_redirect_uri_that_was_removed_stays_removed_though_a_replica_still_shows_it(world: World) -> None:
+    registration_id = world.registered(a_confidential_client())["registrationId"]
+    world.clock.sleep(3600)
+    world.emulator.faults.set(replication_lag=600)
+    for name in ("b", "c"):
+        assert world.change(registration_id, {"redirectUris": [f"https://{name}.contoso.example/cb"]}).status == 202
+        world.deliver()
+    assert body_in_entra(world, registration_id)["web"]["redirectUris"] == ["https://c.contoso.example/cb"]
+
+
+def test_a_change_after_the_overlap_does_not_lose_the_clean_up(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id)
+    world.clock.sleep(7 * 86_400 + 60)
+    world.change(registration_id, {"displayName": "Renamed"})
+    world.settle()
+    assert len(live_keys(world, registration_id)) == 1
+
+
+def test_a_check_that_met_a_passing_error_goes_on_when_its_message_comes_back(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.live(8 * DAY)
+    world.clock.sleep(160 * 86_400)
+    world.emulator.faults.add(Fault("status", "graph.readApplication", status=503, times=20))
+    world.plan()
+    world.deliver()
+    assert world.row(registration_id).last_error is not None
+    world.emulator.faults.clear()
+    world.clock.sleep(61)
+    world.deliver()
+    assert world.row(registration_id).operation.type is OperationType.ROTATE
+
+
+def test_checks_that_keep_failing_are_a_finding_and_a_notice_and_gone_with_the_next_that_succeeds() -> None:
+    receiver = Receiver()
+    world = World(receiver=receiver)
+    world.registered(a_resource())
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.live(7 * DAY - timedelta(hours=1))
+    world.emulator.faults.add(Fault("status", "graph.readApplication", status=503, times=None))
+    world.live(timedelta(hours=4))
+    assert [each["code"] for each in world.get(registration_id)["findings"]] == ["graph-unavailable"]
+    drift = [each for each in receiver.taken if each["type"] == "registration.drift"]
+    assert [each["data"]["findings"][0]["code"] for each in drift] == ["graph-unavailable"]
+    world.emulator.faults.clear()
+    world.live(timedelta(hours=1))
+    assert world.get(registration_id)["findings"] == []
+
+
+def test_a_registration_deleted_while_no_replica_knows_its_application_leaves_nothing(world: World) -> None:
+    world.emulator.faults.set(replication_lag=90)
+    registration_id = json.loads(world.post(a_public_client()).body)["registrationId"]
+    while world.get(registration_id)["status"] != "active":
+        world.clock.sleep(1)
+        world.deliver()
+    world.delete(registration_id)
+    world.settle()
+    check(world)
+
+
+def test_a_registration_whose_name_somebody_else_holds_can_be_deleted_and_theirs_stays(world: World) -> None:
+    registration_id = json.loads(world.post(a_public_client()).body)["registrationId"]
+    theirs = {"displayName": "Theirs", "uniqueName": f"fhir-registrar-{registration_id}"}
+    assert Client(world.emulator).graph("POST", "/applications", theirs).status_code == 201
+    world.deliver()
+    assert world.get(registration_id)["operation"]["failure"]["code"] == "application-not-ours"
+    world.delete(registration_id)
+    world.settle()
+    assert world.get(registration_id)["status"] == "deleted"
+    application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
+    assert application is not None
+    assert application.deleted_at is None
+
+
+def test_each_notice_of_a_life_comes_once_and_in_order() -> None:
+    receiver = Receiver()
+    world = World(receiver=receiver)
+    world.registered(a_resource())
+    registration_id = world.registered(a_confidential_client(secretLifetime="P60D"))["registrationId"]
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id)
+    world.change(registration_id, {"displayName": "Renamed"})
+    world.live(61 * DAY)
+    world.delete(registration_id)
+    world.settle()
+    told = [each for each in receiver.taken if each["subject"] == registration_id]
+    assert len({each["id"] for each in told}) == len(told)
+    kinds = [each["type"].removeprefix("registration.") for each in told]
+    assert kinds == ["active", "rotated", "changed", "expiring", "expiring", "expiring", "expiring", "deleted"]
+    assert [each["data"]["days"] for each in told if each["type"].endswith("expiring")] == [30, 14, 7, 1]
+    beats = [each for each in receiver.taken if each["type"] == "registrar.heartbeat"]
+    assert 60 <= len(beats) <= 61
+    assert beats[-1]["data"]["counts"]["registrations"] == 2
+
+
+def test_a_certificate_that_ends_is_told_too() -> None:
+    receiver = Receiver()
+    world = World(receiver=receiver)
+    world.registered(a_resource())
+    certificate = a_certificate(world.clock.now() - DAY, 21 * DAY).pem
+    registration_id = world.registered(
+        a_service_client(credential={"type": "certificate", "certificate": certificate})
+    )["registrationId"]
+    world.live(21 * DAY)
+    told = [each for each in receiver.taken if each["type"] == "registration.expiring"]
+    assert {each["subject"] for each in told} == {registration_id}
+    assert [each["data"]["days"] for each in told] == [30, 14, 7, 1]
+
+
+def test_a_rotation_that_failed_is_told_and_the_registration_stays_active() -> None:
+    receiver = Receiver()
+    world = World(receiver=receiver)
+    world.registered(a_resource())
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.emulator.faults.set(password_addition_blocked=True)
+    world.clock.sleep(60)
+    world.rotate(registration_id)
+    world.settle()
+    assert world.get(registration_id)["status"] == "active"
+    [failed] = [each for each in receiver.taken if each["type"] == "registration.rotation-failed"]
+    assert failed["data"]["failure"]["code"] == "secrets-forbidden"
+    assert failed["data"]["status"] == "active"
