@@ -164,6 +164,8 @@ class KillableWorld:
             _wait_until(lambda: bool(self.emulator.holds.held()), f"no call was held {kill}")
             self._restart(following)
         self._at_rest(registration_id)
+        # Connections that were kept since the kill point before may have been closed by the storage meanwhile.
+        self.registry = AzureServices(self.settings).registry
         check(self)
 
     def _begin(self) -> None:
