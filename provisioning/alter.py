@@ -85,7 +85,7 @@ def delete(services: Services, registration_id: str) -> Accepted:
             raise RequestRejected(
                 409, "registration-in-progress", "It is being provisioned. Delete it once it is active or failed."
             )
-        if row.status in (Status.DELETING, Status.DELETED):
+        if row.ending:
             return row
         return row.begun(new_id(), OperationType.DELETE, now, now + STALLED_AFTER)
 

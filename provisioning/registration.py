@@ -217,7 +217,7 @@ class Registration:
     @property
     def federated_credential_name(self) -> str:
         """The name of its federated identity credential, which makes its creation safe to repeat."""
-        return f"fhir-registrar-{self.id}"
+        return f"{NAME_PREFIX}{self.id}"
 
     @property
     def credential_label(self) -> str:
@@ -225,9 +225,13 @@ class Registration:
         return f"{CREDENTIAL_LABEL_PREFIX}{self.operation.id}"
 
     def bound_at(self, now: datetime) -> datetime:
-        """Return the time to which a bound is raised now: after its secret was minted, whichever clock was ahead."""
+        """Return the time to which a bound is raised now: after its secret was minted, whichever clock was ahead.
+
+        It is never before a bound that was raised earlier.
+        """
         minted_at = self.secret.minted_at if self.secret is not None else None
-        return now if minted_at is None else max(now, minted_at + timedelta(microseconds=1))
+        raised = self.minted_at(now)
+        return raised if minted_at is None else max(raised, minted_at + timedelta(microseconds=1))
 
     def minted_at(self, now: datetime) -> datetime:
         """Return the time at which a secret minted now counts as minted: not before a bound that is known by then.

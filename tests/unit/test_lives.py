@@ -739,6 +739,23 @@ def test_one_secret_is_minted_and_the_old_one_revoked_though_the_clock_of_whoeve
     assert world.mints == mints + 1
 
 
+def test_a_bound_is_only_ever_raised_though_the_clock_of_whoever_asks_differs(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    leaked = text_of(world, registration_id)
+    world.clock.sleep(3600)
+    world.clock.time += timedelta(minutes=5)
+    assert world.rotate(registration_id, {"revokePrevious": True}).status == 202
+    raised = world.row(registration_id).revoke_before
+    world.clock.time -= timedelta(minutes=5)
+    assert raised is not None
+    assert world.rotate(registration_id, {"revokePrevious": True}).status == 202
+    assert (world.row(registration_id).revoke_before or raised) >= raised
+    assert (world.row(registration_id).replace_before or raised) >= raised
+    world.settle()
+    assert not works(world, registration_id, leaked)
+    check(world)
+
+
 def test_a_redirect_uri_that_was_removed_stays_removed_though_a_replica_still_shows_it(world: World) -> None:
     registration_id = world.registered(a_confidential_client())["registrationId"]
     world.clock.sleep(3600)
