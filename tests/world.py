@@ -546,3 +546,22 @@ def a_service_client(**fields: Any) -> dict[str, Any]:
 def _request(client_type: str, **fields: Any) -> dict[str, Any]:
     common = {"displayName": f"A {client_type}", "owner": OWNER, "contact": "team@contoso.example"}
     return {"clientType": client_type} | common | fields
+
+
+def operations(world: World) -> Counter[str]:
+    """Count the calls by operation, apart from those for tokens of our own identity."""
+    ours = ("identity.token", "vault.challenge", "token.discovery")
+    return Counter(call.operation for call in world.emulator.calls if call.operation not in ours)
+
+
+def submitted(world: World, body: dict[str, Any]) -> str:
+    answer = world.post(body)
+    assert answer.status == 202, answer.body
+    return str(json.loads(answer.body)["registrationId"])
+
+
+def failure_of(world: World, registration_id: str) -> dict[str, Any]:
+    registration = world.get(registration_id)
+    assert registration["status"] == "failed", registration
+    assert registration["operation"]["failure"]["remedy"]
+    return dict(registration["operation"]["failure"])

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +14,16 @@ from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from dev.emulator.mount import RegistrarCredential
 from provisioning.registration import Status
 from tests.checker import check, token_answer
-from tests.world import World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.world import (
+    World,
+    a_confidential_client,
+    a_public_client,
+    a_resource,
+    a_service_client,
+    failure_of,
+    operations,
+    submitted,
+)
 
 CLIENTS = {
     "confidential": a_confidential_client,
@@ -31,25 +39,6 @@ def world() -> World:
     world.registered(a_resource())
     world.emulator.calls.clear()
     return world
-
-
-def operations(world: World) -> Counter[str]:
-    """Count the calls by operation, apart from those for tokens of our own identity."""
-    ours = ("identity.token", "vault.challenge", "token.discovery")
-    return Counter(call.operation for call in world.emulator.calls if call.operation not in ours)
-
-
-def submitted(world: World, body: dict[str, Any]) -> str:
-    answer = world.post(body)
-    assert answer.status == 202, answer.body
-    return str(json.loads(answer.body)["registrationId"])
-
-
-def failure_of(world: World, registration_id: str) -> dict[str, Any]:
-    registration = world.get(registration_id)
-    assert registration["status"] == "failed", registration
-    assert registration["operation"]["failure"]["remedy"]
-    return dict(registration["operation"]["failure"])
 
 
 # --- the good case, and its budget ----------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,7 +15,7 @@ from dev.emulator import Fault
 from dev.emulator.client import Client
 from tests.certificates import YEAR, Pair, a_certificate
 from tests.checker import check
-from tests.world import World, a_resource, a_service_client
+from tests.world import World, a_resource, a_service_client, failure_of, operations, submitted
 
 ISSUER, SUBJECT = "https://token.example", "repo:contoso/export:environment:Prod"
 AUDIENCE = "api://AzureADTokenExchange"
@@ -40,24 +39,6 @@ def world() -> World:
     world.registered(a_resource())
     world.emulator.calls.clear()
     return world
-
-
-def operations(world: World) -> Counter[str]:
-    ours = ("identity.token", "vault.challenge", "token.discovery")
-    return Counter(call.operation for call in world.emulator.calls if call.operation not in ours)
-
-
-def submitted(world: World, body: dict[str, Any]) -> str:
-    answer = world.post(body)
-    assert answer.status == 202, answer.body
-    return str(json.loads(answer.body)["registrationId"])
-
-
-def failure_of(world: World, registration_id: str) -> dict[str, Any]:
-    registration = world.get(registration_id)
-    assert registration["status"] == "failed", registration
-    assert registration["operation"]["failure"]["remedy"]
-    return dict(registration["operation"]["failure"])
 
 
 def application_of(world: World, registration_id: str) -> Any:
