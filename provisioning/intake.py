@@ -58,6 +58,7 @@ class _Request(BaseModel):
 
     model_config = ConfigDict(
         strict=True,
+        defer_build=True,  # a POST is of one type, and its caller does not wait for the others
         frozen=True,
         extra="forbid",
         alias_generator=to_camel,
@@ -143,7 +144,7 @@ class PublicClientRequest(_ClientRequest):
 
 
 class _Credential(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class SecretCredential(_Credential):
@@ -189,7 +190,7 @@ class ServiceClientRequest(_ClientRequest):
 
     client_type: Literal["service"]
     app_roles: AppRoleNames = ()
-    credential: Credential = SecretCredential()
+    credential: Credential = SecretCredential.model_construct()
     secret_lifetime: SecretLifetime | None = None
 
     HINTS = {

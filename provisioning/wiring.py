@@ -13,6 +13,7 @@ from provisioning.settings import Settings
 if TYPE_CHECKING:
     import ssl
 
+    import requests
     from azure.core.credentials import TokenCredential
 
 
@@ -48,24 +49,22 @@ class AzureServices:
         from azure.data.tables import TableServiceClient
 
         from provisioning.adapters.tables import TableRegistry
-        from provisioning.adapters.transport import SDK_OPTIONS
+        from provisioning.adapters.transport import sdk_options
 
-        storage = self._settings.storage
+        storage, options = self._settings.storage, sdk_options(self._session)
         if storage.connection_string is not None:
-            service = TableServiceClient.from_connection_string(storage.connection_string, **SDK_OPTIONS)
+            service = TableServiceClient.from_connection_string(storage.connection_string, **options)
         else:
             identity = self._own_identity(storage.client_id or self._settings.client_id, managed=storage.managed)
-            service = TableServiceClient(storage.table_service_uri or "", credential=identity, **SDK_OPTIONS)
+            service = TableServiceClient(storage.table_service_uri or "", credential=identity, **options)
         return TableRegistry(service, self.clock)
 
     @cached_property
     def directory(self) -> Directory:
-        """Microsoft Graph, with as many kept connections as the app has threads."""
+        """Microsoft Graph."""
         from provisioning.adapters.graph import GraphDirectory
-        from provisioning.adapters.transport import new_session
 
-        session = new_session(self._tls, self._settings.threads)
-        return GraphDirectory(self.tenant.graph_endpoint, self._identity, session, self.clock)
+        return GraphDirectory(self.tenant.graph_endpoint, self._identity, self._session, self.clock)
 
     @cached_property
     def vault(self) -> SecretStore:
@@ -75,6 +74,7 @@ class AzureServices:
         return KeyVaultSecrets(
             self.tenant.key_vault_url,
             self._identity,
+            self._session,
             self.clock,
             verify_challenge_resource=not self._settings.local_vault,
         )
@@ -103,6 +103,13 @@ class AzureServices:
 
         session = new_session(self._tls, self._settings.threads)
         return WebhookNotifier(webhook.url, webhook.key, source_of(self.tenant), session, self.clock)
+
+    @cached_property
+    def _session(self) -> "requests.Session":
+        """One pool for storage, Graph, the vault and the webhook: a connection to each for each thread."""
+        from provisioning.adapters.transport import new_session
+
+        return new_session(self._tls, self._settings.threads)
 
     @cached_property
     def _tls(self) -> "ssl.SSLContext":

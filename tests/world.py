@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 
 import requests
 from azure.core.credentials import AccessToken
-from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import BaseAdapter
 
 from dev.emulator import Emulator
@@ -262,9 +261,9 @@ class World:
             vault=KeyVaultSecrets(
                 tenant.key_vault_url,
                 credential,
+                session,
                 clock,
                 verify_challenge_resource=False,
-                transport=RequestsTransport(session=session, session_owner=False),
             ),
             proof=TokenEndpointProof(
                 tenant.authority, f"{tenant.graph_endpoint}/.default", lambda: self._session(watched), clock

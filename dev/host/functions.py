@@ -142,6 +142,14 @@ def _function(one: func.Function) -> Function:
     return Function(name, call, triggers[0], tuple(outputs), "context" in parameters)
 
 
+def disabled(function: Function, settings: Mapping[str, str]) -> bool:
+    """Whether an app setting says that the function's trigger is to be ignored; it can still be fired by hand.
+
+    Source: "How to disable functions in Azure Functions" (azure-functions/disable-function).
+    """
+    return settings.get(f"AzureWebJobs.{function.name}.Disabled", "").lower() in ("true", "1")
+
+
 def queue_name(function: Function, binding: dict[str, Any], settings: Mapping[str, str]) -> str:
     """Returns the queue that a binding names, its settings replaced."""
     name = resolve(str(binding["queueName"]), settings, f"function {function.name}")

@@ -15,7 +15,7 @@ from azure.functions.meta import Datum
 from dev.host.settings import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from dev.host.functions import Function
 
@@ -120,17 +120,18 @@ def _segment(segment: str, function: str) -> tuple[str, int]:
 class Gateway:
     """Answers requests: finds the function, asks for its key, calls it, encodes what it returned."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that it depends on
         self,
         functions: list[Function],
         *,
         prefix: str,
+        disabled: Collection[str] = (),
         key: str | None,
         call: Callable[[Function, Datum], Datum | None],
         fire: Callable[[Function, Any], None],
     ) -> None:
         self._functions = {function.name.lower(): function for function in functions}
-        http = [function for function in functions if function.kind == "httpTrigger"]
+        http = [each for each in functions if each.kind == "httpTrigger" and each.name not in disabled]
         self._routes = sorted((Route.of(function, prefix) for function in http), key=lambda route: route.precedence)
         self._key = key
         self._call = call
@@ -138,9 +139,10 @@ class Gateway:
 
     def answer(self, request: Request) -> Response:
         """Answers one request; never raises."""
-        if request.path.lower().startswith("/admin/"):
+        path = request.path
+        if path.lower().startswith("/admin/"):
             return self._admin(request) if self._allowed("admin", request) else Response(401)
-        found = [(route, match) for route in self._routes if (match := route.pattern.fullmatch(request.path))]
+        found = [(route, match) for route in self._routes if (match := route.pattern.fullmatch(path))]
         for route, match in found:
             if request.method in route.methods:
                 if not self._allowed(str(route.function.trigger.get("authLevel", "function")).lower(), request):

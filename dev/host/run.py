@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dev.host import queues
-from dev.host.functions import Worker, index, load_app, queue_name
+from dev.host.functions import Worker, disabled, index, load_app, queue_name
 from dev.host.http import HttpServer
 from dev.host.queues import POISON, Poller
 from dev.host.routes import Gateway
@@ -55,8 +55,9 @@ class Host:
         self._worker = Worker(settings, connections, base64=options.queues.base64)
         self._worker.prepare(functions)
         self._pollers = []
+        self._disabled = {function.name for function in functions if disabled(function, settings)}
         for function in functions:
-            if function.kind == "queueTrigger":
+            if function.kind == "queueTrigger" and function.name not in self._disabled:
                 name = queue_name(function, function.trigger, settings)
                 place = str(function.trigger.get("connection") or ""), f"function {function.name}"
                 source = connections.queue(place[0], name, place[1])
@@ -70,6 +71,7 @@ class Host:
         gateway = Gateway(
             functions,
             prefix=options.route_prefix,
+            disabled=self._disabled,
             key=function_key,
             call=lambda function, datum: self._worker.start(self._worker.invoke, function, datum).result(),
             fire=self._fire,
@@ -86,8 +88,9 @@ class Host:
         self._http.start()
         for poller in self._pollers:
             poller.start()
-        for timer in self._timers.values():
-            timer.start()
+        for name, timer in self._timers.items():
+            if name not in self._disabled:
+                timer.start()
 
     def stop(self, seconds: float = _STOP_SECONDS) -> int:
         """Takes nothing more and lets what runs end; returns how many invocations did not in time."""

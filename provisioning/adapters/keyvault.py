@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
 
+import requests
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import (
     AzureError,
@@ -17,7 +18,7 @@ from azure.core.exceptions import (
 )
 from azure.keyvault.secrets import SecretClient, SecretProperties
 
-from provisioning.adapters.transport import SDK_OPTIONS, retry_after
+from provisioning.adapters.transport import retry_after, sdk_options
 from provisioning.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
 from provisioning.ports import Clock, CurrentSecret, Marked, MintedSecret
 from provisioning.registration import NAME_PREFIX
@@ -33,10 +34,10 @@ class KeyVaultSecrets:
         self,
         vault_url: str,
         credential: TokenCredential,
+        session: requests.Session,
         clock: Clock,
         *,
         verify_challenge_resource: bool = True,
-        **transport: Any,  # noqa: ANN401 -- azure-core's own options: `transport`, `connection_verify`
     ) -> None:
         self._clock = clock
         self._bound = threading.local()
@@ -45,8 +46,7 @@ class KeyVaultSecrets:
             credential,
             verify_challenge_resource=verify_challenge_resource,
             raw_request_hook=self._check_the_clock,
-            **SDK_OPTIONS,
-            **transport,
+            **sdk_options(session),
         )
 
     def current(self, name: str) -> CurrentSecret | None:

@@ -107,6 +107,18 @@ def test_a_queue_that_is_missing_is_created(azurite: str) -> None:
         assert within(5, lambda: seen == [b"hello"])
 
 
+def test_a_disabled_function_leaves_its_queue_alone_and_a_disabled_route_is_not_found(queues: Queues) -> None:
+    seen: list[bytes] = []
+    queues.send("waits")
+    off = {"AzureWebJobs.run.Disabled": "true", "AzureWebJobs.submit.Disabled": "1"}
+    with queues.host(lambda message: seen.append(message.get_body()), OPTIONS, 30, **off) as host:
+        assert requests.post(f"{host.origin}/api/send", data="hello", timeout=10).status_code == 404
+        fired = requests.post(f"{host.origin}/admin/functions/run", json={"input": "by hand"}, timeout=10)
+        assert fired.status_code == 202
+        assert within(5, lambda: seen == [b"by hand"])
+    assert queues.texts(queues.main) == ["waits"]
+
+
 def test_an_output_is_sent_before_the_answer_and_a_json_array_is_one_message_for_each_element(azurite: str) -> None:
     queues = Queues(azurite)
     app = func.FunctionApp()

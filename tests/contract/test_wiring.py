@@ -1,7 +1,9 @@
 """The adapters as they are deployed: chosen by settings alone, over TLS and real storage."""
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,46 @@ def test_a_shared_context_trusts_the_bundle_that_the_settings_name_and_nothing_e
         session.trust_env = False
         with pytest.raises(requests.exceptions.SSLError):
             session.get(url, timeout=5)
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Answers itself, with what it was asked for and with whose password."""
+
+    def do_GET(self) -> None:
+        body = f"{self.path} {self.headers.get('Authorization')}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_session_uses_the_proxy_that_the_environment_names_and_no_password_file(
+    proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine storage.invalid login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with new_session(tls_context(None), 2) as session:
+        assert session.get("http://storage.invalid/table", timeout=5).text == "http://storage.invalid/table None"
+        assert session.get(f"http://{proxy}/direct", timeout=5).text == f"http://{proxy}/direct None"
+
+
+def test_a_session_goes_past_the_proxy_where_the_environment_says_so(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with new_session(tls_context(None), 2) as session:
+        assert session.get(f"http://{proxy}/direct", timeout=5).text == "/direct None"
 
 
 def test_a_folder_of_certificates_is_taken_too(tmp_path: Path) -> None:
