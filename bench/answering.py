@@ -13,11 +13,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from bench.figures import Options, Row, Sample, compared
-from bench.stage import OWNER, ROOT, BenchError, Stage, a_service_client, say
+from bench.stage import ANSWERS_ONLY, OWNER, ROOT, BenchError, Stage, a_service_client, say
 
 CALLERS, POLLERS = 50, 8
-# Nothing is taken from the queue meanwhile but one message that waits: this is about answers only.
-_ASLEEP = 600.0
 
 
 class _Call(NamedTuple):
@@ -35,8 +33,7 @@ def answers(options: Options) -> list[Row]:
         with stage.host() as host:
             resource = stage.a_resource(host)
             client, _ = stage.registered(host, a_service_client(resource=resource))
-        stage.set_latency(_ASLEEP)
-        host, bare = stage.host(stage.host_with_queues(1, 0)), stage.host(ROOT / "bench" / "bare")
+        host, bare = stage.host(settings=ANSWERS_ONLY), stage.host(ROOT / "bench" / "bare")
         host.start()
         bare.start()
         try:

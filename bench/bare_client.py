@@ -12,9 +12,11 @@ import sys
 import uuid
 from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
 import urllib3
+from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableServiceClient, UpdateMode
 from azure.storage.queue import QueueClient
 
@@ -34,7 +36,8 @@ class _Bare:
         self._rows = tables.create_table_if_not_exists("barerows")
         self._due = tables.create_table_if_not_exists("baredue")
         self.queue = QueueClient.from_connection_string(storage, "bare-messages")
-        self.queue.create_queue()
+        with suppress(ResourceExistsError):
+            self.queue.create_queue()
 
     def _token(self, audience: str) -> str:
         settings = self._settings

@@ -64,10 +64,12 @@ class Sample(NamedTuple):
         return statistics.median(self.values)
 
     def __str__(self) -> str:
-        """Return the median and, of several, the spread: the middle half of them."""
-        if len(self.values) < 4:  # noqa: PLR2004 -- fewer have no quarters
+        """Return the median and, of several, the spread: the middle half of them, or of two or three all."""
+        if len(self.values) == 1:
             return f"{_number(self.median)} {self.unit}"
-        low, _, high = statistics.quantiles(self.values, n=4, method="inclusive")
+        few = len(self.values) < 4  # noqa: PLR2004 -- fewer have no quarters
+        quarters = statistics.quantiles(self.values, n=4, method="inclusive")
+        low, high = (min(self.values), max(self.values)) if few else (quarters[0], quarters[2])
         return f"{_number(self.median)} {self.unit} ({_number(low)} to {_number(high)})"
 
 

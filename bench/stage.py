@@ -39,6 +39,10 @@ KEPT = ROOT / ".local" / "bench"
 OWNER = "3f6f1c1e-6f0b-4a53-9d0e-5b1f6c8f2a11"
 # What a warm process does not call for each client: tokens of its own, discovery, the vault's question who calls.
 ONCE = frozenset({"identity.token", "token.discovery", "vault.challenge"})
+# In Azure queues are looked at by the host, in another process than the app's; here they would share its interpreter.
+ANSWERS_ONLY = {
+    f"AzureWebJobs.{name}.Disabled": "1" for name in ("provision", "give_up", "notify", "drop_notice_message")
+}
 _NEVER = {"PLANNER_SCHEDULE": "0 0 0 1 1 *", "RECONCILE_SCHEDULE": "0 0 0 1 1 *"}
 _PATIENCE = 1800.0
 _TICKS = os.sysconf("SC_CLK_TCK")

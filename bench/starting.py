@@ -7,7 +7,7 @@ import sys
 import time
 
 from bench.figures import Options, Row, Sample, compared
-from bench.stage import ROOT, BenchError, Stage, a_service_client, say
+from bench.stage import ANSWERS_ONLY, ROOT, BenchError, Stage, a_service_client, say
 
 _IMPORT = "import time; begun = time.perf_counter(); import {}; print(time.perf_counter() - begun)"
 
@@ -32,7 +32,7 @@ def _import_milliseconds(module: str) -> float:
 def cold_start(options: Options) -> list[Row]:
     """Start a host for the app and for one function, in turn, and wait for the first 202 of each."""
     ours, bare = [], []
-    rounds = options.size(11, 3)
+    rounds = options.size(15, 5)
     with Stage() as stage:
         with stage.host() as host:
             resource = stage.a_resource(host)
@@ -44,7 +44,7 @@ def cold_start(options: Options) -> list[Row]:
 
 
 def _first_202(stage: Stage, folder: str, resource: str) -> float:
-    host = stage.host(ROOT / folder)
+    host = stage.host(ROOT / folder, ANSWERS_ONLY)
     begun = time.perf_counter()
     host.start()
     try:

@@ -22,6 +22,7 @@ from provisioning.adapters.graph_errors import (
     not_found_error,
     refusal,
 )
+from provisioning.adapters.pace import Pace
 from provisioning.adapters.transport import TIMEOUT, BearerToken
 from provisioning.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.manifest import TAG, graph_time, marked_id
@@ -61,6 +62,7 @@ class GraphDirectory:
         self._session = session
         self._token = BearerToken(credential, f"{endpoint}/.default")
         self._clock = clock
+        self._pace = Pace(clock)
         self._resources: dict[str, tuple[datetime, ResourceServicePrincipal]] = {}
 
     def create_application(self, body: Mapping[str, Any]) -> Application:
@@ -243,6 +245,8 @@ class GraphDirectory:
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send one request and return its answer; raise _Refused, _Unanswered, or TryAgain when nothing was sent."""
         client_request_id = str(uuid.uuid4())
+        if method != "GET":
+            self._pace.wait()
         try:
             response = self._session.request(
                 method,
@@ -267,7 +271,10 @@ class GraphDirectory:
         operation = path.partition("?")[0].partition("(")[0].rpartition("/")[2]
         logger.info("graph %s %s: %d, client-request-id %s", method, operation, response.status_code, client_request_id)
         if not response.ok or response.is_redirect:
-            raise _Refused(refusal(response, self._clock.now()))
+            refused = refusal(response, self._clock.now())
+            if method != "GET" and refused.status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._pace.slow_down(refused.retry_after)
+            raise _Refused(refused)
         if response.status_code == HTTPStatus.NO_CONTENT:
             return {}
         try:

@@ -1,0 +1,96 @@
+"""How writes to Graph are spaced out once Graph has asked for patience."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.adapters.pace import MOST_PER_SECOND, Pace
+from tests.world import VirtualClock
+
+
+def turns(pace: Pace, clock: VirtualClock, count: int) -> list[float]:
+    """Return the seconds from now at which so many writes are sent, one after the other."""
+    begun, sent = clock.now(), list[float]()
+    for _ in range(count):
+        pace.wait()
+        sent.append((clock.now() - begun).total_seconds())
+    return sent
+
+
+def test_nothing_waits_before_graph_refuses_a_write() -> None:
+    clock = VirtualClock()
+    assert set(turns(Pace(clock), clock, 1000)) == {0.0}
+
+
+@pytest.mark.parametrize(("asked_for", "waited"), [(7.0, 7.0), (None, 1.0), (0.0, 0.0), (3600.0, 30.0)])
+def test_after_a_refusal_all_wait_as_long_as_graph_says_up_to_half_a_minute(
+    asked_for: float | None, waited: float
+) -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    pace.slow_down(asked_for)
+    assert turns(pace, clock, 1) == [pytest.approx(waited, abs=0.001)]
+
+
+@given(refusals=st.lists(st.floats(0, 30), min_size=1, max_size=20), writes=st.integers(20, 200))
+def test_after_a_refusal_no_second_has_more_writes_than_graph_lets_through(refusals: list[float], writes: int) -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    for seconds in refusals:
+        pace.slow_down(seconds)
+    sent = turns(pace, clock, writes)
+    assert all(sum(each <= other < each + 1 for other in sent) <= MOST_PER_SECOND for each in sent)
+
+
+def test_refusals_of_what_was_sent_before_the_pause_count_once() -> None:
+    paces = []
+    for refusals in (1, 50):
+        clock = VirtualClock()
+        pace = Pace(clock)
+        for _ in range(refusals):
+            pace.slow_down(1)
+        paces.append(turns(pace, clock, 100)[-1])
+    assert paces[0] == paces[1]
+
+
+def test_each_later_refusal_makes_it_slower() -> None:
+    clock, lasted = VirtualClock(), list[float]()
+    pace = Pace(clock)
+    for _ in range(5):
+        pace.slow_down(1)
+        sent = turns(pace, clock, 100)
+        lasted.append(sent[-1] - sent[0])
+    assert lasted == sorted(lasted)
+    assert lasted[-1] > 1.3 * lasted[0]
+
+
+def test_however_often_it_is_refused_it_writes_once_a_second() -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    for _ in range(1000):
+        pace.slow_down(0)
+    sent = turns(pace, clock, 11)
+    assert (sent[-1] - sent[0]) / 10 == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("refusals", [1, 1000])
+def test_after_years_nothing_waits(refusals: int) -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    for _ in range(refusals):
+        pace.slow_down(0)
+    clock.time += timedelta(days=4000)
+    assert set(turns(pace, clock, 1000)) == {0.0}
+
+
+def test_without_another_refusal_nothing_waits_in_the_end() -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    pace.slow_down(1)
+    clock.time += timedelta(minutes=5)
+    between = turns(pace, clock, 11)
+    assert 1 / MOST_PER_SECOND > (between[-1] - between[0]) / 10 > 0
+    clock.time += timedelta(minutes=15)
+    assert set(turns(pace, clock, 1000)) == {0.0}
