@@ -42,7 +42,7 @@ def answers(options: Options) -> list[Row]:
             key = stage.http.post(bare.origin + bare_post, data=body, timeout=60).json()["registrationId"]
             show, plain_show = _rounds(
                 "GET",
-                rounds,
+                3 * rounds,
                 POLLERS,
                 4 * each,
                 [
