@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dev.emulator.faults import Fault
 from provisioning.adapters.pace import MOST_PER_SECOND, Pace
-from tests.world import VirtualClock
+from provisioning.errors import TryAgain
+from tests.world import VirtualClock, World
 
 
 def turns(pace: Pace, clock: VirtualClock, count: int) -> list[float]:
@@ -94,3 +96,28 @@ def test_without_another_refusal_nothing_waits_in_the_end() -> None:
     assert 1 / MOST_PER_SECOND > (between[-1] - between[0]) / 10 > 0
     clock.time += timedelta(minutes=15)
     assert set(turns(pace, clock, 1000)) == {0.0}
+
+
+def test_what_one_run_is_refused_all_writes_of_the_process_wait_for_and_no_read() -> None:
+    world = World()
+    directory = world.services.directory
+    application = directory.create_application({"displayName": "An application", "signInAudience": "AzureADMyOrg"})
+    world.emulator.faults.add(Fault("throttle", "graph.createApplication", retry_after=9))
+    begun = world.clock.now()
+    with pytest.raises(TryAgain):
+        directory.create_application({"displayName": "Another", "signInAudience": "AzureADMyOrg"})
+    assert directory.read_application(application.object_id) is not None
+    assert world.clock.now() == begun
+    directory.create_service_principal(application.client_id)
+    assert (world.clock.now() - begun).total_seconds() == pytest.approx(9, abs=0.1)
+
+
+def test_another_process_does_not_wait() -> None:
+    world = World()
+    world.emulator.faults.add(Fault("throttle", "graph.createApplication", retry_after=9))
+    begun = world.clock.now()
+    body = {"displayName": "An application", "signInAudience": "AzureADMyOrg"}
+    with pytest.raises(TryAgain):
+        world.services.directory.create_application(body)
+    world.new_process().directory.create_application(body)
+    assert world.clock.now() == begun
