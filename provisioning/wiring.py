@@ -98,11 +98,9 @@ class AzureServices:
         webhook = self._settings.webhook
         if webhook is None:
             return None
-        from provisioning.adapters.transport import new_session
         from provisioning.adapters.webhook import WebhookNotifier
 
-        session = new_session(self._tls, self._settings.threads)
-        return WebhookNotifier(webhook.url, webhook.key, source_of(self.tenant), session, self.clock)
+        return WebhookNotifier(webhook.url, webhook.key, source_of(self.tenant), self._session, self.clock)
 
     @cached_property
     def _session(self) -> "requests.Session":

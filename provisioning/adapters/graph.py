@@ -2,9 +2,9 @@
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, urlsplit
@@ -13,6 +13,14 @@ import requests
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
 
+from provisioning.adapters.graph_answers import (
+    application_of,
+    born_secret,
+    expiry_asked_for,
+    secret_of,
+    service_principal_of,
+    trusted_token_of,
+)
 from provisioning.adapters.graph_errors import (
     REPLICATION,
     Refusal,
@@ -29,18 +37,15 @@ from provisioning.manifest import TAG, graph_time, marked_id
 from provisioning.ports import (
     Application,
     Clock,
-    Credential,
     Marked,
     MintedSecret,
     ResourceServicePrincipal,
     TrustedToken,
 )
-from provisioning.registration import Permission, labelled_time
 
 logger = logging.getLogger(__name__)
 
 PAGE: Final = 100
-NEVER_OLD: Final = datetime(9000, 1, 1, tzinfo=UTC)  # of what Entra does not tell the age of
 REMEMBERED_FOR: Final = timedelta(minutes=10)
 
 
@@ -80,20 +85,20 @@ class GraphDirectory:
             raise _error_of(error.refused, body) from None
         except _Unanswered:
             raise _unavailable() from None
-        return replace(_application(answer), secret=_born_secret(answer, asked_at, _expiry(body)))
+        return replace(application_of(answer), secret=born_secret(answer, asked_at, expiry_asked_for(body)))
 
     def find_application(self, unique_name: str) -> Application | None:
         """As the port says."""
         found = self._read(
             f"/applications(uniqueName='{unique_name}')?$select=id,appId,signInAudience,tags,identifierUris"
         )
-        return None if found is None else _application(found)
+        return None if found is None else application_of(found)
 
     def read_application(self, object_id: str) -> Application | None:
         """As the port says."""
         select = "id,appId,signInAudience,tags,notes,identifierUris,web,spa,publicClient,passwordCredentials"
         found = self._read(f"/applications/{object_id}?$select={select}")
-        return None if found is None else _application(found)
+        return None if found is None else application_of(found)
 
     def marked_applications(self, continuation_token: str | None) -> Marked:
         """As the port says. Of the link to the next page only its token is kept, never the address."""
@@ -152,7 +157,7 @@ class GraphDirectory:
             raise error_of(error.refused) from None
         except _Unanswered:
             raise _mint_unknown() from None
-        minted = _secret(answer, asked_at, expires_at)
+        minted = secret_of(answer, asked_at, expires_at)
         if minted is None:
             raise _mint_unknown()
         return minted
@@ -190,7 +195,7 @@ class GraphDirectory:
         else:
             return token
         listed = self._read(path)
-        found = [_trusted_token(each) for each in listed["value"]] if listed else []
+        found = [trusted_token_of(each) for each in listed["value"]] if listed else []
         claims = (token.issuer, token.subject)
         for same in (each for each in found if each.name == token.name or (each.issuer, each.subject) == claims):
             return same
@@ -221,7 +226,7 @@ class GraphDirectory:
             found = next(iter(listed["value"]), None) if listed else None
         else:
             found = self._read(f"/servicePrincipals(appId='{name}')?{select}")
-        return None if found is None else _service_principal(found)
+        return None if found is None else service_principal_of(found)
 
     def _read(self, path: str) -> dict[str, Any] | None:
         """Return what is there, or None for a 404."""
@@ -245,7 +250,8 @@ class GraphDirectory:
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send one request and return its answer; raise _Refused, _Unanswered, or TryAgain when nothing was sent."""
         client_request_id = str(uuid.uuid4())
-        if method != "GET":
+        writes = method != "GET"
+        if writes:
             self._pace.wait()
         try:
             response = self._session.request(
@@ -272,7 +278,7 @@ class GraphDirectory:
         logger.info("graph %s %s: %d, client-request-id %s", method, operation, response.status_code, client_request_id)
         if not response.ok or response.is_redirect:
             refused = refusal(response, self._clock.now())
-            if method != "GET" and refused.status == HTTPStatus.TOO_MANY_REQUESTS:
+            if writes and refused.status == HTTPStatus.TOO_MANY_REQUESTS:
                 self._pace.slow_down(refused.retry_after)
             raise _Refused(refused)
         if response.status_code == HTTPStatus.NO_CONTENT:
@@ -284,85 +290,6 @@ class GraphDirectory:
         if not isinstance(answer, dict):
             raise _Unanswered
         return answer
-
-
-def _application(answer: Mapping[str, Any]) -> Application:
-    platforms = {name: answer.get(name) or {} for name in ("web", "spa", "publicClient")}
-    return Application(
-        object_id=str(answer["id"]),
-        client_id=str(answer["appId"]),
-        sign_in_audience=str(answer.get("signInAudience", "")),
-        tags=tuple(answer.get("tags") or ()),
-        notes=str(answer.get("notes") or ""),
-        identifier_uris=tuple(answer.get("identifierUris") or ()),
-        redirect_uris={name: tuple(each.get("redirectUris") or ()) for name, each in platforms.items()},
-        credentials=tuple(map(_credential, answer.get("passwordCredentials") or ())),
-        has_certificate=bool(answer.get("keyCredentials")),
-    )
-
-
-def _credential(item: Mapping[str, Any]) -> Credential:
-    end, start = item.get("endDateTime"), item.get("startDateTime")
-    label = str(item.get("displayName") or "")
-    started_at = _time(start) if start else NEVER_OLD
-    return Credential(
-        key_id=str(item["keyId"]),
-        label=label,
-        minted_at=labelled_time(label) or started_at,
-        expires_at=_time(end) if end else None,
-    )
-
-
-def _time(text: object) -> datetime:
-    return datetime.fromisoformat(str(text)).astimezone(UTC)
-
-
-def _born_secret(answer: Mapping[str, Any], asked_at: datetime, expires_at: datetime) -> MintedSecret | None:
-    """Return the secret that was born with an application, if exactly one was."""
-    credentials = answer.get("passwordCredentials") or []
-    return _secret(credentials[0], asked_at, expires_at) if len(credentials) == 1 else None
-
-
-def _expiry(body: Mapping[str, Any]) -> datetime:
-    """Return the end that was asked for the secret that is born with an application."""
-    credentials = body.get("passwordCredentials") or [{"endDateTime": "9999-12-31T00:00:00Z"}]
-    return datetime.fromisoformat(credentials[0]["endDateTime"])
-
-
-def _secret(credential: Mapping[str, Any], asked_at: datetime, expires_at: datetime) -> MintedSecret | None:
-    """Return the secret in an answer; None where its text or key id is missing, so that nobody could use it."""
-    text, key_id, end = (credential.get(name) for name in ("secretText", "keyId", "endDateTime"))
-    if not (text and key_id):
-        return None
-    if end:
-        expires_at = _time(end)
-    return MintedSecret(str(key_id), expires_at, asked_at, text=str(text))
-
-
-def _trusted_token(found: Mapping[str, Any]) -> TrustedToken:
-    audiences: list[Any] = found.get("audiences") or []
-    return TrustedToken(
-        name=str(found.get("name")),
-        issuer=str(found.get("issuer")),
-        subject=str(found.get("subject")),
-        audience=str(audiences[0]) if len(audiences) == 1 else "",
-    )
-
-
-def _service_principal(found: Mapping[str, Any]) -> ResourceServicePrincipal:
-    scopes = [scope for scope in found.get("oauth2PermissionScopes") or [] if scope.get("isEnabled", True)]
-    roles = [
-        role
-        for role in found.get("appRoles") or []
-        if role.get("isEnabled", True) and "Application" in role.get("allowedMemberTypes", ())
-    ]
-    return ResourceServicePrincipal(
-        id=str(found["id"]), client_id=str(found["appId"]), scopes=_permissions(scopes), app_roles=_permissions(roles)
-    )
-
-
-def _permissions(items: Iterable[Mapping[str, Any]]) -> tuple[Permission, ...]:
-    return tuple(Permission(str(item["id"]), str(item["value"])) for item in items if item.get("value"))
 
 
 def _error_of(refused: Refusal, body: Mapping[str, Any]) -> ProvisioningError:

@@ -89,10 +89,7 @@ def sdk_options(session: requests.Session) -> dict[str, Any]:
 
 
 class BearerToken(AuthBase):
-    """Puts a token of a credential on each request; azure-identity caches and renews it.
-
-    As an auth object it also keeps requests from reading another password from a .netrc file.
-    """
+    """Puts a token of a credential on each request; azure-identity caches and renews it."""
 
     def __init__(self, credential: TokenCredential, scope: str) -> None:
         self._credential = credential

@@ -85,12 +85,13 @@ def test_a_shared_context_trusts_the_bundle_that_the_settings_name_and_nothing_e
 ) -> None:
     url = f"{azure.origin}/_emulator/state"
     with new_session(tls_context(str(azure.ca_bundle)), 2) as session:
-        session.trust_env = False
         assert session.get(url, timeout=5).status_code == 200
-    with EmulatorServer(tmp_path) as foreign, new_session(tls_context(str(foreign.ca_bundle)), 2) as session:
-        session.trust_env = False
-        with pytest.raises(requests.exceptions.SSLError):
-            session.get(url, timeout=5)
+    with (
+        EmulatorServer(tmp_path) as foreign,
+        new_session(tls_context(str(foreign.ca_bundle)), 2) as session,
+        pytest.raises(requests.exceptions.SSLError),
+    ):
+        session.get(url, timeout=5)
 
 
 class _Proxy(BaseHTTPRequestHandler):
