@@ -1,21 +1,19 @@
 """The triggers, and nothing but the triggers: each decodes, calls one function and encodes.
 
-Importing this file loads azure.functions only; what a trigger needs is loaded when it first runs, because a cold start
-is what callers feel.
+Importing this file loads azure.functions only, because a cold start is what callers feel.
 """
 
 import functools
 import gc
 import os
 import typing
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import azure.functions as func
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
+    from provisioning.api.web import Answer, Call
     from provisioning.ports import Services
-    from provisioning.web import Answer, Call
 
 QUEUE = "registrations"
 NOTICES = "notices"
@@ -28,6 +26,8 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # What is loaded stays; to look for garbage among it at every 700 objects takes a quarter of the time to load it.
 gc.set_threshold(10_000)
 
+Messages: typing.TypeAlias = func.Out[typing.List[str]]  # noqa: UP006 -- the worker refuses list[str]
+
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
@@ -35,67 +35,53 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 def submit(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     """Accept a registration request; the message goes out before the answer does."""
-    from provisioning import web
-
-    return _encode(web.answer(_services, web.submit_registration, _decode(req)), message)
+    return _answer("submit_registration", req, message)
 
 
 @app.route(route="registrations", methods=["GET"])
 def list_registrations(req: func.HttpRequest) -> func.HttpResponse:
     """Answer a page of registrations."""
-    from provisioning import web
-
-    return _encode(web.answer(_services, web.list_registrations, _decode(req)))
+    return _answer("list_registrations", req)
 
 
 @app.route(route="registrations/{registrationId}", methods=["GET"])
 def show(req: func.HttpRequest) -> func.HttpResponse:
     """Answer one registration."""
-    from provisioning import web
-
-    return _encode(web.answer(_services, web.show_registration, _decode(req)))
+    return _answer("show_registration", req)
 
 
 @app.route(route="registrations/{registrationId}/retry", methods=["POST"])
 @app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 def retry(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     """Accept a failed registration again."""
-    from provisioning import web
-
-    return _encode(web.answer(_services, web.retry_registration, _decode(req)), message)
+    return _answer("retry_registration", req, message)
 
 
 @app.route(route="registrations/{registrationId}/rotate", methods=["POST"])
 @app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 def rotate(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     """Have a registration's secret replaced."""
-    from provisioning import web
-
-    return _encode(web.answer(_services, web.rotate_registration, _decode(req)), message)
+    return _answer("rotate_registration", req, message)
 
 
 @app.route(route="registrations/{registrationId}", methods=["PATCH"])
 @app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 def change(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     """Accept a change of a registration."""
-    from provisioning import web
-
-    return _encode(web.answer(_services, web.change_registration, _decode(req)), message)
+    return _answer("change_registration", req, message)
 
 
 @app.route(route="registrations/{registrationId}", methods=["DELETE"])
 @app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 def delete(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     """Accept the end of a registration."""
-    from provisioning import web
-
-    return _encode(web.answer(_services, web.delete_registration, _decode(req)), message)
+    return _answer("delete_registration", req, message)
 
 
 @app.route(route="openapi.json", methods=["GET"])
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description of this API."""
-    from provisioning import web
+    from provisioning.api import web
 
     return _encode(web.show_openapi(_decode(req)))
 
@@ -103,7 +89,7 @@ def openapi(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="docs", methods=["GET"])
 def docs(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description as a page."""
-    from provisioning import web
+    from provisioning.api import web
 
     return _encode(web.show_docs(_decode(req)))
 
@@ -119,12 +105,12 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- a tri
 @app.queue_output(arg_name="notices", queue_name=NOTICES, connection=STORAGE)
 def provision(
     message: func.QueueMessage,
-    messages: func.Out[typing.List[str]],  # noqa: UP006 -- the worker refuses list[str]
-    notices: func.Out[typing.List[str]],  # noqa: UP006 -- as above
+    messages: Messages,
+    notices: Messages,
 ) -> None:
     """Carry out what a message asks; an error has the queue deliver it again."""
-    from provisioning.messages import read_message
-    from provisioning.provision import carry_out
+    from provisioning.domain.messages import read_message
+    from provisioning.flow.provision import carry_out
 
     outgoing = carry_out(_services(), read_message(message.get_body()))
     messages.set(list(outgoing.registrations))
@@ -134,8 +120,8 @@ def provision(
 @app.queue_trigger(arg_name="message", queue_name=f"{QUEUE}-poison", connection=STORAGE)
 def give_up(message: func.QueueMessage) -> None:
     """Decide about a message that failed as often as the queue allows."""
-    from provisioning import conclude
-    from provisioning.messages import read_message
+    from provisioning.domain.messages import read_message
+    from provisioning.flow import conclude
 
     conclude.give_up(_services(), read_message(message.get_body()))
 
@@ -143,18 +129,15 @@ def give_up(message: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="message", queue_name=NOTICES, connection=STORAGE)
 def notify(message: func.QueueMessage) -> None:
     """Send what a subject's notices tell; an error has the queue deliver the message again."""
-    from provisioning.messages import read_notice_message
-    from provisioning.notify import send_notices
+    from provisioning.domain.messages import read_notice_message
+    from provisioning.flow.notify import send_notices
 
     send_notices(_services(), read_notice_message(message.get_body()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=f"{NOTICES}-poison", connection=STORAGE)
 def drop_notice_message(message: func.QueueMessage) -> None:
-    """Let go of a message that failed as often as the queue allows: the notices themselves wait in their table.
-
-    The planner sends another half an hour after the last try. Without this, messages would gather in the poison queue.
-    """
+    """Let go of a message that failed for good; the notices wait in their table, and the planner sends another."""
 
 
 @app.timer_trigger(arg_name="timer", schedule=PLANNER_SCHEDULE, use_monitor=True)
@@ -162,11 +145,11 @@ def drop_notice_message(message: func.QueueMessage) -> None:
 @app.queue_output(arg_name="notices", queue_name=NOTICES, connection=STORAGE)
 def planner(
     timer: func.TimerRequest,  # noqa: ARG001 -- a trigger's binding
-    messages: func.Out[typing.List[str]],  # noqa: UP006 -- the worker refuses list[str]
-    notices: func.Out[typing.List[str]],  # noqa: UP006 -- as above
+    messages: Messages,
+    notices: Messages,
 ) -> None:
     """Enqueue one message for each registration with something left to do, and for each subject with notices."""
-    from provisioning import plan
+    from provisioning.flow import plan
 
     messages.set(list(plan.due_messages(_services())))
     notices.set(list(plan.waiting_notices(_services())))
@@ -174,9 +157,9 @@ def planner(
 
 @app.timer_trigger(arg_name="timer", schedule=RECONCILE_SCHEDULE, use_monitor=True)
 @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
-def reconcile(timer: func.TimerRequest, messages: func.Out[typing.List[str]]) -> None:  # noqa: ARG001, UP006 -- as the planner
+def reconcile(timer: func.TimerRequest, messages: Messages) -> None:  # noqa: ARG001 -- a trigger's binding
     """Begin to compare what is remembered with Entra and the vault."""
-    from provisioning.reconcile import first_page
+    from provisioning.flow.reconcile import first_page
 
     messages.set([first_page(_services())])
 
@@ -190,8 +173,15 @@ def _services() -> "Services":
     return AzureServices(from_environment())
 
 
+def _answer(call: str, req: func.HttpRequest, message: func.Out[str] | None = None) -> func.HttpResponse:
+    """Have the callers' side answer, which is loaded only now."""
+    from provisioning.api import web
+
+    return _encode(web.answer(_services, web.CALLS[call], _decode(req)), message)
+
+
 def _decode(req: func.HttpRequest) -> "Call":
-    from provisioning.web import Call
+    from provisioning.api.web import Call
 
     return Call(
         path=urlsplit(req.url).path,

@@ -1,1 +1,4 @@
-"""How fast the service is, as ratios to what bounds it, measured in one run; never deployed."""
+"""How fast the service is, as ratios to what bounds it, measured in one run.
+
+Never deployed; nothing else imports it.
+"""

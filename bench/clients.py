@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from bench.figures import Options, Row, Sample, compared, counted
 from bench.planning import table_requests
 from bench.stage import ONCE, OWNER, ROOT, BenchError, Load, Stage, a_service_client, resident_megabytes, say
-from provisioning.messages import read_message
-from provisioning.ports import DueEntry
-from provisioning.provision import carry_out
-from provisioning.registration import ClientType, Registration, Status
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.messages import read_message
+from provisioning.domain.operation import DueEntry
+from provisioning.domain.registration import Registration, Status
+from provisioning.flow.provision import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

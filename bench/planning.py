@@ -19,18 +19,10 @@ from bench.stage import KEPT, a_service_client, say
 from dev.storage import Azurite
 from provisioning.adapters.rows import due_key, registration_entity, time_key
 from provisioning.adapters.tables import DUE, REGISTRATIONS
-from provisioning.intake import fingerprint, parse
-from provisioning.plan import due_messages
-from provisioning.ports import DueEntry
-from provisioning.registration import (
-    Operation,
-    OperationStatus,
-    OperationType,
-    Registration,
-    Status,
-    new_id,
-    registration_id,
-)
+from provisioning.domain.intake import fingerprint, parse
+from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType, new_id
+from provisioning.domain.registration import Registration, Status, registration_id
+from provisioning.flow.plan import due_messages
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
 

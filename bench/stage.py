@@ -23,11 +23,11 @@ from azure.storage.queue import QueueClient
 
 from dev.host import HostProcess
 from dev.storage import Azurite
-from provisioning.intake import parse
-from provisioning.registration import Status
+from provisioning.api.submit import Accepted, submit
+from provisioning.api.web import KEY_HOLDER
+from provisioning.domain.intake import parse
+from provisioning.domain.registration import Status
 from provisioning.settings import Settings
-from provisioning.submit import Accepted, submit
-from provisioning.web import KEY_HOLDER
 from provisioning.wiring import AzureServices
 
 if TYPE_CHECKING:

@@ -1,18 +1,20 @@
 """The service behind the triggers of `function_app.py`.
 
-Dependency runs one way, and a test holds it:
+Dependency runs one way, from below to above, and a test holds it:
 
-    intake  registration  manifest  errors      what is asked, remembered and sent; know nothing of the outside
-            ↑
-          ports                                 the outside world, as Protocols
+    domain/                       values and rules; no I/O
+       ↑
+    ports.py                      the outside world, as Protocols
        ↑            ↑
-    flows        adapters/                      `provision`, `notify`, `plan` use the ports; the adapters implement them
-            ↑
-          wiring  ←  settings                   joins them
-            ↑
-      function_app.py
+    flow/        adapters/        what is done; with which libraries it is done
+       ↑            ↑
+    api/            ↑             what callers ask, and are answered
+       ↑            ↑
+    wiring.py  ←  settings.py     joins them
+       ↑
+    function_app.py
 
 Only `adapters/` and `wiring.py` import Azure's libraries, msal or requests. Only `settings.py` reads the environment,
-but for the schedule of the timer in `function_app.py`.
-Read `provision.py` first: it is the whole job on one page.
+but for the schedules of the timers in `function_app.py`.
+Read `flow/provision.py` first: it is the whole job on one page.
 """

@@ -1,123 +1,20 @@
 """The outside world, as Protocols in the words of the domain. Every method says what holds when it returns.
 
-All of them raise the families of `errors.py` and nothing else: `TryAgain` for what passes, `NeedsOperator` for what
-does not. Times are aware and in UTC.
+Only the Protocols are here; their values are in `domain/`. All methods raise the families of `domain/errors.py` and
+nothing else: `TryAgain` for what passes, `NeedsOperator` for what does not. Times are aware and in UTC.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
-from provisioning.notices import Notice
-from provisioning.registration import ClientType, Permission, Registration, Status
-from provisioning.tenant import Tenant
-
-
-@dataclass(frozen=True, slots=True)
-class MintedSecret:
-    """A client secret just minted: in memory here, and nowhere else until it is published to Key Vault.
-
-    `text` hides itself in `repr`. `minted_at` is our clock before the request was sent, so never too late.
-    """
-
-    key_id: str
-    expires_at: datetime
-    minted_at: datetime
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A client secret of an application, as Entra lists it: its text is never told again."""
-
-    key_id: str
-    label: str
-    minted_at: datetime
-    expires_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """An application as Entra has it; `secret` only when this very request minted one.
-
-    `redirect_uris` are by platform: `web`, `spa`, `publicClient`.
-    `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
-    """
-
-    object_id: str
-    client_id: str
-    sign_in_audience: str
-    tags: tuple[str, ...] = ()
-    notes: str = ""
-    identifier_uris: tuple[str, ...] = ()
-    redirect_uris: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    credentials: tuple[Credential, ...] = ()
-    secret: MintedSecret | None = None
-    has_certificate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedToken:
-    """A federated identity credential: whoever shows a token with these claims signs in as the application."""
-
-    name: str
-    issuer: str
-    subject: str
-    audience: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceServicePrincipal:
-    """The service principal of a resource: what a client may ask of it."""
-
-    id: str
-    client_id: str
-    scopes: tuple[Permission, ...]
-    app_roles: tuple[Permission, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentSecret:
-    """What the vault calls current, without the secret's text."""
-
-    id: str
-    key_id: str | None
-    created_at: datetime
-    expires_at: datetime | None
-    tags: Mapping[str, str]
-
-    @property
-    def minted_at(self) -> datetime:
-        """When its text was asked for, as the version's tag says; without one, when the version was written."""
-        try:
-            return datetime.fromisoformat(self.tags["mintedAt"])
-        except (KeyError, ValueError):
-            return self.created_at
-
-
-@dataclass(frozen=True, slots=True)
-class DueEntry:
-    """Something may be left to do for a registration since `due_at`."""
-
-    registration_id: str
-    due_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a list; `continuation_token` is None on the last one."""
-
-    registrations: tuple[Registration, ...]
-    continuation_token: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """The ids of registrations by whose mark a part of the directory or of the vault is known to be ours."""
-
-    registration_ids: tuple[str, ...]
-    continuation_token: str | None
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.notices import Notice
+from provisioning.domain.operation import DueEntry
+from provisioning.domain.registration import Page, Registration, Status
+from provisioning.domain.secrets import CurrentSecret, MintedSecret, SecretPolicy
+from provisioning.domain.tenant import Tenant
 
 
 class Directory(Protocol):
@@ -299,22 +196,6 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Return after that time."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class SecretPolicy:
-    """How long secrets live and how they are proven; from the settings of the same names."""
-
-    lifetime: timedelta
-    rotate_before: timedelta
-    overlap: timedelta
-    proof_count: int
-    proof_timeout: timedelta
-
-    @property
-    def publish_bound(self) -> timedelta:
-        """How long after its minting a secret may still be published."""
-        return min(self.proof_timeout + timedelta(minutes=1), self.overlap / 2)
 
 
 class Services(Protocol):

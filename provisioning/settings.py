@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from provisioning.durations import format_duration, parse_duration
-from provisioning.errors import SettingsError
-from provisioning.ports import SecretPolicy
-from provisioning.tenant import Tenant
-from provisioning.uris import canonical_name
+from provisioning.domain.durations import format_duration, parse_duration
+from provisioning.domain.errors import SettingsError
+from provisioning.domain.secrets import SecretPolicy
+from provisioning.domain.tenant import Tenant
+from provisioning.domain.uris import canonical_name
 
 T = TypeVar("T")
 

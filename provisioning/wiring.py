@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from provisioning.notices import source_of
+from provisioning.domain.notices import source_of
 from provisioning.ports import Directory, Notifier, Registry, SecretStore, TokenProof
 from provisioning.settings import Settings
 

@@ -8,8 +8,10 @@ from typing import Any, Final, Protocol
 import requests
 
 from dev.emulator import SECRET_MARKER, Emulator
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.operation import OperationStatus, OperationType
+from provisioning.domain.registration import Registration, Status
 from provisioning.ports import Clock, Registry
-from provisioning.registration import ClientType, OperationStatus, OperationType, Registration, Status
 from provisioning.settings import Settings
 from tests.watch import in_use, is_labelled, live, minted_at, versions_of
 

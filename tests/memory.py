@@ -4,10 +4,11 @@ import threading
 from dataclasses import replace
 from datetime import datetime
 
-from provisioning.errors import RequestRejected, StaleRegistration
-from provisioning.notices import Notice
-from provisioning.ports import DueEntry, Page
-from provisioning.registration import ClientType, Registration, Status
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.notices import Notice
+from provisioning.domain.operation import DueEntry
+from provisioning.domain.registration import Page, Registration, Status
 
 
 class MemoryRegistry:

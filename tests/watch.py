@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from provisioning.registration import CREDENTIAL_LABEL_PREFIX, labelled_time
+from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, labelled_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dev.emulator.credentials import Password
     from dev.emulator.records import Application
     from dev.emulator.vault import Version
-    from provisioning.registration import Registration
+    from provisioning.domain.registration import Registration
     from tests.checker import Checkable
     from tests.world import World
 

@@ -16,20 +16,23 @@ from requests.adapters import BaseAdapter
 
 from dev.emulator import Emulator
 from dev.emulator.mount import RegistrarCredential
-from provisioning import conclude, plan, web
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.tokens import TokenEndpointProof
 from provisioning.adapters.webhook import WebhookNotifier
-from provisioning.messages import Message, Outgoing, ReconcilePage, read_message, read_notice_message
-from provisioning.notices import source_of
-from provisioning.notify import send_notices
-from provisioning.ports import Clock, Directory, Notifier, Registry, SecretPolicy, SecretStore, Services, TokenProof
-from provisioning.provision import carry_out
-from provisioning.reconcile import first_page
-from provisioning.registration import OperationType, Registration, Status
+from provisioning.api import web
+from provisioning.domain.messages import Message, Outgoing, ReconcilePage, read_message, read_notice_message
+from provisioning.domain.notices import source_of
+from provisioning.domain.operation import OperationType
+from provisioning.domain.registration import Registration, Status
+from provisioning.domain.secrets import SecretPolicy
+from provisioning.domain.tenant import Tenant
+from provisioning.flow import conclude, plan
+from provisioning.flow.notify import send_notices
+from provisioning.flow.provision import carry_out
+from provisioning.flow.reconcile import first_page
+from provisioning.ports import Clock, Directory, Notifier, Registry, SecretStore, Services, TokenProof
 from provisioning.settings import Settings
-from provisioning.tenant import Tenant
 from tests.memory import MemoryRegistry
 from tests.receiver import Receiver
 from tests.watch import Watch, versions_of

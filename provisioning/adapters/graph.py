@@ -32,16 +32,11 @@ from provisioning.adapters.graph_errors import (
 )
 from provisioning.adapters.pace import Pace
 from provisioning.adapters.transport import TIMEOUT, BearerToken
-from provisioning.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
-from provisioning.manifest import TAG, graph_time, marked_id
-from provisioning.ports import (
-    Application,
-    Clock,
-    Marked,
-    MintedSecret,
-    ResourceServicePrincipal,
-    TrustedToken,
-)
+from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
+from provisioning.domain.manifest import TAG, graph_time, marked_id
+from provisioning.domain.secrets import MintedSecret
+from provisioning.ports import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -4,14 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from provisioning.ports import (
-    Application,
-    Credential,
-    MintedSecret,
-    ResourceServicePrincipal,
-    TrustedToken,
-)
-from provisioning.registration import Permission, labelled_time
+from provisioning.domain.directory import Application, Credential, Permission, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.secrets import MintedSecret, labelled_time
 
 NEVER_OLD: Final = datetime(9000, 1, 1, tzinfo=UTC)  # of what Entra does not tell the age of
 

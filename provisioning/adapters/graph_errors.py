@@ -16,7 +16,7 @@ from typing import Any, Final
 import requests
 
 from provisioning.adapters.transport import retry_after
-from provisioning.errors import CredentialNotFound, NeedsOperator, ProvisioningError, TryAgain
+from provisioning.domain.errors import CredentialNotFound, NeedsOperator, ProvisioningError, TryAgain
 
 _UNFINISHED: Final = frozenset({408, 423, 424, 425})
 _CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,80}")

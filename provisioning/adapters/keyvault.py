@@ -19,9 +19,11 @@ from azure.core.exceptions import (
 from azure.keyvault.secrets import SecretClient, SecretProperties
 
 from provisioning.adapters.transport import retry_after, sdk_options
-from provisioning.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
-from provisioning.ports import Clock, CurrentSecret, Marked, MintedSecret
-from provisioning.registration import NAME_PREFIX
+from provisioning.domain.directory import Marked
+from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
+from provisioning.domain.registration import NAME_PREFIX
+from provisioning.domain.secrets import CurrentSecret, MintedSecret
+from provisioning.ports import Clock
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 CONTENT_TYPE: Final = "Microsoft Entra client secret"

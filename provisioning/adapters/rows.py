@@ -10,22 +10,12 @@ from typing import Any, Final
 
 from azure.data.tables import TableEntity
 
-from provisioning.intake import dump, restore
-from provisioning.notices import Notice
-from provisioning.ports import DueEntry
-from provisioning.registration import (
-    Failure,
-    LastError,
-    MissingCredential,
-    Operation,
-    OperationStatus,
-    OperationType,
-    Permission,
-    Registration,
-    ResolvedResource,
-    SecretState,
-    Status,
-)
+from provisioning.domain.directory import Permission, ResolvedResource
+from provisioning.domain.intake import dump, restore
+from provisioning.domain.notices import Notice
+from provisioning.domain.operation import DueEntry, Failure, LastError, Operation, OperationStatus, OperationType
+from provisioning.domain.registration import Registration, Status
+from provisioning.domain.secrets import MissingCredential, SecretState
 
 SCHEMA_VERSION: Final = 1
 

@@ -42,10 +42,12 @@ from provisioning.adapters.rows import (
     time_key,
 )
 from provisioning.adapters.transport import retry_after
-from provisioning.errors import RequestRejected, StaleRegistration, TryAgain
-from provisioning.notices import Notice
-from provisioning.ports import Clock, DueEntry, Page
-from provisioning.registration import REGISTRATION_ID, ClientType, Registration, Status, partition_of
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.errors import RequestRejected, StaleRegistration, TryAgain
+from provisioning.domain.notices import Notice
+from provisioning.domain.operation import DueEntry
+from provisioning.domain.registration import REGISTRATION_ID, Page, Registration, Status, partition_of
+from provisioning.ports import Clock
 
 T = TypeVar("T")
 

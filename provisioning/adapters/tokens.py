@@ -11,8 +11,9 @@ import requests
 from msal.exceptions import MsalError
 
 from provisioning.adapters.transport import TIMEOUT, retry_after
-from provisioning.errors import NeedsOperator, TryAgain
-from provisioning.ports import Clock, MintedSecret
+from provisioning.domain.errors import NeedsOperator, TryAgain
+from provisioning.domain.secrets import MintedSecret
+from provisioning.ports import Clock
 
 # "Invalid client secret", "application not found in the directory", "service principal not found": each is also what
 # one replica says that has not heard of the secret, the application or the service principal yet.

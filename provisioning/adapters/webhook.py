@@ -23,8 +23,8 @@ from typing import Final
 import requests
 
 from provisioning.adapters.transport import TIMEOUT
-from provisioning.errors import TryAgain
-from provisioning.notices import Notice, cloud_event
+from provisioning.domain.errors import TryAgain
+from provisioning.domain.notices import Notice, cloud_event
 from provisioning.ports import Clock
 
 CONTENT_TYPE: Final = "application/cloudevents+json"

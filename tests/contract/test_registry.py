@@ -9,24 +9,15 @@ import pytest
 from azure.data.tables import TableServiceClient
 
 from provisioning.adapters.tables import TableRegistry
-from provisioning.errors import RequestRejected, StaleRegistration
-from provisioning.intake import fingerprint, parse
-from provisioning.notices import Notice
-from provisioning.ports import DueEntry, Registry
-from provisioning.registration import (
-    ClientType,
-    Failure,
-    LastError,
-    Operation,
-    OperationStatus,
-    OperationType,
-    Permission,
-    Registration,
-    ResolvedResource,
-    SecretState,
-    Status,
-    registration_id,
-)
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.directory import Permission, ResolvedResource
+from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.intake import fingerprint, parse
+from provisioning.domain.notices import Notice
+from provisioning.domain.operation import DueEntry, Failure, LastError, Operation, OperationStatus, OperationType
+from provisioning.domain.registration import Registration, Status, registration_id
+from provisioning.domain.secrets import SecretState
+from provisioning.ports import Registry
 from tests.certificates import a_certificate
 from tests.memory import MemoryRegistry
 from tests.world import VirtualClock, a_confidential_client, a_public_client, a_resource, a_service_client

@@ -11,7 +11,7 @@ from azure.data.tables import TableServiceClient
 
 from provisioning.adapters.rows import SCHEMA_VERSION, due_key
 from provisioning.adapters.tables import DUE, TableRegistry
-from provisioning.ports import DueEntry
+from provisioning.domain.operation import DueEntry
 from tests.receiver import Receiver
 from tests.world import VirtualClock, World
 

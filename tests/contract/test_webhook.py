@@ -20,8 +20,8 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from provisioning.adapters.transport import new_session, tls_context
 from provisioning.adapters.webhook import WebhookNotifier
-from provisioning.errors import TryAgain
-from provisioning.notices import Notice, cloud_event, source_of
+from provisioning.domain.errors import TryAgain
+from provisioning.domain.notices import Notice, cloud_event, source_of
 from provisioning.ports import Notifier
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices, SystemClock

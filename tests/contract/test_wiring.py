@@ -10,10 +10,11 @@ import pytest
 import requests
 
 from dev.emulator.server import EmulatorServer
-from provisioning import plan, web
 from provisioning.adapters.transport import new_session, tls_context
-from provisioning.messages import read_message
-from provisioning.provision import carry_out
+from provisioning.api import web
+from provisioning.domain.messages import read_message
+from provisioning.flow import plan
+from provisioning.flow.provision import carry_out
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
 from tests.world import a_confidential_client, a_public_client, a_resource, a_service_client

@@ -25,7 +25,7 @@ from azure.storage.queue import QueueServiceClient
 from dev.emulator import SECRET_MARKER, Fault
 from dev.emulator.faults import Kind, When
 from dev.stack import Stack
-from provisioning.registration import Status
+from provisioning.domain.registration import Status
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
 from tests.checker import check

@@ -8,7 +8,7 @@ import requests
 from standardwebhooks import Webhook
 
 from dev.host import HostProcess
-from provisioning.notices import heartbeat
+from provisioning.domain.notices import heartbeat
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
 from tests.https_receiver import HttpsReceiver

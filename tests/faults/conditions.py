@@ -17,9 +17,9 @@ from typing import Any, Final
 from dev.emulator import Fault, constants
 from dev.emulator.client import Client
 from dev.emulator.records import Application
-from provisioning.conclude import GIVEN_UP_AFTER
-from provisioning.errors import TryAgain
-from provisioning.registration import Registration, Status
+from provisioning.domain.errors import TryAgain
+from provisioning.domain.registration import Registration, Status
+from provisioning.flow.conclude import GIVEN_UP_AFTER
 from tests.checker import check
 from tests.faults.scenarios import REQUESTS, a_world
 from tests.faults.schedules import plays

@@ -14,9 +14,10 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from provisioning.errors import TryAgain
-from provisioning.messages import read_message
-from provisioning.registration import OperationStatus, Registration, Status
+from provisioning.domain.errors import TryAgain
+from provisioning.domain.messages import read_message
+from provisioning.domain.operation import OperationStatus
+from provisioning.domain.registration import Registration, Status
 from tests.checker import check
 from tests.faults.scenarios import ASKS, NEW_VALUES, REQUESTS, SCENARIOS, a_world, is_cleaned_up, is_deleted
 from tests.faults.schedules import plays

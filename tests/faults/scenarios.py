@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import requests
 
-from provisioning import web
-from provisioning.errors import TryAgain
-from provisioning.messages import reconcile_message
-from provisioning.reconcile import first_page
-from provisioning.registration import OperationStatus, OperationType, Registration, Status
+from provisioning.api import web
+from provisioning.domain.errors import TryAgain
+from provisioning.domain.messages import reconcile_message
+from provisioning.domain.operation import OperationStatus, OperationType
+from provisioning.domain.registration import Registration, Status
+from provisioning.flow.reconcile import first_page
 from tests.certificates import a_certificate
 from tests.checker import check
 from tests.watch import is_labelled, live, versions_of

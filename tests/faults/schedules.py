@@ -18,7 +18,7 @@ import requests
 from urllib3.exceptions import ProtocolError
 
 from dev.emulator import Fault
-from provisioning.errors import TryAgain
+from provisioning.domain.errors import TryAgain
 from tests.checker import check
 from tests.faults.scenarios import SCENARIOS
 from tests.world import Died, World, straight

@@ -3,7 +3,7 @@
 import pytest
 
 from dev.emulator import Fault
-from provisioning.registration import Status
+from provisioning.domain.registration import Status
 from tests.faults.conditions import CLIENTS, REFUSALS, SECRET_HOLDERS, begin, calls, submit
 from tests.faults.scenarios import REQUESTS
 from tests.faults.schedules import replay

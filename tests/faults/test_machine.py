@@ -23,10 +23,11 @@ from hypothesis.stateful import (
 )
 
 from dev.emulator import SECRET_MARKER, Fault
-from provisioning import web
-from provisioning.intake import ResourceApplicationRequest
-from provisioning.reconcile import first_page
-from provisioning.registration import ClientType, Registration, Status
+from provisioning.api import web
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.intake import ResourceApplicationRequest
+from provisioning.domain.registration import Registration, Status
+from provisioning.flow.reconcile import first_page
 from tests.checker import check, is_ours
 from tests.faults.scenarios import ASKS, REQUESTS
 from tests.faults.schedules import DEATHS, HTTP_BLOWS, PLAYED, Script

@@ -12,18 +12,12 @@ from typing import Any, Final, cast
 
 from dev.emulator.credentials import Password
 from dev.emulator.vault import Version
-from provisioning.errors import OutcomeUnknown
-from provisioning.ports import (
-    Application,
-    CurrentSecret,
-    Directory,
-    MintedSecret,
-    Registry,
-    SecretStore,
-    Services,
-    TokenProof,
-)
-from provisioning.registration import CREDENTIAL_LABEL_PREFIX, OperationType, Registration
+from provisioning.domain.directory import Application
+from provisioning.domain.errors import OutcomeUnknown
+from provisioning.domain.operation import OperationType
+from provisioning.domain.registration import Registration
+from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, CurrentSecret, MintedSecret
+from provisioning.ports import Directory, Registry, SecretStore, Services, TokenProof
 from tests.watch import is_labelled
 from tests.world import World
 

@@ -12,9 +12,9 @@ from requests.structures import CaseInsensitiveDict
 
 from dev.emulator import SECRET_MARKER, Fault
 from provisioning.adapters.transport import retry_after
-from provisioning.errors import OutcomeUnknown, PublishBoundPassed
-from provisioning.mint import mint, publish
-from provisioning.ports import MintedSecret
+from provisioning.domain.errors import OutcomeUnknown, PublishBoundPassed
+from provisioning.domain.secrets import MintedSecret
+from provisioning.flow.mint import mint, publish
 from tests.checker import check
 from tests.world import World, a_public_client, a_resource, a_service_client
 

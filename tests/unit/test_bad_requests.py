@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from provisioning import web
+from provisioning.api import web
 from tests.certificates import BEGINS, YEAR, a_certificate, as_pem
 from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 
@@ -600,8 +600,10 @@ def texts(node: ast.expr) -> Iterator[str]:
 
 
 def test_every_error_code_that_a_caller_can_meet_is_in_the_table() -> None:
-    package = Path(web.__file__).parent
-    known = {code for name in SOURCES for code in codes_in((package / f"{name}.py").read_text())}
+    package = Path(web.__file__).parents[1]
+    sources = [path for path in package.rglob("*.py") if path.stem in SOURCES]
+    assert {path.stem for path in sources} == set(SOURCES)
+    known = {code for path in sources for code in codes_in(path.read_text())}
     assert {"required", "uri-host", "not-json", "idempotency-key-reused", "wrong-type", "not-one-of"} <= known
     assert len(known) >= 45
     shown = set(NAMED_ELSEWHERE)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from provisioning.certificates import (
+from provisioning.domain.certificates import (
     as_base64,
     certificate_faults,
     normalise_certificate,
@@ -19,8 +19,8 @@ from provisioning.certificates import (
     validity,
     validity_faults,
 )
-from provisioning.credentials import credential_expires_at
-from provisioning.intake import dump, fingerprint, parse
+from provisioning.domain.credentials import credential_expires_at
+from provisioning.domain.intake import dump, fingerprint, parse
 from tests.certificates import BEGINS, YEAR, a_certificate, as_pem
 from tests.world import World, a_confidential_client, a_public_client, a_resource, a_service_client
 
@@ -191,7 +191,7 @@ def test_a_private_key_leaves_no_trace(
 
 def test_the_library_is_loaded_for_the_first_certificate_and_not_before() -> None:
     script = (
-        "import json, sys; from provisioning import web, intake, credentials\n"
+        "import json, sys; from provisioning.api import web; from provisioning.domain import intake, credentials\n"
         f"body = json.loads({json.dumps(json.dumps(a_service_client()))})\n"
         "intake.parse(body); print('cryptography' in sys.modules)\n"
         f"body['credential'] = {{'type': 'certificate', 'certificate': {GOOD.pem!r}}}\n"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioning.durations import format_duration, parse_duration
+from provisioning.domain.durations import format_duration, parse_duration
 
 quick = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 whole_durations = st.builds(

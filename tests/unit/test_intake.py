@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from provisioning.durations import parse_duration
-from provisioning.errors import Fault, RequestRejected
-from provisioning.intake import (
+from provisioning.domain.durations import parse_duration
+from provisioning.domain.errors import Fault, RequestRejected
+from provisioning.domain.intake import (
     SERVER_ROLES,
     ConfidentialClientRequest,
     PublicClientRequest,
@@ -21,7 +21,7 @@ from provisioning.intake import (
     restore,
     secret_lifetime_faults,
 )
-from provisioning.registration import Status
+from provisioning.domain.registration import Status
 from tests.certificates import a_certificate
 from tests.world import (
     OWNER,

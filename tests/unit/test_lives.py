@@ -11,7 +11,8 @@ import pytest
 from dev.emulator import Fault
 from dev.emulator.client import Client
 from dev.emulator.replication import Versioned
-from provisioning.registration import OperationStatus, OperationType, Registration, Status
+from provisioning.domain.operation import OperationStatus, OperationType
+from provisioning.domain.registration import Registration, Status
 from tests.certificates import a_certificate
 from tests.checker import check, token_answer
 from tests.faults.conditions import WrongClock

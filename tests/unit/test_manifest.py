@@ -9,20 +9,14 @@ from typing import Any
 
 import pytest
 
-from provisioning.certificates import as_base64
-from provisioning.intake import fingerprint, parse
-from provisioning.manifest import application_body, permission_id, permissions, resource_identifier, tags
-from provisioning.registration import (
-    NewSecret,
-    Operation,
-    OperationStatus,
-    OperationType,
-    Permission,
-    Registration,
-    ResolvedResource,
-    Status,
-)
-from provisioning.tenant import Tenant
+from provisioning.domain.certificates import as_base64
+from provisioning.domain.directory import Permission, ResolvedResource
+from provisioning.domain.intake import fingerprint, parse
+from provisioning.domain.manifest import application_body, permission_id, permissions, resource_identifier, tags
+from provisioning.domain.operation import Operation, OperationStatus, OperationType
+from provisioning.domain.registration import Registration, Status
+from provisioning.domain.secrets import NewSecret
+from provisioning.domain.tenant import Tenant
 from tests.certificates import a_certificate
 from tests.world import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.intake import fingerprint, parse
-from provisioning.notices import (
+from provisioning.domain.intake import fingerprint, parse
+from provisioning.domain.notices import (
     DRIFT,
     EXPIRING,
     HEARTBEAT,
@@ -26,16 +26,9 @@ from provisioning.notices import (
     of_expiry,
     source_of,
 )
-from provisioning.registration import (
-    Failure,
-    LastError,
-    Operation,
-    OperationStatus,
-    OperationType,
-    Registration,
-    SecretState,
-    Status,
-)
+from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
+from provisioning.domain.registration import Registration, Status
+from provisioning.domain.secrets import SecretState
 from tests.world import OWNER, World, a_service_client
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)

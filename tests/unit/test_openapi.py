@@ -9,11 +9,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from provisioning import web
-from provisioning.errors import RequestRejected
-from provisioning.intake import REQUEST_TYPES, parse
-from provisioning.openapi import describe, page
-from provisioning.registration import Failure, LastError
+from provisioning.api import web
+from provisioning.api.openapi import describe, page
+from provisioning.domain.errors import RequestRejected
+from provisioning.domain.intake import REQUEST_TYPES, parse
+from provisioning.domain.operation import Failure, LastError
 from tests.certificates import a_certificate
 from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 

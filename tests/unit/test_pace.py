@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dev.emulator.faults import Fault
 from provisioning.adapters.pace import MOST_PER_SECOND, Pace
-from provisioning.errors import TryAgain
+from provisioning.domain.errors import TryAgain
 from tests.world import VirtualClock, World
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioning.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, StaleRegistration, TryAgain
-from provisioning.patience import LONGEST_WAIT, Patience, waits
+from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, StaleRegistration, TryAgain
+from provisioning.flow.patience import LONGEST_WAIT, Patience, waits
 from tests.world import VirtualClock
 
 BUDGET = timedelta(minutes=1)

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from dev.emulator import Fault
-from provisioning.conclude import GIVEN_UP_AFTER
-from provisioning.plan import DUE_AGAIN_AFTER, STALLED_AFTER
-from provisioning.ports import DueEntry
-from provisioning.registration import Status
+from provisioning.domain.operation import DueEntry
+from provisioning.domain.registration import Status
+from provisioning.flow.conclude import GIVEN_UP_AFTER
+from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
 from tests.checker import check
 from tests.world import World, a_public_client, a_resource, a_service_client
 

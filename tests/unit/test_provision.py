@@ -12,7 +12,7 @@ from dev.emulator import SECRET_MARKER, Fault
 from dev.emulator.client import Client
 from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from dev.emulator.mount import RegistrarCredential
-from provisioning.registration import Status
+from provisioning.domain.registration import Status
 from tests.checker import check, token_answer
 from tests.world import (
     World,

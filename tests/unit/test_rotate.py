@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.ports import Credential, CurrentSecret, SecretPolicy
-from provisioning.rotate import is_due, publishable_until, removable, rotate_before_of
+from provisioning.domain.directory import Credential
+from provisioning.domain.secrets import CurrentSecret, SecretPolicy
+from provisioning.flow.rotate import is_due, publishable_until, removable, rotate_before_of
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OVERLAP = timedelta(days=7)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from provisioning.errors import SettingsError
+from provisioning.domain.errors import SettingsError
 from provisioning.settings import Settings
 
 TENANT = "11111111-aaaa-4aaa-8aaa-000000000001"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dev.emulator import uris as entra
 from dev.emulator.constants import TENANT_ID
 from dev.emulator.errors import GraphError
-from provisioning.uris import (
+from provisioning.domain.uris import (
     LONGEST_IDENTIFIER_URI,
     Platform,
     identifier_uri,

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from dev.emulator import SECRET_MARKER, Fault
-from provisioning import web
-from provisioning.errors import SettingsError, TryAgain
-from provisioning.ports import DueEntry, Page
-from provisioning.registration import Failure, LastError, Registration, Status
+from provisioning.api import web
+from provisioning.domain.errors import SettingsError, TryAgain
+from provisioning.domain.operation import DueEntry, Failure, LastError
+from provisioning.domain.registration import Page, Registration, Status
 from tests.memory import MemoryRegistry
 from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 

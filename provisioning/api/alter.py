@@ -1,0 +1,129 @@
+"""What an owner asks of a registration that exists: to try again, to rotate, to change, to end.
+
+As in `submit`, the order is what makes a crash harmless: the due entry, the row, and then the message.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from provisioning.api.submit import Accepted, message_may_be_lost
+from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.intake import RegistrationRequest, parse_change
+from provisioning.domain.messages import operation_message
+from provisioning.domain.operation import OperationStatus, OperationType, new_id
+from provisioning.domain.registration import Registration, Status
+from provisioning.flow.plan import STALLED_AFTER, put_due
+from provisioning.ports import Services
+
+MOST_ATTEMPTS: Final = 5
+MOST_FORMER_URIS: Final = 256
+
+
+def retry(services: Services, registration_id: str) -> Accepted:
+    """Return the failed registration `accepted` again; raise RequestRejected (409) for one that has not failed."""
+
+    def retried(row: Registration, now: datetime) -> Registration:
+        if row.status is not Status.FAILED:
+            raise RequestRejected(409, "registration-not-failed", "Only a failed registration can be retried.")
+        return row.begun(new_id(), OperationType.PROVISION, now, now + STALLED_AFTER)
+
+    return _altered(services, registration_id, retried)
+
+
+def rotate(services: Services, registration_id: str, *, revoke_previous: bool) -> Accepted:
+    """Return the registration with a rotation pending; every secret minted before now is due.
+
+    With `revoke_previous` those secrets also stop working as soon as a new one is in the vault; then a pending
+    operation is no obstacle and goes on, and the new secret is made beside it. Raises RequestRejected (409) for a
+    registration that holds no secret, is not active, or, without `revoke_previous`, has an operation pending.
+    """
+
+    def rotated(row: Registration, now: datetime) -> Registration:
+        if not row.holds_secret:
+            raise RequestRejected(409, "registration-holds-no-secret", "This registration has no secret to rotate.")
+        _check_active(row)
+        bound = row.bound_at(now)
+        bounds = {"replace_before": bound} | ({"revoke_before": bound} if revoke_previous else {})
+        if row.pending and revoke_previous:
+            return replace(row, **bounds, due_at=now + STALLED_AFTER, updated_at=now)  # type: ignore[arg-type]
+        _check_idle(row)
+        return replace(row.begun(new_id(), OperationType.ROTATE, now, now + STALLED_AFTER), **bounds)  # type: ignore[arg-type]
+
+    return _altered(services, registration_id, rotated)
+
+
+def change(services: Services, registration_id: str, body: object) -> Accepted:
+    """Return the registration as changed, the change pending; nothing is pending where it asks for nothing new.
+
+    Raises RequestRejected: 400 for a body that breaks rules, 409 where the registration cannot be changed now.
+    """
+
+    def changed(row: Registration, now: datetime) -> Registration:
+        _check_active(row)
+        request = parse_change(row.request, body)
+        failed = row.operation.status is OperationStatus.FAILED and row.operation.type is OperationType.CHANGE
+        if request == row.request and not failed:
+            return row
+        _check_idle(row)
+        begun = row.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
+        former = dict.fromkeys((*_redirect_uris(row.request), *row.former_redirect_uris))
+        gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
+        return replace(begun, request=request, change=row.change + 1, former_redirect_uris=tuple(gone))
+
+    return _altered(services, registration_id, changed)
+
+
+def delete(services: Services, registration_id: str) -> Accepted:
+    """Return the registration with its deletion pending, or done; a pending operation is superseded.
+
+    Raises RequestRejected (409) while it is `accepted`.
+    """
+
+    def ended(row: Registration, now: datetime) -> Registration:
+        if row.status is Status.ACCEPTED:
+            raise RequestRejected(
+                409, "registration-in-progress", "It is being provisioned. Delete it once it is active or failed."
+            )
+        if row.ending:
+            return row
+        return row.begun(new_id(), OperationType.DELETE, now, now + STALLED_AFTER)
+
+    return _altered(services, registration_id, ended)
+
+
+def _altered(
+    services: Services, registration_id: str, alter: Callable[[Registration, datetime], Registration]
+) -> Accepted:
+    """Save what `alter` makes of the registration, of its latest row; what it leaves alone is not written."""
+    for _ in range(MOST_ATTEMPTS):
+        row = services.registry.get(registration_id)
+        if row is None:
+            raise RequestRejected(404, "registration-not-found", "There is no registration of that id.")
+        altered = alter(row, services.clock.now())
+        if altered is row:
+            return Accepted(row, operation_message(row) if message_may_be_lost(row, services) else None)
+        put_due(services, altered)
+        try:
+            stored = services.registry.replace(altered)
+        except StaleRegistration:
+            continue  # a run or another caller was faster: what is asked for is judged anew
+        return Accepted(stored, operation_message(stored))
+    raise StaleRegistration
+
+
+def _check_active(row: Registration) -> None:
+    if row.status is not Status.ACTIVE:
+        raise RequestRejected(409, "registration-not-active", "Only an active registration can be rotated or changed.")
+
+
+def _check_idle(row: Registration) -> None:
+    if row.pending:
+        raise RequestRejected(
+            409, "operation-in-progress", "An operation is pending. Wait until it has ended, then send this again."
+        )
+
+
+def _redirect_uris(request: RegistrationRequest) -> tuple[str, ...]:
+    return getattr(request, "redirect_uris", ())

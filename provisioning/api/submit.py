@@ -1,0 +1,155 @@
+"""From a request to an accepted registration: claimed, due, stored, and then sent to the queue, in this order.
+
+The order is what makes a crash harmless: whatever is missing after one, the planner finds the due entry and the row.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from provisioning.api.guidance import Warning_, warnings
+from provisioning.domain.errors import Fault, NeedsOperator, RequestRejected, TryAgain
+from provisioning.domain.intake import (
+    RegistrationRequest,
+    ResourceApplicationRequest,
+    certificate_validity_faults,
+    fingerprint,
+    secret_lifetime_faults,
+)
+from provisioning.domain.manifest import application_body
+from provisioning.domain.messages import operation_message
+from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType, new_id
+from provisioning.domain.registration import Registration, Status, registration_id
+from provisioning.flow.mint import new_secret
+from provisioning.flow.plan import STALLED_AFTER
+from provisioning.flow.resolve import claim_server, holder_of, may_be_asked_for, not_allowed, resolve_resource
+from provisioning.ports import Services
+
+# A repeat of a request within this time finds the first one's message still on its way; a second message would only
+# have two runs meet. Later, the message may have been lost, and is sent again.
+MESSAGE_ON_ITS_WAY: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A registration as it stands now, and the message to send for it, if any."""
+
+    registration: Registration
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a request would lead to: nothing of it is stored or sent."""
+
+    registration: Registration
+    body: dict[str, Any]
+    warnings: tuple[Warning_, ...]
+
+
+def submit(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Accepted:
+    """Return the accepted registration; afterwards it is stored and due, and `message` is to be sent.
+
+    The same caller, owner and key give the same registration. Raises RequestRejected when the key was used for another
+    request, the FHIR server is registered already, or the service's own rules refuse the request.
+    """
+    registration = _new(services, request, caller, idempotency_key)
+    existing = services.registry.get(registration.id) if idempotency_key is not None else None
+    if existing is None:
+        _check(services, request)
+        _claim_server(services, registration)
+        entry = DueEntry(registration.id, registration.created_at + STALLED_AFTER)
+        services.registry.put_due(entry)
+        stored = services.registry.insert(registration)
+        if stored is not None:
+            return Accepted(stored, operation_message(stored))
+        existing = services.registry.get(registration.id)
+        if existing is None:
+            raise TryAgain("storage-unavailable", "A row that exists could not be read.")
+        if existing.due_at != entry.due_at:
+            services.registry.remove_due(entry)
+    if existing.request_hash != registration.request_hash:
+        raise RequestRejected(
+            409,
+            "idempotency-key-reused",
+            "The Idempotency-Key was used for another request. Send a new key, or the same request.",
+        )
+    return Accepted(existing, operation_message(existing) if message_may_be_lost(existing, services) else None)
+
+
+def preview(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Preview:
+    """Return what `submit` would lead to; the resource is resolved, nothing is stored or sent.
+
+    Raises RequestRejected for what `submit` refuses and for what the queue function would fail on.
+    """
+    _check(services, request)
+    registration = _new(services, request, caller, idempotency_key)
+    if isinstance(request, ResourceApplicationRequest):
+        holder = holder_of(services.registry, request.fhir_server_url)
+        if holder is not None and holder.id != registration.id:
+            raise _already_registered()
+    else:
+        try:
+            registration = replace(registration, resource=resolve_resource(services, request))
+        except NeedsOperator as error:
+            raise RequestRejected(400, error.code, error.message, [_at_resource(error)]) from None
+        except TryAgain as error:
+            if error.code != "resource-not-ready":
+                raise
+            raise RequestRejected(409, error.code, error.message) from None
+    body = application_body(registration, services.tenant, new_secret(services, registration))
+    return Preview(registration, body, warnings(registration))
+
+
+def _new(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Registration:
+    now = services.clock.now()
+    return Registration(
+        id=registration_id(request.owner, caller, idempotency_key),
+        caller=caller,
+        request=request,
+        request_hash=fingerprint(request),
+        status=Status.ACCEPTED,
+        operation=Operation(new_id(), OperationType.PROVISION, OperationStatus.PENDING, now),
+        created_at=now,
+        updated_at=now,
+        due_at=now + STALLED_AFTER,
+    )
+
+
+def _check(services: Services, request: RegistrationRequest) -> None:
+    """Refuse what the request alone, beside the settings and the names of our resources, shows to be wrong."""
+    policy = services.secrets
+    faults = secret_lifetime_faults(request, policy.rotate_before + policy.overlap, policy.lifetime)
+    faults += certificate_validity_faults(request, services.clock.now())
+    if not isinstance(request, ResourceApplicationRequest) and not may_be_asked_for(
+        services.registry, request.resource, services.tenant.id, services.allowed_resources
+    ):
+        faults.append(_at_resource(not_allowed()))
+    if faults:
+        raise RequestRejected(400, "invalid-request", "The request breaks rules of this service; see errors.", faults)
+
+
+def _claim_server(services: Services, registration: Registration) -> None:
+    request = registration.request
+    if not isinstance(request, ResourceApplicationRequest):
+        return
+    if not claim_server(services.registry, registration, request.fhir_server_url):
+        raise _already_registered()
+
+
+def message_may_be_lost(registration: Registration, services: Services) -> bool:
+    """Whether the message of a pending operation should have arrived by now."""
+    waiting = services.clock.now() - registration.operation.requested_at
+    return registration.pending and waiting > MESSAGE_ON_ITS_WAY
+
+
+def _already_registered() -> RequestRejected:
+    return RequestRejected(
+        409,
+        "fhir-server-already-registered",
+        "The FHIR server has a registration. List those with clientType=resource to find and use it.",
+    )
+
+
+def _at_resource(error: NeedsOperator) -> Fault:
+    return Fault("#/resource", error.code, f"{error.message} {error.remedy}")

@@ -1,0 +1,90 @@
+"""What Entra knows, in our words: applications with their credentials, service principals, permissions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from provisioning.domain.secrets import MintedSecret
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A client secret of an application, as Entra lists it: its text is never told again."""
+
+    key_id: str
+    label: str
+    minted_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application as Entra has it; `secret` only when this very request minted one.
+
+    `redirect_uris` are by platform: `web`, `spa`, `publicClient`.
+    `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
+    """
+
+    object_id: str
+    client_id: str
+    sign_in_audience: str
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    identifier_uris: tuple[str, ...] = ()
+    redirect_uris: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    credentials: tuple[Credential, ...] = ()
+    secret: MintedSecret | None = None
+    has_certificate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedToken:
+    """A federated identity credential: whoever shows a token with these claims signs in as the application."""
+
+    name: str
+    issuer: str
+    subject: str
+    audience: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A scope or an app role of a resource: its id in the manifest and its name in tokens."""
+
+    id: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceServicePrincipal:
+    """The service principal of a resource: what a client may ask of it."""
+
+    id: str
+    client_id: str
+    scopes: tuple[Permission, ...]
+    app_roles: tuple[Permission, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedResource:
+    """The OAuth resource that a client asked for, as found in the queue function.
+
+    `audience` is the identifier that tokens are asked for. `service_principal_id` is None where the tenant has no
+    service principal for it; then nothing can be declared in the manifest. `fhir_service` is the URL of a managed
+    FHIR service, whose permissions are Azure roles and not app roles.
+    """
+
+    audience: str
+    client_id: str
+    service_principal_id: str | None
+    scopes: tuple[Permission, ...] = ()
+    app_roles: tuple[Permission, ...] = ()
+    fhir_service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The ids of registrations by whose mark a part of the directory or of the vault is known to be ours."""
+
+    registration_ids: tuple[str, ...]
+    continuation_token: str | None

@@ -1,0 +1,238 @@
+"""The field types of a request: what a value may be, and everything that is wrong with one that may not.
+
+Sources: lengths by "Validation differences by supported account types" (supported-accounts-validation), scope and role
+names by the Graph resources permissionScope and appRole, SMART scopes by the FHIR server's own parser.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from provisioning.domain.certificates import LARGEST, certificate_faults, normalise_certificate
+from provisioning.domain.durations import format_duration, parse_duration
+from provisioning.domain.errors import Fault
+from provisioning.domain.uris import (
+    issuer_faults,
+    length,
+    logout_url_faults,
+    normalise_redirect_uri,
+    normalise_server_url,
+    redirect_uri_faults,
+    redirect_uri_list_faults,
+    server_url_faults,
+)
+
+MOST_PERMISSIONS: Final = 400
+# The context in which a stored request is read back: what was accepted once stays readable when rules are tightened.
+STORED: Final[Mapping[str, bool]] = {"stored": True}
+
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_EMAIL: Final = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+", re.ASCII
+)
+_LONGEST_EMAIL: Final = 254
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PERMISSION_NAME: Final = re.compile(r"[A-Za-z0-9:!#$%&'()*+,\-./;<=>?@\[\]^_`{|}~]+", re.ASCII)
+_LONGEST_PERMISSION_NAME: Final = 120
+_SMART_SLASH: Final = re.compile(r"(?:patient|user|system)/|launch/")
+_SMART_DOTTED: Final = re.compile(r"(?:patient|user|system)\.")
+_SMART_SCOPE: Final = re.compile(
+    r"(?:patient|user|system)\.(?:all|\*|[A-Z][A-Za-z]{1,63})\.(?:read|write|all|\*|(?=[cruds])c?r?u?d?s?)(?:\?[^?\s]+)?"
+)
+
+FindFaults = Callable[[Any, Mapping[str, Any]], Iterable[Fault]]
+
+
+def rule(find: FindFaults, normalise: Callable[[Any], Any] = lambda value: value) -> AfterValidator:
+    """Make a validator: it refuses a value with every fault that `find` names, and normalises one without.
+
+    `find` is given the value and the fields that stand before it in the request type and are valid.
+    """
+
+    def check(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 -- the type of the field
+        if info.context is STORED:
+            return value
+        _raise_all(find(value, info.data))
+        return normalise(value)
+
+    return AfterValidator(check)
+
+
+def _raise_all(faults: Iterable[Fault]) -> None:
+    """Raise all faults as one validation error, each at its own place below the value that is being validated."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError(fault.code, "{rule}", {"rule": fault.message}),
+            loc=tuple(int(step) if step.isdigit() else step for step in fault.pointer.split("/")[1:]),
+            input=None,
+        )
+        for fault in faults
+    ]
+    if details:
+        raise ValidationError.from_exception_data("request", details)
+
+
+# --- rules ----------------------------------------------------------------------------------------------------------
+
+
+def text(longest: int) -> AfterValidator:
+    """Make the rule for a text of one to `longest` characters, as Entra counts them."""
+
+    def find(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+        if not 1 <= length(value) <= longest:
+            yield Fault("", "wrong-length", f"Write 1 to {longest} characters (an emoji counts as two).")
+        if _CONTROL.search(value):
+            yield Fault("", "control-character", "Line breaks and control characters are not allowed. Remove them.")
+        if value != value.strip():
+            yield Fault("", "outer-whitespace", "White space at the beginning or end is not allowed. Remove it.")
+
+    return rule(find)
+
+
+def _guid(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+    if not _GUID.fullmatch(value):
+        yield Fault("", "not-a-guid", "Give an Entra object id: 8-4-4-4-12 hexadecimal digits.")
+
+
+def _email(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+    if length(value) > _LONGEST_EMAIL or not _EMAIL.fullmatch(value):
+        yield Fault("", "not-an-email-address", "Give one e-mail address, such as team@contoso.com: notices go there.")
+
+
+def _permission_name(name: str) -> Iterable[Fault]:
+    """What Entra takes as the value of a scope or an app role."""
+    if not 1 <= length(name) <= _LONGEST_PERMISSION_NAME:
+        yield Fault("", "wrong-length", "Write 1 to 120 characters.")
+    elif not _PERMISSION_NAME.fullmatch(name):
+        yield Fault("", "name-character", "Use letters, digits and punctuation; no space, quote or backslash.")
+    elif name.startswith("."):
+        yield Fault("", "name-leading-dot", "The name of a scope or role must not begin with a dot.")
+
+
+def _scope_name(name: str) -> Iterable[Fault]:
+    """What Entra takes, and for SMART scopes the dotted name that the FHIR server reads back."""
+    faults = list(_permission_name(name))
+    yield from faults
+    if faults:
+        return
+    if _SMART_SLASH.match(name):
+        message = "Entra has SMART scopes by their dotted names: patient.Patient.rs, launch.patient."
+        yield Fault("", "smart-scope-slash", message)
+    elif _SMART_DOTTED.match(name) and not _SMART_SCOPE.fullmatch(name):
+        yield Fault(
+            "",
+            "smart-scope-name",
+            "Write {patient|user|system}.{all|a FHIR resource type}.{read|write|all|letters of cruds in this order}, "
+            "such as patient.Observation.rs.",
+        )
+
+
+def _defined_scope_name(name: str) -> Iterable[Fault]:
+    """What Entra takes for a scope of our own: it refuses the slash that its documents allow."""
+    faults = list(_scope_name(name))
+    yield from faults
+    if not faults and "/" in name:
+        yield Fault("", "name-character", "Entra refuses a slash in the name of a scope. Write a dot.")
+
+
+def _names(one: Callable[[str], Iterable[Fault]]) -> FindFaults:
+    def find(names: tuple[str, ...], _: Mapping[str, Any]) -> Iterable[Fault]:
+        if len(names) > MOST_PERMISSIONS:
+            yield Fault("", "too-many-items", "At most 400 names are allowed. Leave some out.")
+        seen: set[str] = set()
+        for index, name in enumerate(names):
+            yield from (replace(fault, pointer=f"/{index}") for fault in one(name))
+            if name.lower() in seen:
+                yield Fault(f"/{index}", "name-duplicate", "The same name stands earlier in the list. Remove one.")
+            seen.add(name.lower())
+
+    return find
+
+
+def _defined_roles(names: tuple[str, ...], fields: Mapping[str, Any]) -> Iterable[Fault]:
+    """What app roles of a resource may be called: Entra refuses a role and a scope that share a value."""
+    yield from _names(_permission_name)(names, fields)
+    scopes = {name.lower() for name in fields.get("scopes", ())}
+    for index, name in enumerate(names):
+        if name.lower() in scopes:
+            yield Fault(f"/{index}", "role-named-as-scope", "A scope has the same name. Rename one of the two.")
+
+
+def _redirect_uris(uris: tuple[str, ...], fields: Mapping[str, Any]) -> Iterable[Fault]:
+    # Where the platform itself is refused, the rules that every platform shares are still told.
+    platform = fields.get("platform", "native" if fields.get("client_type") == "public" else "web")
+    for index, uri in enumerate(uris):
+        yield from redirect_uri_faults(uri, platform, f"/{index}")
+    yield from redirect_uri_list_faults(uris)
+
+
+def _duration(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+    try:
+        parse_duration(value)
+    except ValueError:
+        yield Fault("", "not-a-duration", "Give an ISO 8601 duration of days and time, such as P90D.")
+
+
+def _token_version(version: int, _: Mapping[str, Any]) -> Iterable[Fault]:
+    if version not in (1, 2):
+        yield Fault("", "not-one-of", "Send 1 (the audience is the identifier URI) or 2 (it is the client id).")
+
+
+def _subject(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+    if "*" in value:
+        yield Fault("", "subject-wildcard", "Entra compares the subject whole. Write it as it stands in the claim sub.")
+
+
+def _with_a_secret(_: str, fields: Mapping[str, Any]) -> Iterable[Fault]:
+    credential = fields.get("credential")
+    if credential is not None and credential.type != "secret":
+        yield Fault(
+            "", "secret-lifetime-without-secret", "This credential is no secret, so none has a life. Remove it."
+        )
+
+
+# --- types ----------------------------------------------------------------------------------------------------------
+
+Guid = Annotated[str, rule(_guid, str.lower), Field(json_schema_extra={"format": "uuid"})]
+Email = Annotated[str, rule(_email), Field(json_schema_extra={"format": "email"})]
+Lifetime = Annotated[
+    str,
+    rule(_duration, lambda value: format_duration(parse_duration(value))),
+    Field(json_schema_extra={"format": "duration"}),
+]
+AppRoleNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_permission_name))]
+DefinedAppRoles = Annotated[tuple[str, ...], Field(strict=False, validate_default=True), rule(_defined_roles)]
+DefinedScopes = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_defined_scope_name))]
+ScopeNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_scope_name))]
+TokenVersion = Annotated[int, rule(_token_version), Field(json_schema_extra={"enum": [1, 2]})]
+SecretLifetime = Annotated[Lifetime, rule(_with_a_secret)]
+Issuer = Annotated[
+    str,
+    rule(lambda url, _: issuer_faults(url)),
+    Field(json_schema_extra={"format": "uri", "maxLength": 600}),
+]
+Subject = Annotated[str, text(600), rule(_subject), Field(json_schema_extra={"minLength": 1, "maxLength": 600})]
+Certificate = Annotated[
+    str,
+    rule(lambda pem, _: certificate_faults(pem), normalise_certificate),
+    Field(json_schema_extra={"maxLength": LARGEST}),
+]
+ServerUrl = Annotated[
+    str,
+    rule(lambda url, _: server_url_faults(url), normalise_server_url),
+    Field(json_schema_extra={"format": "uri"}),
+]
+LogoutUrl = Annotated[
+    str,
+    rule(lambda url, _: logout_url_faults(url), normalise_redirect_uri),
+    Field(json_schema_extra={"format": "uri"}),
+]
+RedirectUris = Annotated[
+    tuple[Annotated[str, Field(json_schema_extra={"format": "uri"})], ...],
+    Field(strict=False),
+    rule(_redirect_uris, lambda uris: tuple(map(normalise_redirect_uri, uris))),
+]

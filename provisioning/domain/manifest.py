@@ -1,0 +1,265 @@
+"""Pure: a registration becomes the body of a Microsoft Graph application, one function per client type.
+
+A repeat gives the same body: ids of scopes and roles are name-based UUIDs of registration and value. The body carries
+marks enough to rebuild the registry from Entra and the vault alone: the unique name, tags, and `notes` with what tags
+cannot hold.
+
+Sources: the Graph resources application, apiApplication, permissionScope, appRole, requiredResourceAccess,
+keyCredential.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, assert_never
+
+from provisioning.domain.certificates import as_base64
+from provisioning.domain.directory import Permission, ResolvedResource
+from provisioning.domain.intake import (
+    CertificateCredential,
+    ConfidentialClientRequest,
+    PublicClientRequest,
+    RegistrationRequest,
+    ResourceApplicationRequest,
+    ServiceClientRequest,
+)
+from provisioning.domain.registration import Registration
+from provisioning.domain.secrets import NewSecret
+from provisioning.domain.tenant import Tenant
+from provisioning.domain.uris import identifier_uri
+
+TAG: Final = "fhir-registrar"
+SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"
+LONGEST_CONSENT_NAME: Final = 100
+_PERMISSION_IDS: Final = uuid.UUID("0c1a7c6e-7a5b-5c58-8b0f-1f1d8f0f6a11")
+_NO_IMPLICIT_GRANT: Final = {
+    "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False}
+}
+
+
+def application_body(registration: Registration, tenant: Tenant, secret: NewSecret | None) -> dict[str, Any]:
+    """Return the body of `POST /applications`.
+
+    `secret` has the first secret be born with the application: its text is in the answer, which saves a
+    call and the wait for the application to replicate. Only a label and an end date may be sent with it.
+    """
+    request = registration.request
+    body: dict[str, Any] = {
+        "displayName": request.display_name,
+        "signInAudience": SIGN_IN_AUDIENCE,
+        "uniqueName": registration.unique_name,
+        "tags": tags(registration),
+        "notes": notes(registration),
+        "isFallbackPublicClient": False,
+    }
+    if request.description is not None:
+        body["description"] = request.description
+    if request.service_management_reference is not None:
+        body["serviceManagementReference"] = request.service_management_reference
+    body |= _of_client_type(registration, tenant)
+    if secret is not None:
+        body["passwordCredentials"] = [{"displayName": secret.label, "endDateTime": graph_time(secret.expires_at)}]
+    if tenant.registrar_object_id is not None:
+        # A plain POST makes the caller the owner by most reports, not by all; bound explicitly it is safe either way.
+        owner = f"{tenant.graph_endpoint}/v1.0/directoryObjects/{tenant.registrar_object_id}"
+        body["owners@odata.bind"] = [owner]
+    return body
+
+
+def _of_client_type(registration: Registration, tenant: Tenant) -> dict[str, Any]:
+    match registration.request:
+        case ResourceApplicationRequest() as request:
+            return _resource(registration.id, request, tenant)
+        case ConfidentialClientRequest() as request:
+            return _confidential(request) | _required_access(registration.resource)
+        case PublicClientRequest() as request:
+            return _public(request) | _required_access(registration.resource)
+        case ServiceClientRequest() as request:
+            body = _required_access(registration.resource)
+            if isinstance(request.credential, CertificateCredential):
+                body["keyCredentials"] = [key_credential(registration, request.credential)]
+            return body
+        case _ as never:
+            assert_never(never)
+
+
+def _resource(registration_id: str, request: ResourceApplicationRequest, tenant: Tenant) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if request.access_token_version == 1:
+        # With version 2 the URI holds the client id, which Entra has yet to assign: it follows in a second call.
+        body["identifierUris"] = [identifier_uri(request.fhir_server_url, tenant.id, tenant.verified_domains)]
+    body["api"] = {
+        "requestedAccessTokenVersion": request.access_token_version,
+        "oauth2PermissionScopes": [_scope(registration_id, value, request.display_name) for value in request.scopes],
+    }
+    body["appRoles"] = [_app_role(registration_id, value, request.display_name) for value in request.app_roles]
+    return body
+
+
+def _confidential(request: ConfidentialClientRequest) -> dict[str, Any]:
+    web: dict[str, Any] = {"redirectUris": list(request.redirect_uris), **_NO_IMPLICIT_GRANT}
+    if request.logout_url is not None:
+        web["logoutUrl"] = request.logout_url
+    return {"web": web}
+
+
+def _public(request: PublicClientRequest) -> dict[str, Any]:
+    platform = str(redirect_platform(request))
+    return {platform: {"redirectUris": list(request.redirect_uris)}, "web": dict(_NO_IMPLICIT_GRANT)}
+
+
+def key_credential(registration: Registration, credential: CertificateCredential) -> dict[str, str]:
+    """Return the client's certificate, as Graph wants it."""
+    return {
+        "type": "AsymmetricX509Cert",
+        "usage": "Verify",
+        "key": as_base64(credential.certificate),
+        "displayName": registration.credential_label,
+    }
+
+
+def _required_access(resource: ResolvedResource | None) -> dict[str, Any]:
+    """Declare what the client asks of its resource; an administrator grants it."""
+    if resource is None or resource.service_principal_id is None:
+        return {}
+    access = [{"id": scope.id, "type": "Scope"} for scope in resource.scopes]
+    access += [{"id": role.id, "type": "Role"} for role in resource.app_roles]
+    if not access:
+        return {}
+    return {"requiredResourceAccess": [{"resourceAppId": resource.client_id, "resourceAccess": access}]}
+
+
+def _scope(registration_id: str, value: str, display_name: str) -> dict[str, Any]:
+    return {
+        "id": permission_id(registration_id, "scope", value),
+        "value": value,
+        "type": "User",
+        "isEnabled": True,
+        "adminConsentDisplayName": value[:LONGEST_CONSENT_NAME],
+        "adminConsentDescription": f"Allow the application to use {display_name} with {value} for the signed-in user.",
+        "userConsentDisplayName": value[:LONGEST_CONSENT_NAME],
+        "userConsentDescription": f"Allow the application to use {display_name} with {value} on your behalf.",
+    }
+
+
+def _app_role(registration_id: str, value: str, display_name: str) -> dict[str, Any]:
+    return {
+        "id": permission_id(registration_id, "role", value),
+        "value": value,
+        "displayName": value,
+        "description": f"{value} on {display_name}",
+        "allowedMemberTypes": ["User", "Application"],
+        "isEnabled": True,
+    }
+
+
+def permission_id(registration_id: str, kind: str, value: str) -> str:
+    """Return the id of a scope or role: always the same one for a registration and a value."""
+    return str(uuid.uuid5(_PERMISSION_IDS, f"{registration_id}\n{kind}\n{value}"))
+
+
+def permissions(registration_id: str, kind: str, values: Iterable[str]) -> tuple[Permission, ...]:
+    """Return the scopes or roles that a resource application of ours has."""
+    return tuple(Permission(permission_id(registration_id, kind, value), value) for value in values)
+
+
+def resource_identifier(registration: Registration, tenant: Tenant) -> str:
+    """Return the identifier URI that tokens for a resource application of ours are asked with."""
+    request = registration.request
+    if not isinstance(request, ResourceApplicationRequest):
+        raise TypeError("only a resource application has an identifier URI")
+    if registration.identifier_uri is not None:
+        return registration.identifier_uri  # as it was registered, whatever VERIFIED_DOMAINS says today
+    if request.access_token_version == 1:
+        return identifier_uri(request.fhir_server_url, tenant.id, tenant.verified_domains)
+    return f"api://{registration.client_id}"
+
+
+def tags(registration: Registration) -> list[str]:
+    """Return the marks by which an application is known to be ours, and whose."""
+    return [
+        TAG,
+        f"{TAG}:id={registration.id}",
+        f"{TAG}:type={registration.client_type}",
+        f"{TAG}:owner={registration.request.owner}",
+    ]
+
+
+def is_marked(registration: Registration, tags: Iterable[str], sign_in_audience: str) -> bool:
+    """Whether an application carries this registration's mark; without it, it is neither adopted nor touched."""
+    return f"{TAG}:id={registration.id}" in tags and sign_in_audience == SIGN_IN_AUDIENCE
+
+
+def marked_id(tags: Iterable[str]) -> str | None:
+    """Return the id of the registration that an application's tags name."""
+    prefix = f"{TAG}:id="
+    return next((tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)), None)
+
+
+def changed_properties(registration: Registration, redirect_uris: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+    """Return the body of the `PATCH` that brings an application to what its registration asks for now.
+
+    `redirect_uris` is what the application has, by platform. What this service never set stays beside what it sets.
+    """
+    request = registration.request
+    body: dict[str, Any] = {
+        "displayName": request.display_name,
+        "description": request.description,
+        "notes": notes(registration),
+    }
+    platform = redirect_platform(request)
+    if platform is not None:
+        asked_for = list(getattr(request, "redirect_uris", ()))
+        body[platform] = {"redirectUris": asked_for + added_by_hand(registration, redirect_uris)}
+    if isinstance(request, ConfidentialClientRequest):
+        body["web"]["logoutUrl"] = request.logout_url
+    return body
+
+
+def added_by_hand(registration: Registration, redirect_uris: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the redirect URIs of its platform that the application has and this service never set."""
+    platform = redirect_platform(registration.request)
+    if platform is None:
+        return []
+    ours = {*getattr(registration.request, "redirect_uris", ()), *registration.former_redirect_uris}
+    return [uri for uri in redirect_uris.get(platform, ()) if uri not in ours]
+
+
+def redirect_platform(request: RegistrationRequest) -> str | None:
+    """Return the property of an application that holds the redirect URIs of such a client."""
+    match request:
+        case ConfidentialClientRequest():
+            return "web"
+        case PublicClientRequest():
+            return "spa" if request.platform == "spa" else "publicClient"
+        case _:
+            return None
+
+
+def notes(registration: Registration) -> str:
+    """Return, as JSON, what a rebuild of the registry needs and tags cannot hold, and which change this is."""
+    request = registration.request
+    kept = {
+        "contact": request.contact,
+        "resource": getattr(request, "resource", None),
+        "fhirServerUrl": getattr(request, "fhir_server_url", None),
+        "secretLifetime": getattr(request, "secret_lifetime", None),
+        "autoRotate": getattr(request, "auto_rotate", None),
+        "change": registration.change,
+    }
+    return json.dumps({name: value for name, value in kept.items() if value is not None}, separators=(",", ":"))
+
+
+def change_of(notes: str) -> int | None:
+    """Return the number of the latest change that an application has; None for notes that are not ours any more."""
+    try:
+        change = json.loads(notes)["change"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return change if isinstance(change, int) else None
+
+
+def graph_time(moment: datetime) -> str:
+    """Return the time as Graph writes it, to the second."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,216 @@
+"""What we remember: a registration, its status, its operation, and the transitions that are allowed.
+
+Everything here is a frozen value; a change is a new value. Nothing here holds a secret's text.
+"""
+
+import hashlib
+import re
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.directory import ResolvedResource
+from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
+from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
+
+if TYPE_CHECKING:
+    from provisioning.domain.intake import RegistrationRequest
+
+REGISTRATION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_IDEMPOTENT_IDS: Final = uuid.UUID("5d5f3f5b-4c3a-5bb5-9f0e-6a2c8f6d1a77")
+
+
+class Status(StrEnum):
+    """Where a registration stands; only a failed `provision` operation makes it `failed`."""
+
+    ACCEPTED = "accepted"
+    ACTIVE = "active"
+    FAILED = "failed"
+    DELETING = "deleting"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One request and all that became of it. `etag` is the registry's own and guards every write.
+
+    `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
+    `former_redirect_uris` are those that changes took away, the latest first. A secret minted before `replace_before`
+    is due; of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is
+    what a check found and does not repair; `expiry_noticed` the days before its credential's end that were told last;
+    `clean_up_at` is when replaced secrets may be removed.
+    """
+
+    id: str
+    caller: str
+    request: "RegistrationRequest"
+    request_hash: str
+    status: Status
+    operation: Operation
+    created_at: datetime
+    updated_at: datetime
+    due_at: datetime | None = None
+    application_object_id: str | None = None
+    client_id: str | None = None
+    service_principal_id: str | None = None
+    identifier_uri: str | None = None
+    resource: ResolvedResource | None = None
+    secret: SecretState | None = None
+    last_error: LastError | None = None
+    change: int = 0
+    former_redirect_uris: tuple[str, ...] = ()
+    replace_before: datetime | None = None
+    revoke_before: datetime | None = None
+    missing: MissingCredential | None = None
+    findings: tuple[Failure, ...] = ()
+    expiry_noticed: int | None = None
+    clean_up_at: datetime | None = None
+    etag: str | None = None
+
+    @property
+    def client_type(self) -> ClientType:
+        """The client type of the request."""
+        return ClientType(self.request.client_type)
+
+    @property
+    def credential_type(self) -> str | None:
+        """What it signs in with: "secret", "federated" or "certificate"; None where it has no credential."""
+        if self.client_type is ClientType.CONFIDENTIAL:
+            return "secret"
+        credential = getattr(self.request, "credential", None)
+        return str(credential.type) if credential is not None else None
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether it ends with a client secret in Key Vault."""
+        return self.credential_type == "secret"
+
+    @property
+    def pending(self) -> bool:
+        """Whether the latest operation has not ended."""
+        return self.operation.status is OperationStatus.PENDING
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is being deleted, or was."""
+        return self.status in (Status.DELETING, Status.DELETED)
+
+    @property
+    def unique_name(self) -> str:
+        """The application's `uniqueName`, which makes its creation safe to repeat."""
+        return f"{NAME_PREFIX}{self.id}"
+
+    @property
+    def secret_name(self) -> str:
+        """The name of its secret in Key Vault: never reused, because registration ids are not."""
+        return f"{NAME_PREFIX}{self.id}"
+
+    @property
+    def federated_credential_name(self) -> str:
+        """The name of its federated identity credential, which makes its creation safe to repeat."""
+        return f"{NAME_PREFIX}{self.id}"
+
+    @property
+    def credential_label(self) -> str:
+        """How the display name of every credential of the current operation begins."""
+        return f"{CREDENTIAL_LABEL_PREFIX}{self.operation.id}"
+
+    def bound_at(self, now: datetime) -> datetime:
+        """Return the time to which a bound is raised now: after its secret was minted, whichever clock was ahead.
+
+        It is never before a bound that was raised earlier.
+        """
+        minted_at = self.secret.minted_at if self.secret is not None else None
+        raised = self.minted_at(now)
+        return raised if minted_at is None else max(raised, minted_at + timedelta(microseconds=1))
+
+    def minted_at(self, now: datetime) -> datetime:
+        """Return the time at which a secret minted now counts as minted: not before a bound that is known by then.
+
+        The clocks of those who ask for another secret, of those who mint it, and of Entra differ; their order must not.
+        """
+        return max(each for each in (now, self.replace_before, self.revoke_before) if each is not None)
+
+    def wants_younger(self, minted_at: datetime) -> bool:
+        """Whether somebody asked for another secret than one that counts as minted then."""
+        return any(bound is not None and minted_at < bound for bound in (self.replace_before, self.revoke_before))
+
+    def secret_label(self, now: datetime) -> str:
+        """Return the display name of a secret that the current operation mints now."""
+        return timed_label(self.credential_label, self.minted_at(now))
+
+    def begun(self, operation_id: str, kind: OperationType, now: datetime, due_at: datetime) -> "Registration":
+        """Return it with a new operation pending; the status follows from what is asked."""
+        status = _BEGINS.get(kind, self.status)
+        if (self.status, status) not in _TRANSITIONS:
+            raise ValueError(f"a registration that is {self.status} cannot be {status}")
+        superseded = self.operation.id if self.pending else None
+        return replace(
+            self,
+            status=status,
+            operation=Operation(operation_id, kind, OperationStatus.PENDING, now, supersedes=superseded),
+            updated_at=now,
+            due_at=due_at,
+            last_error=None,
+        )
+
+    def succeeded(self, now: datetime) -> "Registration":
+        """Return it with its operation ended well: active, or deleted."""
+        deleted = self.operation.type is OperationType.DELETE
+        return replace(
+            self,
+            status=Status.DELETED if deleted else Status.ACTIVE,
+            operation=replace(self.operation, status=OperationStatus.SUCCEEDED, failure=None),
+            updated_at=now,
+            due_at=None,
+            last_error=None,
+        )
+
+    def failed(self, failure: Failure, now: datetime) -> "Registration":
+        """Return it with its operation ended by `failure`; a failed first provisioning makes it `failed` as a whole."""
+        return replace(
+            self,
+            status=Status.FAILED if self.operation.type is OperationType.PROVISION else self.status,
+            operation=replace(self.operation, status=OperationStatus.FAILED, failure=failure),
+            updated_at=now,
+            due_at=None,
+            last_error=None,
+        )
+
+
+_BEGINS: Final = {OperationType.PROVISION: Status.ACCEPTED, OperationType.DELETE: Status.DELETING}
+# How an operation that begins may move the status; what an operation leads to is in `succeeded` and `failed`.
+_TRANSITIONS: Final = frozenset(
+    {
+        (Status.FAILED, Status.ACCEPTED),
+        (Status.ACTIVE, Status.ACTIVE),
+        (Status.ACTIVE, Status.DELETING),
+        (Status.FAILED, Status.DELETING),
+    }
+)
+NAME_PREFIX: Final = "fhir-registrar-"
+
+
+def partition_of(owner: str) -> str:
+    """Return the first eight hexadecimal digits of the owner's hash: a list by owner reads one partition."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:8]
+
+
+def registration_id(owner: str, caller: str, idempotency_key: str | None) -> str:
+    """Return a new registration's id: the same one for the same caller, owner and key, a random one without a key."""
+    if idempotency_key is None:
+        unique = uuid.uuid4()
+    else:
+        unique = uuid.uuid5(_IDEMPOTENT_IDS, f"{caller}\n{owner}\n{idempotency_key}")
+    return f"{partition_of(owner)}-{unique}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list; `continuation_token` is None on the last one."""
+
+    registrations: tuple[Registration, ...]
+    continuation_token: str | None

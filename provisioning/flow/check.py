@@ -1,0 +1,199 @@
+"""What is left to do for a registration at rest: a secret that is due, a clean-up, a change that Entra lacks.
+
+The planner asks when something is due, and a reconciliation asks once a day about each. Only what is provably ours and
+provably broken is repaired; whatever else is found is reported on the registration, and never touched.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from provisioning.domain.credentials import credential_expires_at
+from provisioning.domain.errors import NeedsOperator
+from provisioning.domain.manifest import added_by_hand, change_of
+from provisioning.domain.messages import Message
+from provisioning.domain.notices import are_same, expiry_days, of_drift, of_expiry
+from provisioning.domain.operation import Failure, OperationType
+from provisioning.domain.registration import Registration
+from provisioning.domain.secrets import CurrentSecret, MissingCredential
+from provisioning.flow.change import lacks_change, send_change
+from provisioning.flow.conclude import failure_of
+from provisioning.flow.mint import belongs_to, not_by_hand, shown
+from provisioning.flow.notify import announce
+from provisioning.flow.plan import STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
+from provisioning.flow.rotate import (
+    MOST_CREDENTIALS,
+    View,
+    check_ours,
+    clean_up_time,
+    is_labelled,
+    lists,
+    remove_replaced,
+    rotates,
+    rotation_id,
+    secret_is_due,
+    view,
+)
+from provisioning.flow.run import Run
+
+logger = logging.getLogger(__name__)
+
+NEVER_NOTICED: Final = 1000  # days before the end: more than any threshold
+LISTED_AFTER: Final = timedelta(hours=1)
+
+
+def check(run: Run, message: Message) -> list[str]:
+    """Look at an active registration, and do or begin what is left to do.
+
+    Afterwards either a rotation is pending, or what could be removed is removed, the row names what is due next, and
+    its findings are what a person has to know. Return the messages about notices to send.
+    """
+    before, now = run.registration, run.services.clock.now()
+    put_off = before.last_error is not None
+    if message.run is None and not put_off and (before.due_at is None or before.due_at > now):
+        return []  # sent for a stale entry
+    try:
+        seen = view(run)
+        check_ours(run, seen.application)
+        if before.holds_secret and _begins_rotation(run, message, seen):
+            return []
+        _clean_up(run, seen)
+        run.learn(findings=tuple(_findings(run, seen)))
+        due_at = next_due(run.registration, run.services.secrets, now)
+    except NeedsOperator as error:
+        due_at = now + tried_again_after(run.services.secrets)
+        run.learn(findings=(failure_of(error),))
+    notices = _announce(run, before, now)
+    _save(run, message, before, due_at)
+    return notices
+
+
+def _begins_rotation(run: Run, message: Message, seen: View) -> bool:
+    """Have a rotation be pending if the current secret is due, or provably broken."""
+    registration, current = run.registration, not_by_hand(run.registration, seen.current)
+    if current is None:
+        raise NeedsOperator(
+            "vault-secret-missing",
+            "The vault has no secret of the registration's name any more.",
+            remedy="Recover it (az keyvault secret recover). If it was purged, POST /registrations/{id}/rotate.",
+        )
+    broken = message.run is not None and _is_broken(run, message.run, seen, current)
+    scheduled = rotates(registration)
+    if not broken and not secret_is_due(registration, current, seen.now, run.services.secrets, scheduled=scheduled):
+        return False
+    due_at = seen.now + STALLED_AFTER
+    begun = registration.begun(rotation_id(registration, current), OperationType.ROTATE, seen.now, due_at)
+    if broken:
+        begun = replace(begun, replace_before=registration.bound_at(seen.now), missing=None)
+    put_due(run.services, begun)
+    run.registration = run.services.registry.replace(begun)
+    forget_due(run.services, message, registration, keep=due_at)
+    logger.info("registration %s: a rotation is due", registration.id)
+    return True
+
+
+def _is_broken(run: Run, reconciliation: str, seen: View, current: CurrentSecret) -> bool:
+    """Whether Entra has lost the current secret: not listed in two successive reconciliations, and refused.
+
+    A list may lag, and a list that lags for all registrations must not rotate all of them.
+    """
+    registration, services = run.registration, run.services
+    assert seen.application is not None
+    if (
+        lists(seen.application, current)
+        or seen.now - current.created_at < LISTED_AFTER
+        or not belongs_to(current, registration)
+    ):
+        run.learn(missing=None)
+        return False
+    known = registration.missing
+    if known is None or known.key_id != current.key_id:
+        run.learn(missing=MissingCredential(current.key_id or "", reconciliation))
+        return False
+    if known.run == reconciliation:
+        return False
+    secret = services.vault.read(registration.secret_name)
+    if secret is None or secret.key_id != current.key_id or registration.client_id is None:
+        return False
+    return not any(services.proof.accepts(registration.client_id, secret) for _ in range(services.secrets.proof_count))
+
+
+def _clean_up(run: Run, seen: View) -> None:
+    """Remove what may be removed, send a change that Entra lacks, and learn when there will be more to remove."""
+    application, current, policy = check_ours(run, seen.application), seen.current, run.services.secrets
+    removed = remove_replaced(run, seen)
+    if lacks_change(run, application):
+        send_change(run, application)
+    if current is None:
+        return
+    others = [each for each in seen.live if is_labelled(each) and each.key_id != current.key_id]
+    times = [clean_up_time([current.created_at, each.minted_at], policy) for each in others if each not in removed]
+    overlap_ends = clean_up_time([current.created_at], policy)
+    if overlap_ends > seen.now:
+        times.append(overlap_ends)
+    elif times and min(times) <= seen.now:  # the current secret is not listed: drift
+        times = [seen.now + tried_again_after(policy)]
+    run.learn(secret=shown(current), clean_up_at=min(times, default=None))
+
+
+def _findings(run: Run, seen: View) -> Iterator[Failure]:
+    """Yield what a person has to know about and this service does not touch."""
+    registration, current, application = run.registration, seen.current, seen.application
+    assert application is not None
+    foreign = [each for each in seen.live if not is_labelled(each)]
+    if foreign:
+        yield Failure(
+            "foreign-credentials",
+            f"The application has {len(foreign)} secrets that this service did not make.",
+            "Find out who uses them; remove them, or keep them and their rotation in your own hands.",
+        )
+    if len(seen.live) >= MOST_CREDENTIALS - 1:
+        yield Failure(
+            "credentials-near-limit",
+            f"The application has {len(seen.live)} live secrets; at {MOST_CREDENTIALS} it is not rotated any more.",
+            "Remove those that nobody uses: list them with az ad app credential list.",
+        )
+    if current is not None and not lists(application, current):
+        yield Failure(
+            "current-secret-not-listed",
+            "Entra does not list the vault's current secret among the application's.",
+            "Nothing, if it passes within a day; a reconciliation replaces a secret that Entra has lost.",
+        )
+    if added_by_hand(registration, application.redirect_uris):
+        yield Failure(
+            "redirect-uris-added-by-hand",
+            "The application has redirect URIs that this service did not set; they are kept.",
+            "Send them with PATCH /registrations/{id}, or remove them in Entra.",
+        )
+    if change_of(application.notes) is None:
+        yield Failure(
+            "notes-changed",
+            "Somebody changed the application's notes, where this service keeps its own record.",
+            "Keep notes elsewhere; the next change of the registration restores them.",
+        )
+
+
+def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
+    """Tell what is new of the findings, and of the end of a credential that nothing replaces."""
+    registration, notices = run.registration, list[str]()
+    if registration.findings and not are_same(registration.findings, before.findings):
+        notices += announce(run.services, of_drift(registration, registration.findings, now))
+    expires_at = credential_expires_at(registration)
+    days = expiry_days(expires_at, now) if expires_at is not None and not rotates(registration) else None
+    if expires_at is not None and days is not None and days < (before.expiry_noticed or NEVER_NOTICED):
+        what = registration.credential_type or "credential"
+        notices += announce(run.services, of_expiry(registration, what, expires_at, days))
+    run.learn(expiry_noticed=days)
+    return notices
+
+
+def _save(run: Run, message: Message, before: Registration, due_at: datetime | None) -> None:
+    """Save what was found and when to come again, if that is anything new."""
+    run.learn(last_error=None, due_at=due_at)
+    if run.registration != before:
+        run.learn(updated_at=run.services.clock.now())
+        put_due(run.services, run.registration)
+        run.services.registry.replace(run.registration)
+    forget_due(run.services, message, before, keep=due_at)

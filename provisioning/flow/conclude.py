@@ -1,0 +1,193 @@
+"""How a run ends: what it did is saved once and told, what it could not do is remembered, nothing due is forgotten.
+
+And what becomes of a message that was given up.
+"""
+
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from provisioning.domain.errors import ProvisioningError, StaleRegistration, TryAgain
+from provisioning.domain.messages import Message, Outgoing, ReconcilePage, check_message, operation_message
+from provisioning.domain.notices import are_same, of_drift, of_ended_operation
+from provisioning.domain.operation import DueEntry, Failure, LastError, OperationType
+from provisioning.domain.registration import Registration, Status
+from provisioning.flow.mint import belongs_to, current_secret, shown
+from provisioning.flow.notify import announce
+from provisioning.flow.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due
+from provisioning.flow.rotate import clean_up_time
+from provisioning.flow.run import Run
+from provisioning.ports import Services
+
+logger = logging.getLogger(__name__)
+
+GIVEN_UP_AFTER: Final = timedelta(hours=24)
+
+
+def conclude(services: Services, message: Message, before: Registration, ended: Registration) -> Outgoing:
+    """Save how the operation ended, with what is due next, and tell of it; return the messages to send.
+
+    Where another run ended it first, the row shows what the vault calls current after both.
+    """
+    if before.status is Status.DELETED:  # carried out once more, for a run that came too late
+        _forget_failures(services, message, before)
+        return Outgoing()
+    ended = replace(ended, due_at=next_due(ended, services.secrets, services.clock.now()))
+    try:
+        put_due(services, ended)
+        services.registry.replace(ended)
+    except StaleRegistration:
+        row = services.registry.get(ended.id)
+        if row is not None and row.ending:
+            return Outgoing((operation_message(row),))  # what this run made has to go as well
+        if ended.secret is None:
+            raise
+        due_at, notices = _show_current_secret(services, ended.id), list[str]()
+    else:
+        due_at, notices = ended.due_at, announce(services, of_ended_operation(ended))
+        failure = ended.operation.failure
+        level = logging.ERROR if failure else logging.INFO
+        what = f"failed with {failure.code}" if failure else "succeeded"
+        logger.log(level, "registration %s: %s %s", ended.id, ended.operation.type, what)
+    forget_due(services, message, before, keep=due_at)
+    messages: tuple[str, ...] = ()
+    if due_at is not None and due_at <= services.clock.now():
+        messages = (check_message(DueEntry(ended.id, due_at)),)  # what was asked for meanwhile does not wait
+    return Outgoing(messages, tuple(notices))
+
+
+def _forget_failures(services: Services, message: Message, deleted: Registration) -> None:
+    if deleted.last_error is not None:
+        services.registry.replace(replace(deleted, last_error=None, due_at=None))
+    forget_due(services, message, deleted)
+
+
+def announce_again(services: Services, message: Message, row: Registration) -> list[str]:
+    """Tell again how the latest operation ended, where the run that ended it died before it forgot its entry.
+
+    It may have died before it told. A repeat has the same id. An entry that is due long after the operation was asked
+    for cannot be its own.
+    """
+    if row.pending or message.due_at in (None, row.due_at):
+        return []
+    its_own = message.due_at < row.operation.requested_at + GIVEN_UP_AFTER + 2 * DUE_AGAIN_AFTER
+    return announce(services, of_ended_operation(row)) if its_own and row.last_error is None else []
+
+
+def _show_current_secret(services: Services, registration_id: str) -> datetime | None:
+    """Have the row of a registration that another run ended show what the vault calls current after both published.
+
+    Return when that has to be looked at next: it may have been asked to be replaced already.
+    """
+    while True:
+        row = services.registry.get(registration_id)
+        if row is None or row.pending:
+            raise StaleRegistration
+        current = current_secret(services, row)
+        if current is None or not belongs_to(current, row) or shown(current) == row.secret:
+            return row.due_at
+        clean_up_at = clean_up_time([current.created_at], services.secrets)
+        row = replace(row, secret=shown(current), clean_up_at=clean_up_at)
+        row = replace(row, due_at=next_due(row, services.secrets, services.clock.now()))
+        put_due(services, row)
+        try:
+            services.registry.replace(row)
+        except StaleRegistration:
+            continue  # by a third run: look again
+        return row.due_at
+
+
+def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
+    """Save what the run learned, and why it stopped, before the queue delivers again; poison copies lose the reason.
+
+    An entry that is due is put off: or the planner would enqueue it at every turn while this message comes back.
+    Return the messages to send instead of a repeat: the deletion, where the registration is being deleted.
+    """
+    services, known, now = run.services, run.registration, run.services.clock.now()
+    failure = failure_of(error)
+    due_at = known.due_at if known.due_at is not None and known.due_at > now else now + DUE_AGAIN_AFTER
+    last_error = LastError(failure, passing=isinstance(error, TryAgain))
+    updated_at = now if known.pending else known.updated_at
+    remembered = replace(known, last_error=last_error, due_at=due_at, updated_at=updated_at)
+    put_due(services, remembered)
+    try:
+        services.registry.replace(remembered)
+    except StaleRegistration:
+        row = services.registry.get(known.id)
+        if row is not None and row.operation.id != known.operation.id and row.ending:
+            return Outgoing((operation_message(row),))
+        logger.info("registration %s: another run was faster to save", known.id)
+    else:
+        forget_due(services, message, known, keep=due_at)
+    return None
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return the error as it is remembered and answered.
+
+    Of an error that nobody foresaw only the type: its text could hold anything.
+    """
+    if isinstance(error, ProvisioningError):
+        return Failure(error.code, error.message, error.remedy, error.graph_request_id)
+    return Failure(
+        "unexpected-error",
+        f"The run stopped on an error of the type {type(error).__name__}.",
+        "Read its traceback in the log of the function, and report it.",
+    )
+
+
+def give_up(services: Services, message: Message | ReconcilePage) -> None:
+    """Decide about a message that failed as often as the queue allows.
+
+    Afterwards the registration waits half an hour for its next turn, if its last error passes with time or is not
+    known and the operation was requested less than a day ago; else its operation has failed with that error. A
+    deletion is never given up. A page of a reconciliation is: the next one comes tomorrow.
+    """
+    if isinstance(message, ReconcilePage):
+        logger.error("reconciliation %s: stopped at %s", message.run, message.part)
+        return
+    registration = services.registry.get(message.registration_id)
+    if registration is not None and message.is_check and not registration.pending:
+        _report_failing_checks(services, registration)
+    if registration is None or not registration.pending or not message.concerns(registration):
+        return
+    now = services.clock.now()
+    error = registration.last_error
+    young = now - registration.operation.requested_at < GIVEN_UP_AFTER
+    if registration.operation.type is OperationType.DELETE or (young and (error is None or error.passing)):
+        decided = replace(registration, due_at=now + DUE_AGAIN_AFTER, updated_at=now)
+        _report_delay(services, decided)
+        logger.warning("registration %s: waits, after %s", registration.id, error.failure.code if error else "no error")
+    else:
+        failure = error.failure if error else _NO_REASON
+        failed = registration.failed(failure, now)
+        decided = replace(failed, due_at=next_due(failed, services.secrets, now))
+        logger.error("registration %s: failed with %s", registration.id, failure.code)
+    put_due(services, decided)
+    services.registry.replace(decided)
+    if not decided.pending:
+        announce(services, of_ended_operation(decided))
+    forget_due(services, message, registration, keep=decided.due_at)
+
+
+def _report_failing_checks(services: Services, row: Registration) -> None:
+    """Have a registration at rest, and a notice, say that nobody can look after it."""
+    found = (row.last_error.failure,) if row.last_error is not None else ()
+    if not are_same(found, row.findings):
+        announce(services, of_drift(row, found, services.clock.now()))
+        services.registry.replace(replace(row, findings=found))
+
+
+def _report_delay(services: Services, waiting: Registration) -> None:
+    """Tell of a deletion that a person has to help along."""
+    error = waiting.last_error
+    if waiting.operation.type is OperationType.DELETE and error is not None and not error.passing:
+        announce(services, of_drift(waiting, [error.failure], waiting.updated_at))
+
+
+_NO_REASON: Final = Failure(
+    "provisioning-interrupted",
+    "Every run was stopped before it could say why.",
+    "Look for restarts and time-outs of the function app in its log, then retry the registration.",
+)

@@ -1,0 +1,95 @@
+"""The planner: what is due now, what has stalled, and what is due next.
+
+Every registration with anything left to do has a due entry, inserted before the row that needs it. An entry may be
+stale, never missing; whoever acts on it checks the row.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from provisioning.domain.credentials import credential_expires_at
+from provisioning.domain.messages import Message, check_message, notice_message
+from provisioning.domain.notices import next_expiry_notice
+from provisioning.domain.operation import DueEntry, OperationStatus, OperationType
+from provisioning.domain.registration import Registration, Status
+from provisioning.domain.secrets import SecretPolicy
+from provisioning.flow.rotate import rotates_at
+from provisioning.ports import Services
+
+logger = logging.getLogger(__name__)
+
+STALLED_AFTER: Final = timedelta(minutes=2)
+DUE_AGAIN_AFTER: Final = timedelta(minutes=30)
+# An answer to HTTP takes at most 230 s; until long after that the row of a new entry may still be on its way.
+ENTRY_OUTLIVES_ITS_ROW: Final = timedelta(minutes=10)
+MOST_PER_TURN: Final = 1000
+
+
+def due_messages(services: Services) -> Iterator[str]:
+    """Yield one message for each entry due now, oldest first. Nothing is written, so a second planner does no harm."""
+    for entry in services.registry.due(services.clock.now(), MOST_PER_TURN):
+        yield check_message(entry)
+
+
+def next_due(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime | None:
+    """Return when a registration at rest has to be looked at next; None where nothing will ever be due by itself.
+
+    After a publication that is the end of the overlap, to remove what was replaced; then the next rotation, or, where
+    there is none, the next notice of an expiry. What is overdue is due now, but a rotation that failed only later.
+    """
+    if registration.status is not Status.ACTIVE:
+        return None
+    rotation, expires_at = rotates_at(registration, policy), credential_expires_at(registration)
+    times: list[datetime | None] = []
+    if rotation is not None:
+        times.append(max(rotation, _soonest_rotation(registration, policy, now)))
+    elif expires_at is not None:
+        times.append(next_expiry_notice(expires_at, now))
+    secret = registration.secret
+    if secret is not None and registration.wants_younger(secret.minted_at or NEVER):
+        times.append(_soonest_rotation(registration, policy, now))
+    if registration.clean_up_at is not None:
+        times.append(max(registration.clean_up_at, now))
+    return min((time for time in times if time is not None), default=None)
+
+
+def _soonest_rotation(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime:
+    operation = registration.operation
+    failed = operation.type is OperationType.ROTATE and operation.status is OperationStatus.FAILED
+    return now + tried_again_after(policy) if failed else now
+
+
+def tried_again_after(policy: SecretPolicy) -> timedelta:
+    """Return how long what a person must mend is left alone: a day, or less where secrets rotate close to their end."""
+    return min(timedelta(days=1), policy.rotate_before / 10)
+
+
+def waiting_notices(services: Services) -> Iterator[str]:
+    """Yield one message for each subject whose oldest notice has waited for two minutes, or as long as it was put off.
+
+    A run that fails puts it off for longer than its message comes back, so that at most one is under way.
+    """
+    if services.notifier is not None:
+        for subject in services.registry.subjects_of_notices(services.clock.now()):
+            yield notice_message(subject)
+
+
+def forget_due(
+    services: Services, message: Message, registration: Registration | None, keep: datetime | None = None
+) -> None:
+    """Remove, last of all, the entries that brought a run here: the one it was sent for, the one on the row it read."""
+    for due_at in {message.due_at, registration.due_at if registration else None} - {keep}:
+        row_may_follow = registration is None and services.clock.now() - (due_at or NEVER) < ENTRY_OUTLIVES_ITS_ROW
+        if due_at is not None and not row_may_follow:
+            services.registry.remove_due(DueEntry(message.registration_id, due_at))
+
+
+def put_due(services: Services, registration: Registration) -> None:
+    """Have the entry exist that a row is about to name."""
+    if registration.due_at is not None:
+        services.registry.put_due(DueEntry(registration.id, registration.due_at))
+
+
+NEVER: Final = datetime.min.replace(tzinfo=UTC)

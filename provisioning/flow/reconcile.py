@@ -1,0 +1,63 @@
+"""The reconciliation: once a day, everything that is remembered is compared with Entra and the vault.
+
+It goes in pages through the queue: the registrations, each of which gets a check of its own; then the applications and
+the vault's secrets that carry our mark, for what a late run left of a registration that was deleted. It is the net
+under everything: what no other message finds is found within a day.
+"""
+
+import logging
+from typing import Final
+
+from provisioning.domain.directory import Marked
+from provisioning.domain.messages import Outgoing, ReconcilePage, operation_message, page_message, reconcile_message
+from provisioning.domain.notices import heartbeat
+from provisioning.domain.registration import Status
+from provisioning.flow.notify import announce
+from provisioning.ports import Services
+
+logger = logging.getLogger(__name__)
+
+REGISTRATIONS: Final = "registrations"
+APPLICATIONS: Final = "applications"
+SECRETS: Final = "secrets"
+_FOLLOWS: Final = {REGISTRATIONS: APPLICATIONS, APPLICATIONS: SECRETS}
+PAGE: Final = 100
+
+
+def first_page(services: Services) -> str:
+    """Return the message that begins a reconciliation; the time of its beginning is its name."""
+    return page_message(ReconcilePage(f"{services.clock.now():%Y%m%dT%H%M%SZ}", REGISTRATIONS))
+
+
+def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
+    """Return the messages that a page leads to, that of the next page last; after the last page a heartbeat is told."""
+    if page.part == REGISTRATIONS:
+        found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
+        messages = [reconcile_message(each.id, page.run) for each in found.registrations]
+        following, counted = found.continuation_token, {"registrations": len(messages)}
+    else:
+        marked = _marked(services, page)
+        messages, unknown = _left_behind(services, marked)
+        following = marked.continuation_token
+        counted = {f"unknown{page.part.capitalize()}": unknown, "leftBehind": len(messages)}
+    counts = {name: page.counts.get(name, 0) + counted.get(name, 0) for name in {**page.counts, **counted}}
+    part = page.part if following else _FOLLOWS.get(page.part)
+    if part is None:
+        logger.info("reconciliation %s: %s", page.run, counts)
+        return Outgoing(tuple(messages), tuple(announce(services, heartbeat(page.run, services.clock.now(), counts))))
+    return Outgoing((*messages, page_message(ReconcilePage(page.run, part, following, counts))))
+
+
+def _marked(services: Services, page: ReconcilePage) -> Marked:
+    if page.part == APPLICATIONS:
+        return services.directory.marked_applications(page.continuation_token)
+    return services.vault.marked(page.continuation_token)
+
+
+def _left_behind(services: Services, marked: Marked) -> tuple[list[str], int]:
+    """Return the deletions of what belongs to deleted registrations, and how much belongs to none that is known."""
+    rows = [services.registry.get(each) for each in marked.registration_ids]
+    unknown = rows.count(None)
+    if unknown:
+        logger.warning("%d things carry our mark and belong to no registration", unknown)
+    return [operation_message(row) for row in rows if row is not None and row.status is Status.DELETED], unknown

@@ -1,0 +1,43 @@
+"""What a service client has in place of a secret: a certificate, or tokens of another issuer that Entra takes."""
+
+from provisioning.domain.credentials import TOKEN_EXCHANGE_AUDIENCE
+from provisioning.domain.directory import TrustedToken
+from provisioning.domain.errors import NeedsOperator
+from provisioning.domain.intake import CertificateCredential, FederatedCredential, ServiceClientRequest
+from provisioning.domain.manifest import key_credential
+from provisioning.flow.run import Run
+
+
+def ensure_certificate(run: Run) -> None:
+    """Afterwards the application has the client's certificate.
+
+    Safe to repeat because one that is there is not added again. It was in the first call already: the application is
+    asked only where the answer to that was lost, or did not show it.
+    """
+    request, registration = run.registration.request, run.registration
+    assert isinstance(request, ServiceClientRequest)
+    assert isinstance(request.credential, CertificateCredential)
+    assert registration.application_object_id is not None
+    if not run.certified:
+        key = key_credential(registration, request.credential)
+        run.services.directory.add_certificate(registration.application_object_id, key)
+        run.certified = True
+
+
+def ensure_federated_credential(run: Run) -> None:
+    """Afterwards Entra takes the tokens of the issuer and subject that the client named, in place of a secret.
+
+    Safe to repeat because the name follows from the registration, and the one that exists is compared, not changed.
+    """
+    request, registration = run.registration.request, run.registration
+    assert isinstance(request, ServiceClientRequest)
+    assert isinstance(request.credential, FederatedCredential)
+    assert registration.application_object_id is not None
+    issuer, subject = request.credential.issuer, request.credential.subject
+    wanted = TrustedToken(registration.federated_credential_name, issuer, subject, TOKEN_EXCHANGE_AUDIENCE)
+    if run.services.directory.trust_token(registration.application_object_id, wanted) != wanted:
+        raise NeedsOperator(
+            "federated-credential-differs",
+            "The application has a federated credential of our name, issuer or subject that this service did not make.",
+            remedy="Find out who made or changed it, delete it in Entra, and retry.",
+        )
