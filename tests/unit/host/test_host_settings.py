@@ -68,7 +68,7 @@ def test_a_host_json_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_the_host_json_of_this_repository_is_read() -> None:
-    found = HostOptions.read(Path(__file__).parents[2] / "host.json")
+    found = HostOptions.read(Path(__file__).parents[3] / "host.json")
     assert (found.queues.batch_size, found.queues.new_batch_threshold, found.queues.max_dequeue_count) == (16, 8, 12)
     assert (found.queues.visibility_timeout, found.queues.max_polling_interval) == (
         timedelta(minutes=1),
@@ -100,7 +100,7 @@ def test_local_settings_that_cannot_be_used_are_refused(tmp_path: Path, document
 
 def test_the_sample_of_local_settings_can_be_used_as_it_is() -> None:
     environment: dict[str, str] = {}
-    load_local_settings(Path(__file__).parents[2] / "local.settings.sample.json", environment)
+    load_local_settings(Path(__file__).parents[3] / "local.settings.sample.json", environment)
     assert environment["FUNCTIONS_WORKER_RUNTIME"] == "python"
     assert environment["AzureWebJobsStorage"] == "UseDevelopmentStorage=true"
 

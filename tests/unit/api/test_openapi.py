@@ -17,7 +17,7 @@ from provisioning.domain.operation import Failure, LastError
 from tests.certificates import a_certificate
 from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
 CREDENTIALS = {
     "federated": {"type": "federated", "issuer": "https://token.example", "subject": "s"},
