@@ -1,4 +1,4 @@
-"""What an owner asks of a registration that exists: to try again, to rotate, to change, to end.
+"""How a wish for a registration that exists is accepted: retry, rotate, change, end; the flow carries them out.
 
 As in `submit`, the order is what makes a crash harmless: the due entry, the row, and then the message.
 """

@@ -1,4 +1,4 @@
-"""X.509 certificates that clients sign in with: what Entra takes, and what is known of one that was taken.
+"""X.509: what Entra takes of a certificate, and what is read from one; that a client has one is in `credentials.py`.
 
 A certificate is public. The private key that belongs to it never comes here: a text that holds one is refused before
 anything else is done with it. The library is loaded when the first certificate is read, not when the app starts.

@@ -1,4 +1,4 @@
-"""Pure: what the credential of a registration is known by, where its secret's text is not."""
+"""What a credential is known by, of whichever type; X.509 itself is in `certificates.py`, secrets in `secrets.py`."""
 
 from datetime import datetime
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What we remember: a registration, its status, its operation, and the transitions that are allowed.
+"""What we remember: a registration, its status, and the allowed transitions; its operation is in `operation.py`.
 
 Everything here is a frozen value; a change is a new value. Nothing here holds a secret's text.
 """

@@ -1,4 +1,4 @@
-"""What an accepted change of a request does to its application in Entra."""
+"""What an accepted change does to its application in Entra; how a change is accepted is in `api/alter.py`."""
 
 from provisioning.domain.directory import Application
 from provisioning.domain.manifest import change_of, changed_properties

@@ -1,4 +1,4 @@
-"""What is left to do for a registration at rest: a secret that is due, a clean-up, a change that Entra lacks.
+"""What is left to do for a registration at rest; when it is looked at is in `plan.py`, how a run ends in `conclude.py`.
 
 The planner asks when something is due, and a reconciliation asks once a day about each. Only what is provably ours and
 provably broken is repaired; whatever else is found is reported on the registration, and never touched.

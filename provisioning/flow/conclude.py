@@ -1,4 +1,4 @@
-"""How a run ends: what it did is saved once and told, what it could not do is remembered, nothing due is forgotten.
+"""How a run ends: saved once, told, nothing due forgotten; what a run does is in `provision.py` and `check.py`.
 
 And what becomes of a message that was given up.
 """

@@ -1,4 +1,4 @@
-"""The planner: what is due now, what has stalled, and what is due next.
+"""When something is due: now, next, or as stalled; what is then done is in `check.py` and `provision.py`.
 
 Every registration with anything left to do has a due entry, inserted before the row that needs it. An entry may be
 stale, never missing; whoever acts on it checks the row.

@@ -1,4 +1,4 @@
-"""What a service client has in place of a secret: a certificate, or tokens of another issuer that Entra takes."""
+"""Has Entra trust what a service client shows in place of a secret: a certificate, or tokens of another issuer."""
 
 from provisioning.domain.credentials import TOKEN_EXCHANGE_AUDIENCE
 from provisioning.domain.directory import TrustedToken
