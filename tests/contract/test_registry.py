@@ -18,9 +18,9 @@ from provisioning.domain.operation import DueEntry, Failure, LastError, Operatio
 from provisioning.domain.registration import Registration, Status, registration_id
 from provisioning.domain.secrets import SecretState
 from provisioning.ports import Registry
-from tests.certificates import a_certificate
-from tests.memory import MemoryRegistry
-from tests.world import VirtualClock, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.certificates import a_certificate
+from tests.worlds.memory import MemoryRegistry
+from tests.worlds.world import VirtualClock, a_confidential_client, a_public_client, a_resource, a_service_client
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
 

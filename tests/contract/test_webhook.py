@@ -25,8 +25,8 @@ from provisioning.domain.notices import Notice, cloud_event, source_of
 from provisioning.ports import Notifier
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices, SystemClock
-from tests.https_receiver import Handler, HttpsReceiver, answering
-from tests.receiver import WEBHOOK_SECRET, WEBHOOK_TOKEN
+from tests.worlds.https_receiver import Handler, HttpsReceiver, answering
+from tests.worlds.receiver import WEBHOOK_SECRET, WEBHOOK_TOKEN
 
 NOTICE = Notice(
     "0d7d1a1e-failed",

@@ -28,9 +28,9 @@ from dev.stack import Stack
 from provisioning.domain.registration import Status
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
-from tests.checker import check
 from tests.faults.scenarios import REQUESTS, a_world
-from tests.world import LEASE, Died, VirtualClock, a_resource
+from tests.worlds.checker import check
+from tests.worlds.world import LEASE, Died, VirtualClock, a_resource
 
 PATIENCE: Final = 60.0
 # Seconds for which the message of a killed host stays hidden.

@@ -11,8 +11,8 @@ from dev.host import HostProcess
 from provisioning.domain.notices import heartbeat
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
-from tests.https_receiver import HttpsReceiver
-from tests.receiver import WEBHOOK_SECRET, WEBHOOK_TOKEN
+from tests.worlds.https_receiver import HttpsReceiver
+from tests.worlds.receiver import WEBHOOK_SECRET, WEBHOOK_TOKEN
 
 
 def test_a_notice_whose_message_was_lost_reaches_the_receiver_by_the_planner(azurite: str, tmp_path: Path) -> None:

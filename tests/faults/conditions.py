@@ -20,10 +20,10 @@ from dev.emulator.records import Application
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.conclude import GIVEN_UP_AFTER
-from tests.checker import check
 from tests.faults.scenarios import REQUESTS, a_world
 from tests.faults.schedules import plays
-from tests.world import VISIBILITY_TIMEOUT, Died, VirtualClock, World, a_resource, straight
+from tests.worlds.checker import check
+from tests.worlds.world import VISIBILITY_TIMEOUT, Died, VirtualClock, World, a_resource, straight
 
 SECOND: Final = timedelta(seconds=1)
 # What is promised, in figures of its own: a change of the product's must not change it.

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from dev.emulator.errors import TokenError
 from tests.faults.schedules import HTTP_BLOWS, STORAGE_BLOWS, Script
-from tests.world import World, a_resource, a_service_client
+from tests.worlds.world import World, a_resource, a_service_client
 
 T = TypeVar("T")
 

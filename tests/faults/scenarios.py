@@ -20,10 +20,10 @@ from provisioning.domain.messages import reconcile_message
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.reconcile import first_page
-from tests.certificates import a_certificate
-from tests.checker import check
-from tests.watch import is_labelled, live, versions_of
-from tests.world import Died, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.certificates import a_certificate
+from tests.worlds.checker import check
+from tests.worlds.watch import is_labelled, live, versions_of
+from tests.worlds.world import Died, World, a_confidential_client, a_public_client, a_resource, a_service_client
 
 DAY: Final = timedelta(days=1)
 HAND_MADE: Final = "by hand"

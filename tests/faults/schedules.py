@@ -19,9 +19,9 @@ from urllib3.exceptions import ProtocolError
 
 from dev.emulator import Fault
 from provisioning.domain.errors import TryAgain
-from tests.checker import check
 from tests.faults.scenarios import SCENARIOS
-from tests.world import Died, World, straight
+from tests.worlds.checker import check
+from tests.worlds.world import Died, World, straight
 
 T = TypeVar("T")
 

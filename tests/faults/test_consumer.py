@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.consumer import TALLY, consume
 from tests.faults.weakened import Rule, remove_strays_by_label_alone
-from tests.world import World
+from tests.worlds.world import World
 
 # One life told at length: tracing it would double the time.
 pytestmark = pytest.mark.no_cover

@@ -28,11 +28,11 @@ from provisioning.domain.client_types import ClientType
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.reconcile import first_page
-from tests.checker import check, is_ours
 from tests.faults.scenarios import ASKS, REQUESTS
 from tests.faults.schedules import DEATHS, HTTP_BLOWS, PLAYED, Script
-from tests.watch import in_use, live
-from tests.world import PLANNER_PERIOD, Died, World, a_resource, a_service_client, straight
+from tests.worlds.checker import check, is_ours
+from tests.worlds.watch import in_use, live
+from tests.worlds.world import PLANNER_PERIOD, Died, World, a_resource, a_service_client, straight
 
 # Thousands of runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover

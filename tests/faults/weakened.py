@@ -18,8 +18,8 @@ from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, CurrentSecret, MintedSecret
 from provisioning.ports import Directory, Registry, SecretStore, Services, TokenProof
-from tests.watch import is_labelled
-from tests.world import World
+from tests.worlds.watch import is_labelled
+from tests.worlds.world import World
 
 Rule = Callable[[World], None]
 

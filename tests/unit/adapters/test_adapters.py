@@ -15,8 +15,8 @@ from provisioning.adapters.transport import retry_after
 from provisioning.domain.errors import OutcomeUnknown, PublishBoundPassed
 from provisioning.domain.secrets import MintedSecret
 from provisioning.flow.mint import mint, publish
-from tests.checker import check
-from tests.world import World, a_public_client, a_resource, a_service_client
+from tests.worlds.checker import check
+from tests.worlds.world import World, a_public_client, a_resource, a_service_client
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from provisioning.api import web
-from tests.certificates import BEGINS, YEAR, a_certificate, as_pem
-from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.certificates import BEGINS, YEAR, a_certificate, as_pem
+from tests.worlds.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 
 MARKER = "qzmarkerqz"
 SERVER = "https://fhir.contoso.example"

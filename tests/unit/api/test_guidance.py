@@ -10,7 +10,7 @@ import pytest
 
 from dev.emulator.client import Client
 from provisioning.api.guidance import fhir_server_settings, next_steps
-from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 
 MANAGED = "https://ws-my-svc.fhir.azurehealthcareapis.com"
 GRAPH = "https://graph.microsoft.com"

@@ -11,8 +11,8 @@ from provisioning.api import web
 from provisioning.domain.errors import SettingsError, TryAgain
 from provisioning.domain.operation import DueEntry, Failure, LastError
 from provisioning.domain.registration import Page, Registration, Status
-from tests.memory import MemoryRegistry
-from tests.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.memory import MemoryRegistry
+from tests.worlds.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
 
 OTHER_OWNER = "99999999-2222-4333-8444-555555555555"
 MARKER = "qzmarkerqz"

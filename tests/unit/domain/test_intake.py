@@ -22,8 +22,8 @@ from provisioning.domain.intake import (
     secret_lifetime_faults,
 )
 from provisioning.domain.registration import Status
-from tests.certificates import a_certificate
-from tests.world import (
+from tests.worlds.certificates import a_certificate
+from tests.worlds.world import (
     OWNER,
     World,
     a_confidential_client,

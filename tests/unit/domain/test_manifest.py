@@ -17,8 +17,8 @@ from provisioning.domain.operation import Operation, OperationStatus, OperationT
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import NewSecret
 from provisioning.domain.tenant import Tenant
-from tests.certificates import a_certificate
-from tests.world import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.certificates import a_certificate
+from tests.worlds.world import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
 
 CERTIFICATE = a_certificate().pem
 MANIFESTS = Path(__file__).parent / "manifests"

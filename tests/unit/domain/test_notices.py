@@ -29,7 +29,7 @@ from provisioning.domain.notices import (
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import SecretState
-from tests.world import OWNER, World, a_service_client
+from tests.worlds.world import OWNER, World, a_service_client
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)

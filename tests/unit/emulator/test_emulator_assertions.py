@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from dev.emulator import Emulator
 from dev.emulator.assertions import TYPE
 from dev.emulator.client import Client, ManualClock
-from tests.certificates import Pair, a_certificate
+from tests.worlds.certificates import Pair, a_certificate
 
 BEGINS = datetime(2029, 1, 1, tzinfo=UTC)
 PAIR = a_certificate(BEGINS, timedelta(days=400))

@@ -13,11 +13,11 @@ from dev.emulator.client import Client
 from dev.emulator.replication import Versioned
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
-from tests.certificates import a_certificate
-from tests.checker import check, token_answer
 from tests.faults.conditions import WrongClock
-from tests.receiver import Receiver
-from tests.world import World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.certificates import a_certificate
+from tests.worlds.checker import check, token_answer
+from tests.worlds.receiver import Receiver
+from tests.worlds.world import World, a_confidential_client, a_public_client, a_resource, a_service_client
 
 DAY = timedelta(days=1)
 

@@ -10,9 +10,9 @@ from provisioning.domain.errors import TryAgain
 from provisioning.domain.notices import HEARTBEAT, Notice
 from provisioning.flow.notify import announce, send_notices
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
-from tests.checker import check
-from tests.receiver import WEBHOOK_SECRET, WEBHOOK_TOKEN, Receiver
-from tests.world import MAX_DEQUEUE_COUNT, PLANNER_PERIOD, World, a_public_client, a_resource, a_service_client
+from tests.worlds.checker import check
+from tests.worlds.receiver import WEBHOOK_SECRET, WEBHOOK_TOKEN, Receiver
+from tests.worlds.world import MAX_DEQUEUE_COUNT, PLANNER_PERIOD, World, a_public_client, a_resource, a_service_client
 
 MINUTE = timedelta(minutes=1)
 

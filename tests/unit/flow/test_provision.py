@@ -13,8 +13,8 @@ from dev.emulator.client import Client
 from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from dev.emulator.mount import RegistrarCredential
 from provisioning.domain.registration import Status
-from tests.checker import check, token_answer
-from tests.world import (
+from tests.worlds.checker import check, token_answer
+from tests.worlds.world import (
     World,
     a_confidential_client,
     a_public_client,

@@ -13,9 +13,9 @@ import pytest
 
 from dev.emulator import Fault
 from dev.emulator.client import Client
-from tests.certificates import YEAR, Pair, a_certificate
-from tests.checker import check
-from tests.world import World, a_resource, a_service_client, failure_of, operations, submitted
+from tests.worlds.certificates import YEAR, Pair, a_certificate
+from tests.worlds.checker import check
+from tests.worlds.world import World, a_resource, a_service_client, failure_of, operations, submitted
 
 ISSUER, SUBJECT = "https://token.example", "repo:contoso/export:environment:Prod"
 AUDIENCE = "api://AzureADTokenExchange"

@@ -33,9 +33,9 @@ from provisioning.flow.provision import carry_out
 from provisioning.flow.reconcile import first_page
 from provisioning.ports import Clock, Directory, Notifier, Registry, SecretStore, Services, TokenProof
 from provisioning.settings import Settings
-from tests.memory import MemoryRegistry
-from tests.receiver import Receiver
-from tests.watch import Watch, versions_of
+from tests.worlds.memory import MemoryRegistry
+from tests.worlds.receiver import Receiver
+from tests.worlds.watch import Watch, versions_of
 
 OWNER = "11111111-2222-4333-8444-555555555555"
 LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}

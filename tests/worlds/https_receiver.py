@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import trustme
 
-from tests.receiver import WEBHOOK_TOKEN
+from tests.worlds.receiver import WEBHOOK_TOKEN
 
 
 @dataclass(frozen=True)

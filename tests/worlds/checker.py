@@ -13,7 +13,7 @@ from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.ports import Clock, Registry
 from provisioning.settings import Settings
-from tests.watch import in_use, is_labelled, live, minted_at, versions_of
+from tests.worlds.watch import in_use, is_labelled, live, minted_at, versions_of
 
 # How long after the overlap what nobody uses may still be there: until a reconciliation has found it.
 CLEANED_UP_WITHIN: Final = timedelta(days=1, hours=1)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dev.emulator.records import Application
     from dev.emulator.vault import Version
     from provisioning.domain.registration import Registration
-    from tests.checker import Checkable
-    from tests.world import World
+    from tests.worlds.checker import Checkable
+    from tests.worlds.world import World
 
 T = TypeVar("T")
 
