@@ -19,8 +19,9 @@ from provisioning.domain.registration import Registration, Status, registration_
 from provisioning.domain.secrets import SecretState
 from provisioning.ports import Registry
 from tests.worlds.certificates import a_certificate
+from tests.worlds.clock import VirtualClock
 from tests.worlds.memory import MemoryRegistry
-from tests.worlds.world import VirtualClock, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
 

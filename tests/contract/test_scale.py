@@ -12,8 +12,9 @@ from azure.data.tables import TableServiceClient
 from provisioning.adapters.rows import SCHEMA_VERSION, due_key
 from provisioning.adapters.tables import DUE, TableRegistry
 from provisioning.domain.operation import DueEntry
+from tests.worlds.clock import VirtualClock
 from tests.worlds.receiver import Receiver
-from tests.worlds.world import VirtualClock, World
+from tests.worlds.world import World
 
 DUE_NOW = 300
 FEW = 1000

@@ -17,7 +17,7 @@ from provisioning.flow import plan
 from provisioning.flow.provision import carry_out
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
-from tests.worlds.world import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 
 
 @pytest.fixture(scope="module")

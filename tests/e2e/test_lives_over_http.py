@@ -14,7 +14,7 @@ import requests
 from dev.stack import stack
 from tests.e2e.caller import PATIENCE, Caller, example
 from tests.worlds.certificates import a_certificate
-from tests.worlds.world import a_confidential_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_confidential_client, a_resource, a_service_client
 
 OVERLAP = 8
 SETTINGS = {"SECRET_OVERLAP": f"PT{OVERLAP}S", "PLANNER_SCHEDULE": "* * * * * *"}

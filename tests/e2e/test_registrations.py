@@ -12,7 +12,7 @@ from azure.storage.queue import QueueClient
 from dev.emulator import SECRET_MARKER
 from dev.stack import stack
 from tests.e2e.caller import PATIENCE, Caller, example
-from tests.worlds.world import a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_public_client, a_resource, a_service_client
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,11 @@ from provisioning.flow.conclude import GIVEN_UP_AFTER
 from tests.faults.scenarios import REQUESTS, a_world
 from tests.faults.schedules import plays
 from tests.worlds.checker import check
-from tests.worlds.world import VISIBILITY_TIMEOUT, Died, VirtualClock, World, a_resource, straight
+from tests.worlds.clock import VirtualClock
+from tests.worlds.outside import Died, straight
+from tests.worlds.queued import VISIBILITY_TIMEOUT
+from tests.worlds.request_bodies import a_resource
+from tests.worlds.world import World
 
 SECOND: Final = timedelta(seconds=1)
 # What is promised, in figures of its own: a change of the product's must not change it.

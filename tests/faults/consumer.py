@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 
 from dev.emulator.errors import TokenError
 from tests.faults.schedules import HTTP_BLOWS, STORAGE_BLOWS, Script
-from tests.worlds.world import World, a_resource, a_service_client
+from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.world import World
 
 T = TypeVar("T")
 

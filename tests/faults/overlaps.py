@@ -21,7 +21,8 @@ from provisioning.domain.registration import Registration, Status
 from tests.faults.scenarios import ASKS, NEW_VALUES, REQUESTS, SCENARIOS, a_world, is_cleaned_up, is_deleted
 from tests.faults.schedules import plays
 from tests.worlds.checker import check
-from tests.worlds.world import World, straight
+from tests.worlds.outside import straight
+from tests.worlds.world import World
 
 T = TypeVar("T")
 

@@ -22,8 +22,10 @@ from provisioning.domain.registration import Registration, Status
 from provisioning.flow.reconcile import first_page
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
+from tests.worlds.outside import Died
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.watch import is_labelled, live, versions_of
-from tests.worlds.world import Died, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 DAY: Final = timedelta(days=1)
 HAND_MADE: Final = "by hand"

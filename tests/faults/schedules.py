@@ -21,7 +21,8 @@ from dev.emulator import Fault
 from provisioning.domain.errors import TryAgain
 from tests.faults.scenarios import SCENARIOS
 from tests.worlds.checker import check
-from tests.worlds.world import Died, World, straight
+from tests.worlds.outside import Died, straight
+from tests.worlds.world import World
 
 T = TypeVar("T")
 

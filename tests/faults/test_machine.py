@@ -31,8 +31,11 @@ from provisioning.flow.reconcile import first_page
 from tests.faults.scenarios import ASKS, REQUESTS
 from tests.faults.schedules import DEATHS, HTTP_BLOWS, PLAYED, Script
 from tests.worlds.checker import check, is_ours
+from tests.worlds.outside import Died, straight
+from tests.worlds.queued import PLANNER_PERIOD
+from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.watch import in_use, live
-from tests.worlds.world import PLANNER_PERIOD, Died, World, a_resource, a_service_client, straight
+from tests.worlds.world import World
 
 # Thousands of runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover

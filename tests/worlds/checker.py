@@ -1,51 +1,31 @@
 """The promises, checked on the whole state of a world: the emulator's, the vault's, the registry's and the queue's."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import requests
 
-from dev.emulator import SECRET_MARKER, Emulator
+from dev.emulator import SECRET_MARKER
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
-from provisioning.ports import Clock, Registry
-from provisioning.settings import Settings
-from tests.worlds.watch import in_use, is_labelled, live, minted_at, versions_of
+from tests.worlds.watch import Watchable, in_use, is_labelled, live, minted_at, versions_of
 
 # How long after the overlap what nobody uses may still be there: until a reconciliation has found it.
 CLEANED_UP_WITHIN: Final = timedelta(days=1, hours=1)
 SOME_DAY: Final = timedelta(days=3650)
 
 
-class Checkable(Protocol):
+class Checkable(Watchable, Protocol):
     """A world whose promises can be checked: in this process and in virtual time, or made of processes and sockets."""
-
-    @property
-    def emulator(self) -> Emulator: ...
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def registry(self) -> Registry: ...
 
     @property
     def queue(self) -> Sequence[object]: ...
 
     @property
-    def clock(self) -> Clock: ...
-
-    @property
-    def violations(self) -> Sequence[str]: ...
-
-    @property
     def told(self) -> Sequence[object]: ...
-
-    @property
-    def lost(self) -> Collection[str]: ...
 
     def get(self, registration_id: str) -> dict[str, Any]: ...
 

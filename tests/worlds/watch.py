@@ -4,11 +4,14 @@ A consumer reads the vault now and then, and goes on using what it read; so what
 the last overlap is in use, until somebody asks that it ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from dev.emulator import Emulator
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, labelled_time
+from provisioning.ports import Clock, Registry
+from provisioning.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,12 +20,32 @@ if TYPE_CHECKING:
     from dev.emulator.records import Application
     from dev.emulator.vault import Version
     from provisioning.domain.registration import Registration
-    from tests.worlds.checker import Checkable
-    from tests.worlds.world import World
 
 T = TypeVar("T")
 
 ID_TAG = "fhir-registrar:id="
+
+
+class Watchable(Protocol):
+    """A world of which one can see who may use which secret."""
+
+    @property
+    def emulator(self) -> Emulator: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def registry(self) -> Registry: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def violations(self) -> list[str]: ...
+
+    @property
+    def lost(self) -> Collection[str]: ...
 
 
 class Watch:
@@ -31,7 +54,7 @@ class Watch:
     `lost` are the key ids of what Entra itself lost, by whose end nobody broke anything.
     """
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Watchable) -> None:
         self._world = world
         self.lost: set[str] = set()
         self._removed: set[str] = set()
@@ -116,12 +139,12 @@ def live(application: "Application", now: datetime) -> "list[Password]":
     return [each for each in application.passwords if (each.removed_at or each.end) > now and each.end > now]
 
 
-def versions_of(world: "Checkable", row: "Registration") -> "list[Version]":
+def versions_of(world: Watchable, row: "Registration") -> "list[Version]":
     secret = world.emulator.vault.secrets.get(row.secret_name.lower())
     return secret.versions if secret else []
 
 
-def in_use(world: "Checkable", row: "Registration", application: "Application", span: timedelta) -> "list[Password]":
+def in_use(world: Watchable, row: "Registration", application: "Application", span: timedelta) -> "list[Password]":
     """The credentials that a consumer may use: current during that span, neither ended by their date nor revoked.
 
     Key Vault tells times to the second, so that what it says may be a second old.

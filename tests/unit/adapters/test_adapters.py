@@ -16,7 +16,8 @@ from provisioning.domain.errors import OutcomeUnknown, PublishBoundPassed
 from provisioning.domain.secrets import MintedSecret
 from provisioning.flow.mint import mint, publish
 from tests.worlds.checker import check
-from tests.worlds.world import World, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

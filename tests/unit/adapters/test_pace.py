@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from dev.emulator.faults import Fault
 from provisioning.adapters.pace import MOST_PER_SECOND, Pace
 from provisioning.domain.errors import TryAgain
-from tests.worlds.world import VirtualClock, World
+from tests.worlds.clock import VirtualClock
+from tests.worlds.world import World
 
 
 def turns(pace: Pace, clock: VirtualClock, count: int) -> list[float]:

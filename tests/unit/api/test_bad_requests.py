@@ -13,7 +13,8 @@ import pytest
 
 from provisioning.api import web
 from tests.worlds.certificates import BEGINS, YEAR, a_certificate, as_pem
-from tests.worlds.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 MARKER = "qzmarkerqz"
 SERVER = "https://fhir.contoso.example"

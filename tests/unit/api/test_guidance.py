@@ -10,7 +10,8 @@ import pytest
 
 from dev.emulator.client import Client
 from provisioning.api.guidance import fhir_server_settings, next_steps
-from tests.worlds.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 MANAGED = "https://ws-my-svc.fhir.azurehealthcareapis.com"
 GRAPH = "https://graph.microsoft.com"

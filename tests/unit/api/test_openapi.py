@@ -15,7 +15,8 @@ from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import REQUEST_TYPES, parse
 from provisioning.domain.operation import Failure, LastError
 from tests.worlds.certificates import a_certificate
-from tests.worlds.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.json"))

@@ -12,7 +12,8 @@ from provisioning.domain.errors import SettingsError, TryAgain
 from provisioning.domain.operation import DueEntry, Failure, LastError
 from provisioning.domain.registration import Page, Registration, Status
 from tests.worlds.memory import MemoryRegistry
-from tests.worlds.world import OWNER, World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 OTHER_OWNER = "99999999-2222-4333-8444-555555555555"
 MARKER = "qzmarkerqz"

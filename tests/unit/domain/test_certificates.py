@@ -22,7 +22,8 @@ from provisioning.domain.certificates import (
 from provisioning.domain.credentials import credential_expires_at
 from provisioning.domain.intake import dump, fingerprint, parse
 from tests.worlds.certificates import BEGINS, YEAR, a_certificate, as_pem
-from tests.worlds.world import World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 GOOD = a_certificate()
 MANAGED = "https://ws-svc.fhir.azurehealthcareapis.com"

@@ -23,14 +23,8 @@ from provisioning.domain.intake import (
 )
 from provisioning.domain.registration import Status
 from tests.worlds.certificates import a_certificate
-from tests.worlds.world import (
-    OWNER,
-    World,
-    a_confidential_client,
-    a_public_client,
-    a_resource,
-    a_service_client,
-)
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 thorough = settings(max_examples=200, deadline=None, derandomize=True, database=None)
 slow = settings(max_examples=100, deadline=None, derandomize=True, database=None)

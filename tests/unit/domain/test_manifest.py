@@ -18,7 +18,7 @@ from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import NewSecret
 from provisioning.domain.tenant import Tenant
 from tests.worlds.certificates import a_certificate
-from tests.worlds.world import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
 
 CERTIFICATE = a_certificate().pem
 MANIFESTS = Path(__file__).parent / "manifests"

@@ -29,7 +29,8 @@ from provisioning.domain.notices import (
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import SecretState
-from tests.worlds.world import OWNER, World, a_service_client
+from tests.worlds.request_bodies import OWNER, a_service_client
+from tests.worlds.world import World
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -17,7 +17,8 @@ from tests.faults.conditions import WrongClock
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check, token_answer
 from tests.worlds.receiver import Receiver
-from tests.worlds.world import World, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 DAY = timedelta(days=1)
 

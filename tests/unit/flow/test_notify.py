@@ -11,8 +11,10 @@ from provisioning.domain.notices import HEARTBEAT, Notice
 from provisioning.flow.notify import announce, send_notices
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
 from tests.worlds.checker import check
+from tests.worlds.queued import MAX_DEQUEUE_COUNT, PLANNER_PERIOD
 from tests.worlds.receiver import WEBHOOK_SECRET, WEBHOOK_TOKEN, Receiver
-from tests.worlds.world import MAX_DEQUEUE_COUNT, PLANNER_PERIOD, World, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 MINUTE = timedelta(minutes=1)
 

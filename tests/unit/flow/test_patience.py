@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, StaleRegistration, TryAgain
 from provisioning.flow.patience import LONGEST_WAIT, Patience, waits
-from tests.worlds.world import VirtualClock
+from tests.worlds.clock import VirtualClock
 
 BUDGET = timedelta(minutes=1)
 

@@ -12,7 +12,8 @@ from provisioning.domain.registration import Status
 from provisioning.flow.conclude import GIVEN_UP_AFTER
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
 from tests.worlds.checker import check
-from tests.worlds.world import World, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
 
 MINUTE = timedelta(minutes=1)
 

@@ -14,16 +14,9 @@ from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from dev.emulator.mount import RegistrarCredential
 from provisioning.domain.registration import Status
 from tests.worlds.checker import check, token_answer
-from tests.worlds.world import (
-    World,
-    a_confidential_client,
-    a_public_client,
-    a_resource,
-    a_service_client,
-    failure_of,
-    operations,
-    submitted,
-)
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.steps import failure_of, operations, submitted
+from tests.worlds.world import World
 
 CLIENTS = {
     "confidential": a_confidential_client,

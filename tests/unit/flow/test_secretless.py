@@ -15,7 +15,9 @@ from dev.emulator import Fault
 from dev.emulator.client import Client
 from tests.worlds.certificates import YEAR, Pair, a_certificate
 from tests.worlds.checker import check
-from tests.worlds.world import World, a_resource, a_service_client, failure_of, operations, submitted
+from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.steps import failure_of, operations, submitted
+from tests.worlds.world import World
 
 ISSUER, SUBJECT = "https://token.example", "repo:contoso/export:environment:Prod"
 AUDIENCE = "api://AzureADTokenExchange"

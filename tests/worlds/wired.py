@@ -1,0 +1,166 @@
+"""A world wired as the product is, over the emulator and in virtual time, before anything happens in it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import requests
+from azure.core.credentials import AccessToken
+
+from dev.emulator import Emulator
+from dev.emulator.mount import RegistrarCredential
+from provisioning.adapters.graph import GraphDirectory
+from provisioning.adapters.keyvault import KeyVaultSecrets
+from provisioning.adapters.tokens import TokenEndpointProof
+from provisioning.adapters.webhook import WebhookNotifier
+from provisioning.domain.notices import source_of
+from provisioning.domain.secrets import SecretPolicy
+from provisioning.domain.tenant import Tenant
+from provisioning.flow import plan
+from provisioning.ports import Clock, Directory, Notifier, Registry, SecretStore, Services, TokenProof
+from provisioning.settings import Settings
+from tests.worlds.clock import VirtualClock
+from tests.worlds.memory import MemoryRegistry
+from tests.worlds.outside import WatchedAdapter, WatchedRegistry, straight
+from tests.worlds.receiver import Receiver
+from tests.worlds.watch import Watch
+
+if TYPE_CHECKING:
+    from tests.worlds.queued import Queued
+
+LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+
+
+class CachedCredential:
+    """The registrar's own identity, its tokens kept until they run out, as azure-identity does."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._source = RegistrarCredential(emulator)
+        self._now = emulator.now
+        self._kept: dict[tuple[str, ...], AccessToken] = {}
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        kept = self._kept.get(scopes)
+        if kept is None or kept.expires_on <= self._now().timestamp() + 300:
+            kept = self._kept[scopes] = self._source.get_token(*scopes, **options)
+        return kept
+
+
+@dataclass(frozen=True)
+class TestServices:
+    """Services over given adapters."""
+
+    __test__ = False
+
+    directory: Directory
+    vault: SecretStore
+    proof: TokenProof
+    registry: Registry
+    notifier: Notifier | None
+    clock: Clock
+    tenant: Tenant
+    secrets: SecretPolicy
+    allowed_resources: frozenset[str]
+
+
+class WiredWorld:
+    """The product over the emulator; what is noted of it, and what waits in its queue."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry | None = None,
+        receiver: Receiver | None = None,
+        settings: Mapping[str, str] | None = None,
+        **emulator: Any,
+    ) -> None:
+        self.clock = VirtualClock()
+        self.emulator = Emulator(now=self.clock.now, sleep=self.clock.sleep, **emulator)
+        self.receiver = receiver
+        told = receiver.settings() if receiver else {}
+        self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **told, **(settings or {})})
+        self.registry = registry or MemoryRegistry()
+        self.outside: Any = straight
+        self.violations: list[str] = []
+        self.watch = Watch(self)
+        self.accepted: Counter[str] = Counter()
+        self.mints = 0
+        self.queue: list[Queued] = []
+        self.errors: list[Exception] = []
+        self.due_messages: Callable[[Services], Iterable[str]] = plan.due_messages
+        self._exchanged: Callable[[TestServices], TestServices] = lambda services: services
+        self.services = self.new_process()
+
+    def new_process(self) -> TestServices:
+        """Return the services of a process of its own: nothing is remembered from another."""
+        watched = WatchedAdapter(self, self.emulator.session().get_adapter(self.emulator.origin + "/"))
+        session, credential = self._session(watched), CachedCredential(self.emulator)
+        tenant, clock = self.settings.tenant, self.clock
+        services = TestServices(
+            directory=GraphDirectory(tenant.graph_endpoint, credential, session, clock),
+            vault=KeyVaultSecrets(
+                tenant.key_vault_url,
+                credential,
+                session,
+                clock,
+                verify_challenge_resource=False,
+            ),
+            proof=TokenEndpointProof(
+                tenant.authority, f"{tenant.graph_endpoint}/.default", lambda: self._session(watched), clock
+            ),
+            registry=cast("Registry", WatchedRegistry(self, self.registry)),
+            notifier=self._notifier(),
+            clock=clock,
+            tenant=tenant,
+            secrets=self.settings.secrets,
+            allowed_resources=self.settings.allowed_resources,
+        )
+        return self._exchanged(services)
+
+    def exchange(self, change: Callable[[TestServices], TestServices]) -> None:
+        """Have every process from now on work with the services that `change` makes of its own."""
+        self._exchanged = change
+        self.services = self.new_process()
+
+    def copy(self) -> Self:
+        """Return a world of its own that is as this one is, at rest: nothing queued, nothing wrong."""
+        assert isinstance(self.registry, MemoryRegistry)
+        assert not self.queue
+        assert not self.violations, self.violations
+        world = type(self)(registry=self.registry.copy())
+        ours, theirs = self.emulator, world.emulator
+        memo: dict[int, Any] = {id(self.clock): world.clock, id(ours.faults): theirs.faults}
+        world.clock.time = self.clock.time
+        theirs.directory, theirs.vault, theirs.sts = deepcopy((ours.directory, ours.vault, ours.sts), memo)
+        world.watch.lost |= self.watch.lost
+        world.accepted, world.mints = self.accepted.copy(), self.mints
+        return world
+
+    def _session(self, watched: WatchedAdapter, origin: str | None = None) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False
+        session.mount(origin or self.emulator.origin, watched)
+        return session
+
+    def _notifier(self) -> Notifier | None:
+        webhook = self.settings.webhook
+        if self.receiver is None or webhook is None:
+            return None
+        session = self._session(WatchedAdapter(self, self.receiver), webhook.url)
+        return WebhookNotifier(webhook.url, webhook.key, source_of(self.settings.tenant), session, self.clock)
+
+    @property
+    def told(self) -> Sequence[object]:
+        """The events that the receiver of notices took."""
+        return self.receiver.taken if self.receiver is not None else ()
+
+    @property
+    def lost(self) -> set[str]:
+        """The key ids of what Entra itself lost."""
+        return self.watch.lost
+
+    def but(self, **changes: Any) -> TestServices:
+        """Return the services with some of them exchanged."""
+        return replace(self.services, **changes)
