@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+DAY = timedelta(days=1)
+
 
 class VirtualClock:
     """Time that passes only by sleeping.

@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from typing import Any
 
+from provisioning.domain.operation import OperationStatus
+from tests.worlds.checker import token_answer
 from tests.worlds.world import World
 
 
@@ -24,3 +26,36 @@ def failure_of(world: World, registration_id: str) -> dict[str, Any]:
     assert registration["status"] == "failed", registration
     assert registration["operation"]["failure"]["remedy"]
     return dict(registration["operation"]["failure"])
+
+
+def rotated_now(world: World, registration_id: str, body: Any = None) -> None:
+    """Rotate, a second after whatever was before: at one and the same moment nothing is older."""
+    world.clock.sleep(1)
+    assert world.rotate(registration_id, body).status == 202
+    world.deliver()
+    assert world.row(registration_id).operation.status is OperationStatus.SUCCEEDED
+
+
+def code_of(answer: Any) -> str:
+    return str(json.loads(answer.body)["code"])
+
+
+def text_of(world: World, registration_id: str) -> str:
+    return str(world.emulator.vault.get(world.row(registration_id).secret_name)["value"])
+
+
+def works(world: World, registration_id: str, text: str) -> bool:
+    return token_answer(world, world.row(registration_id).client_id or "", text).status_code == 200
+
+
+def live_keys(world: World, registration_id: str) -> list[str]:
+    application = world.emulator.directory.application(app_id=world.row(registration_id).client_id or "")
+    assert application is not None
+    now = world.clock.now()
+    return [each.key_id for each in application.passwords if each.removed_at is None and each.end > now]
+
+
+def body_in_entra(world: World, registration_id: str) -> dict[str, Any]:
+    application = world.emulator.directory.application(app_id=world.row(registration_id).client_id or "")
+    assert application is not None
+    return dict(application.last_body)

@@ -569,7 +569,7 @@ NAMED_ELSEWHERE = {
             "registration-in-progress",
             "operation-in-progress",
         ),
-        "test_lives.py: each refused while it is so",
+        "tests/unit/flow/test_life_*.py: each refused while it is so",
     ),
 }
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")

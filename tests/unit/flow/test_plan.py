@@ -4,8 +4,6 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
-
 from dev.emulator import Fault
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import Status
@@ -16,13 +14,6 @@ from tests.worlds.request_bodies import a_public_client, a_resource, a_service_c
 from tests.worlds.world import World
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def world() -> World:
-    world = World()
-    world.registered(a_resource())
-    return world
 
 
 def submitted(world: World) -> str:

@@ -25,15 +25,6 @@ CLIENTS = {
 }
 
 
-@pytest.fixture
-def world() -> World:
-    """A world in which the FHIR server that the clients name is registered."""
-    world = World()
-    world.registered(a_resource())
-    world.emulator.calls.clear()
-    return world
-
-
 # --- the good case, and its budget ----------------------------------------------------------------------------------
 
 

@@ -34,15 +34,6 @@ def a_client(kind: str, **fields: Any) -> dict[str, Any]:
     return a_service_client(credential=credential(kind), **fields)
 
 
-@pytest.fixture
-def world() -> World:
-    """A world in which the FHIR server that the clients name is registered."""
-    world = World()
-    world.registered(a_resource())
-    world.emulator.calls.clear()
-    return world
-
-
 def application_of(world: World, registration_id: str) -> Any:
     application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
     assert application is not None

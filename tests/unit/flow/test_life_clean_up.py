@@ -1,0 +1,76 @@
+"""What is ours and used no more is removed from Entra, and nothing else ever."""
+
+from datetime import timedelta
+
+from dev.emulator import Fault
+from tests.worlds.checker import check
+from tests.worlds.clock import DAY
+from tests.worlds.request_bodies import a_service_client
+from tests.worlds.steps import live_keys, rotated_now
+from tests.worlds.world import World
+
+
+def test_a_credential_that_is_not_ours_is_reported_and_never_touched(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    row = world.row(registration_id)
+    application = world.emulator.directory.application(app_id=row.client_id or "")
+    assert application is not None
+    minted = world.services.directory.add_secret(application.id, "by hand", world.clock.now() + 300 * DAY)
+    world.live(9 * DAY)
+    assert minted.key_id in live_keys(world, registration_id)
+    assert [each["code"] for each in world.get(registration_id)["findings"]] == ["foreign-credentials"]
+
+
+def test_a_stray_of_a_crash_is_gone_after_the_overlap(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    row = world.row(registration_id)
+    stray = world.services.directory.add_secret(
+        row.application_object_id or "", row.credential_label, world.clock.now() + 100 * DAY
+    )
+    world.live(7 * DAY - timedelta(hours=1))
+    assert stray.key_id in live_keys(world, registration_id)
+    world.live(2 * DAY)
+    world.settle()
+    assert stray.key_id not in live_keys(world, registration_id)
+    check(world)
+
+
+def test_a_removal_that_fails_is_tried_until_it_is_done(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id)
+    world.emulator.faults.add(Fault("status", "graph.removePassword", status=503, times=None))
+    world.live(9 * DAY)
+    assert len(live_keys(world, registration_id)) == 2
+    world.emulator.faults.clear()
+    world.live(timedelta(hours=2))
+    assert len(live_keys(world, registration_id)) == 1
+
+
+def test_an_application_full_of_secrets_is_reported_and_not_rotated_any_more_but_a_leak_is_still_revoked(
+    world: World,
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    row = world.row(registration_id)
+    for _ in range(8):
+        world.services.directory.add_secret(row.application_object_id or "", "by hand", world.clock.now() + 300 * DAY)
+    world.live(DAY + timedelta(hours=1))
+    assert "credentials-near-limit" in [each["code"] for each in world.get(registration_id)["findings"]]
+    rotated_now(world, registration_id)
+    world.clock.sleep(1)
+    world.rotate(registration_id)
+    world.deliver()
+    assert world.get(registration_id)["operation"]["failure"]["code"] == "too-many-credentials"
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id, {"revokePrevious": True})
+    assert len(live_keys(world, registration_id)) == 9
+
+
+def test_a_change_after_the_overlap_does_not_lose_the_clean_up(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id)
+    world.clock.sleep(7 * 86_400 + 60)
+    world.change(registration_id, {"displayName": "Renamed"})
+    world.settle()
+    assert len(live_keys(world, registration_id)) == 1

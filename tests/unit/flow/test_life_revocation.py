@@ -1,0 +1,82 @@
+"""A leaked secret is dead as soon as a new one is current, whatever else is under way."""
+
+from datetime import timedelta
+from typing import Any
+
+from tests.worlds.checker import check
+from tests.worlds.request_bodies import a_service_client
+from tests.worlds.steps import live_keys, rotated_now, text_of, works
+from tests.worlds.world import World
+
+
+def test_a_leaked_secret_is_dead_as_soon_as_a_new_one_is_current(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    leaked = text_of(world, registration_id)
+    world.clock.sleep(3600)
+    asked = world.clock.now()
+    rotated_now(world, registration_id, {"revokePrevious": True})
+    assert not works(world, registration_id, leaked)
+    assert world.clock.now() - asked < world.settings.secrets.publish_bound + timedelta(minutes=1)
+    check(world)
+
+
+def test_a_leaked_secret_that_was_already_replaced_is_dead_too(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    leaked = text_of(world, registration_id)
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id)
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id, {"revokePrevious": True})
+    assert not works(world, registration_id, leaked)
+    assert len(live_keys(world, registration_id)) == 1
+
+
+def test_a_secret_leaked_in_its_first_minute_is_dead_when_no_run_can_publish_it_any_more(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    leaked = text_of(world, registration_id)
+    world.clock.sleep(1)
+    asked = world.clock.now()
+    assert world.rotate(registration_id, {"revokePrevious": True}).status == 202
+    world.deliver()
+    assert world.get(registration_id)["operation"]["lastError"]["code"] == "revocation-waits"
+    while works(world, registration_id, leaked):
+        world.clock.time = min(each.visible_at for each in world.queue)
+        world.deliver()
+    assert world.clock.now() - asked <= world.settings.secrets.publish_bound + timedelta(minutes=1)
+    world.settle()
+    check(world)
+
+
+def test_a_revocation_is_not_refused_while_an_operation_is_pending_and_loses_nothing(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    leaked = text_of(world, registration_id)
+    world.clock.sleep(3600)
+    assert world.change(registration_id, {"displayName": "Another name"}).status == 202
+    assert world.rotate(registration_id, {"revokePrevious": True}).status == 202
+    world.settle()
+    assert not works(world, registration_id, leaked)
+    assert world.get(registration_id)["displayName"] == "Another name"
+    check(world)
+
+
+def test_a_revocation_during_a_rotation_has_the_run_go_round_again(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(3600)
+    world.rotate(registration_id)
+    first: list[str] = []
+
+    def revoke_before_publication(name: str, action: Any) -> Any:
+        if name.startswith("PUT /secrets") and not first:
+            first.append(name)
+            world.clock.sleep(1)
+            assert world.rotate(registration_id, {"revokePrevious": True}).status == 202
+        return action()
+
+    world.outside = revoke_before_publication
+    world.deliver()
+    world.outside = lambda _name, action: action()
+    world.settle()
+    versions = world.emulator.vault.secrets[world.row(registration_id).secret_name.lower()].versions
+    assert len(versions) == 3
+    assert len(live_keys(world, registration_id)) == 1
+    check(world)

@@ -1,0 +1,152 @@
+"""Secrets are replaced in time, by the planner or when somebody asks, and nobody who uses one is cut off."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dev.emulator.client import Client
+from provisioning.domain.operation import OperationStatus, OperationType
+from provisioning.domain.registration import Status
+from tests.worlds.checker import check
+from tests.worlds.clock import DAY
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.steps import code_of, live_keys, rotated_now, text_of, works
+from tests.worlds.world import World
+
+
+def test_the_secret_of_a_service_client_is_replaced_before_it_ends_and_the_old_one_works_on(world: World) -> None:
+    client = world.registered(a_service_client())
+    registration_id, old = client["registrationId"], text_of(world, client["registrationId"])
+    world.live(timedelta(days=165))
+    world.settle()
+    assert text_of(world, registration_id) != old
+    check(world)
+    shown = world.get(registration_id)
+    assert shown["operation"]["type"] == "rotate"
+    assert shown["operation"]["status"] == "succeeded"
+    assert len(live_keys(world, registration_id)) == 1
+
+
+def test_both_secrets_work_during_the_overlap_and_only_the_new_one_after_it(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    old = text_of(world, registration_id)
+    rotated_now(world, registration_id)
+    new = text_of(world, registration_id)
+    world.live(timedelta(days=6, hours=23))
+    assert works(world, registration_id, old)
+    assert works(world, registration_id, new)
+    world.live(timedelta(hours=2))
+    assert not works(world, registration_id, old)
+    assert works(world, registration_id, new)
+
+
+def test_rotates_at_tells_when_the_planner_will_do_it(world: World) -> None:
+    client = world.registered(a_service_client())
+    world.live(8 * DAY)
+    row = world.row(client["registrationId"])
+    assert row.due_at is not None
+    assert row.due_at.strftime("%Y-%m-%dT%H:%M:%SZ") == client["secret"]["rotatesAt"]
+
+
+@pytest.mark.parametrize(("auto_rotate", "rotations"), [(False, 0), (True, 1)])
+def test_a_confidential_client_rotates_by_itself_only_when_it_asked_for_it(
+    world: World,
+    auto_rotate: bool,  # noqa: FBT001 -- a parameter of the test
+    rotations: int,
+) -> None:
+    client = world.registered(a_confidential_client(autoRotate=auto_rotate))
+    world.live(timedelta(days=155))
+    versions = world.emulator.vault.secrets[world.row(client["registrationId"]).secret_name.lower()].versions
+    assert len(versions) == 1 + rotations
+    assert (world.get(client["registrationId"])["secret"]["rotatesAt"] is None) is not auto_rotate
+
+
+def test_a_confidential_client_without_auto_rotate_rotates_when_somebody_asks(world: World) -> None:
+    registration_id = world.registered(a_confidential_client())["registrationId"]
+    old = text_of(world, registration_id)
+    rotated_now(world, registration_id)
+    assert text_of(world, registration_id) != old
+    check(world)
+
+
+def test_a_planner_that_comes_late_catches_up(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(175 * 86_400)
+    world.plan()
+    world.settle()
+    check(world)
+    assert world.row(registration_id).operation.type is OperationType.ROTATE
+
+
+def test_two_planners_at_once_rotate_once(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.live(8 * DAY)
+    world.clock.sleep(160 * 86_400)
+    assert (world.plan(), world.plan()) == (1, 1)
+    world.settle()
+    assert len(live_keys(world, registration_id)) == 2
+    check(world)
+
+
+def test_a_rotation_costs_two_vault_reads_one_graph_read_one_mint_the_proof_and_one_write(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(1)
+    world.rotate(registration_id)
+    world.emulator.calls.clear()
+    world.deliver()
+    operations = [call.operation for call in world.emulator.calls]
+    assert sorted(operations) == sorted(
+        [
+            *2 * ["vault.getSecret"],
+            "graph.readApplication",
+            "graph.addPassword",
+            *3 * ["token.clientCredentials"],
+            "vault.setSecret",
+        ]
+    ), operations
+
+
+def test_a_rotation_is_refused_while_another_operation_is_pending(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    assert world.rotate(registration_id).status == 202
+    answer = world.rotate(registration_id)
+    assert (answer.status, code_of(answer)) == (409, "operation-in-progress")
+
+
+@pytest.mark.parametrize("body", [a_public_client(), a_resource(fhirServerUrl="https://second.contoso.example")])
+def test_what_holds_no_secret_cannot_be_rotated(world: World, body: Any) -> None:
+    answer = world.rotate(world.registered(body)["registrationId"])
+    assert (answer.status, code_of(answer)) == (409, "registration-holds-no-secret")
+
+
+def test_a_rotation_whose_proof_fails_leaves_the_old_secret_current_and_nothing_behind(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    old, keys = text_of(world, registration_id), live_keys(world, registration_id)
+    principal = f"/servicePrincipals/{world.row(registration_id).service_principal_id}"
+    assert Client(world.emulator).graph("PATCH", principal, {"accountEnabled": False}).status_code == 204
+    world.clock.sleep(1)
+    world.rotate(registration_id)
+    world.deliver()
+    row = world.row(registration_id)
+    assert (row.status, row.operation.status) == (Status.ACTIVE, OperationStatus.FAILED)
+    assert row.operation.failure is not None
+    assert (row.operation.failure.code, bool(row.operation.failure.remedy)) == ("secret-refused", True)
+    assert text_of(world, registration_id) == old
+    assert live_keys(world, registration_id) == keys
+
+
+def test_a_failed_rotation_is_tried_again_in_a_day_and_not_before(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.live(8 * DAY)
+    world.emulator.faults.set(password_addition_blocked=True)
+    world.clock.sleep(160 * 86_400)
+    world.plan()
+    world.settle()
+    assert world.row(registration_id).operation.status is OperationStatus.FAILED
+    world.emulator.faults.clear()
+    world.live(timedelta(hours=22))
+    assert world.row(registration_id).operation.status is OperationStatus.FAILED
+    world.live(timedelta(hours=4))
+    assert world.row(registration_id).operation.status is OperationStatus.SUCCEEDED
+    check(world)
