@@ -1,7 +1,4 @@
-"""The triggers, and nothing but the triggers: each decodes, calls one function and encodes.
-
-Importing this file loads azure.functions only, because a cold start is what callers feel.
-"""
+"""The triggers, and nothing else; importing this loads azure.functions only, as a cold start is what callers feel."""
 
 import functools
 import gc
@@ -12,7 +9,8 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 if typing.TYPE_CHECKING:
-    from provisioning.api.web import Answer, Call
+    from provisioning.api.answers import Answer
+    from provisioning.api.calls import Call
     from provisioning.ports import Services
 
 QUEUE = "registrations"
@@ -78,23 +76,23 @@ def delete(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     return _answer("delete_registration", req, message)
 
 
-@app.route(route="openapi.json", methods=["GET"])
+@app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description of this API."""
     from provisioning.api import web
 
-    return _encode(web.show_openapi(_decode(req)))
+    return _encode(web.answer_alone(web.show_openapi, _decode(req)))
 
 
-@app.route(route="docs", methods=["GET"])
+@app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def docs(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description as a page."""
     from provisioning.api import web
 
-    return _encode(web.show_docs(_decode(req)))
+    return _encode(web.answer_alone(web.show_docs, _decode(req)))
 
 
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- a trigger's binding
     """Answer that the process lives, and nothing else."""
     return func.HttpResponse('{"status": "alive"}', mimetype="application/json")
@@ -181,12 +179,13 @@ def _answer(call: str, req: func.HttpRequest, message: func.Out[str] | None = No
 
 
 def _decode(req: func.HttpRequest) -> "Call":
-    from provisioning.api.web import Call
+    from provisioning.api.calls import Call
 
+    url = urlsplit(req.url)
     return Call(
-        path=urlsplit(req.url).path,
+        path=url.path,
         headers={name.lower(): value for name, value in req.headers.items()},
-        query=dict(req.params),
+        query=url.query,
         body=req.get_body(),
         registration_id=req.route_params.get("registrationId", ""),
     )

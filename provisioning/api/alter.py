@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from provisioning.api.calls import Wish
 from provisioning.api.submit import Accepted, message_may_be_lost
 from provisioning.domain.errors import RequestRejected, StaleRegistration
 from provisioning.domain.intake import RegistrationRequest, parse_change
@@ -21,7 +22,7 @@ MOST_ATTEMPTS: Final = 5
 MOST_FORMER_URIS: Final = 256
 
 
-def retry(services: Services, registration_id: str) -> Accepted:
+def retry(services: Services, wish: Wish) -> Accepted:
     """Return the failed registration `accepted` again; raise RequestRejected (409) for one that has not failed."""
 
     def retried(row: Registration, now: datetime) -> Registration:
@@ -29,10 +30,10 @@ def retry(services: Services, registration_id: str) -> Accepted:
             raise RequestRejected(409, "registration-not-failed", "Only a failed registration can be retried.")
         return row.begun(new_id(), OperationType.PROVISION, now, now + STALLED_AFTER)
 
-    return _altered(services, registration_id, retried)
+    return _altered(services, wish, retried)
 
 
-def rotate(services: Services, registration_id: str, *, revoke_previous: bool) -> Accepted:
+def rotate(services: Services, wish: Wish, *, revoke_previous: bool) -> Accepted:
     """Return the registration with a rotation pending; every secret minted before now is due.
 
     With `revoke_previous` those secrets also stop working as soon as a new one is in the vault; then a pending
@@ -51,10 +52,10 @@ def rotate(services: Services, registration_id: str, *, revoke_previous: bool) -
         _check_idle(row)
         return replace(row.begun(new_id(), OperationType.ROTATE, now, now + STALLED_AFTER), **bounds)  # type: ignore[arg-type]
 
-    return _altered(services, registration_id, rotated)
+    return _altered(services, wish, rotated)
 
 
-def change(services: Services, registration_id: str, body: object) -> Accepted:
+def change(services: Services, wish: Wish, body: object) -> Accepted:
     """Return the registration as changed, the change pending; nothing is pending where it asks for nothing new.
 
     Raises RequestRejected: 400 for a body that breaks rules, 409 where the registration cannot be changed now.
@@ -72,10 +73,10 @@ def change(services: Services, registration_id: str, body: object) -> Accepted:
         gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
         return replace(begun, request=request, change=row.change + 1, former_redirect_uris=tuple(gone))
 
-    return _altered(services, registration_id, changed)
+    return _altered(services, wish, changed)
 
 
-def delete(services: Services, registration_id: str) -> Accepted:
+def delete(services: Services, wish: Wish) -> Accepted:
     """Return the registration with its deletion pending, or done; a pending operation is superseded.
 
     Raises RequestRejected (409) while it is `accepted`.
@@ -90,26 +91,30 @@ def delete(services: Services, registration_id: str) -> Accepted:
             return row
         return row.begun(new_id(), OperationType.DELETE, now, now + STALLED_AFTER)
 
-    return _altered(services, registration_id, ended)
+    return _altered(services, wish, ended)
 
 
-def _altered(
-    services: Services, registration_id: str, alter: Callable[[Registration, datetime], Registration]
-) -> Accepted:
-    """Save what `alter` makes of the registration, of its latest row; what it leaves alone is not written."""
+def _altered(services: Services, wish: Wish, alter: Callable[[Registration, datetime], Registration]) -> Accepted:
+    """Save what `alter` makes of the registration, of its latest row; what it leaves alone is not written.
+
+    Of a dry run nothing is saved or sent. Raises RequestRejected (412) where the row is not what the caller has read.
+    """
     for _ in range(MOST_ATTEMPTS):
-        row = services.registry.get(registration_id)
+        row = services.registry.get(wish.registration_id)
         if row is None:
             raise RequestRejected(404, "registration-not-found", "There is no registration of that id.")
+        wish.check(row)
         altered = alter(row, services.clock.now())
+        if wish.dry_run:
+            return Accepted(altered, None, row)
         if altered is row:
-            return Accepted(row, operation_message(row) if message_may_be_lost(row, services) else None)
+            return Accepted(row, operation_message(row) if message_may_be_lost(row, services) else None, row)
         put_due(services, altered)
         try:
             stored = services.registry.replace(altered)
         except StaleRegistration:
             continue  # a run or another caller was faster: what is asked for is judged anew
-        return Accepted(stored, operation_message(stored))
+        return Accepted(stored, operation_message(stored), row)
     raise StaleRegistration
 
 

@@ -240,3 +240,30 @@ def _warnings(registration: Registration) -> Iterator[Warning_]:
             "localhost-redirect",
             "Microsoft recommends 127.0.0.1 over localhost, which a firewall or a hosts file may send elsewhere.",
         )
+
+
+def consequences(before: Registration, after: Registration) -> Iterator[Warning_]:
+    """Yield what becomes of those who use a registration, once it is as `after`."""
+    if after.ending and not before.ending:
+        yield Warning_(
+            "sign-ins-end",
+            "Tokens that were issued work until they expire; no new one is. The application can be restored in Entra "
+            "for 30 days, without its identifier URIs.",
+        )
+    if after.revoke_before != before.revoke_before:
+        yield Warning_(
+            "previous-secrets-end",
+            "Whoever still uses a secret from before is refused as soon as the new one is in the vault.",
+        )
+    elif after.replace_before != before.replace_before:
+        yield Warning_(
+            "previous-secret-replaced",
+            "The secret in use goes on working for the overlap. Clients have to read the new one by then.",
+        )
+    gone = set(_redirect_uris(before)) - set(_redirect_uris(after))
+    if gone:
+        yield Warning_("redirect-uris-removed", "Whoever signs in through a redirect URI that goes is refused.")
+
+
+def _redirect_uris(registration: Registration) -> tuple[str, ...]:
+    return getattr(registration.request, "redirect_uris", ())

@@ -57,6 +57,8 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
     found = _json_answer(
         "The registration. `Retry-After` is there while an operation is pending.", _ref("Registration")
     )
+    seen = _json_answer("What would change; nothing was stored or sent.", _ref("ChangePreview"))
+    altering = [_parameter(name) for name in ("registrationId", "dryRun", "ifMatch")]
     return {
         "/registrations": {
             "post": {
@@ -80,37 +82,41 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
                 "operationId": "showRegistration",
                 "summary": "Read a registration",
                 "parameters": [_parameter("registrationId")],
-                "responses": {"200": found} | _problems("401", "404", "500", "503"),
+                "responses": {"200": found} | _problems("400", "401", "404", "500", "503"),
             },
             "patch": {
                 "operationId": "changeRegistration",
                 "summary": "Change what people see, or where sign-ins go; null takes an optional field out",
-                "parameters": [_parameter("registrationId")],
+                "parameters": altering,
                 "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Change")}}},
-                "responses": {"202": accepted} | _problems("400", "401", "404", "409", "413", "415", "500", "503"),
+                "responses": {"200": seen, "202": accepted}
+                | _problems("400", "401", "404", "409", "412", "413", "415", "500", "503"),
             },
             "delete": {
                 "operationId": "deleteRegistration",
                 "summary": "Delete the application and the secret, recoverably; the registration is kept as evidence",
-                "parameters": [_parameter("registrationId")],
-                "responses": {"202": accepted} | _problems("401", "404", "409", "500", "503"),
+                "parameters": altering,
+                "responses": {"200": seen, "202": accepted}
+                | _problems("400", "401", "404", "409", "412", "500", "503"),
             },
         },
         "/registrations/{registrationId}/rotate": {
             "post": {
                 "operationId": "rotateRegistration",
                 "summary": "Replace the secret now; the one before goes on working, unless it is revoked",
-                "parameters": [_parameter("registrationId")],
+                "parameters": altering,
                 "requestBody": {"required": False, "content": {"application/json": {"schema": _ref("Rotation")}}},
-                "responses": {"202": accepted} | _problems("400", "401", "404", "409", "413", "415", "500", "503"),
+                "responses": {"200": seen, "202": accepted}
+                | _problems("400", "401", "404", "409", "412", "413", "415", "500", "503"),
             }
         },
         "/registrations/{registrationId}/retry": {
             "post": {
                 "operationId": "retryRegistration",
                 "summary": "Have a failed registration tried again, once its cause is mended",
-                "parameters": [_parameter("registrationId")],
-                "responses": {"202": accepted} | _problems("401", "404", "409", "500", "503"),
+                "parameters": altering,
+                "responses": {"200": seen, "202": accepted}
+                | _problems("400", "401", "404", "409", "412", "500", "503"),
             }
         },
         "/openapi.json": {"get": _page_operation("showOpenapi", "This description", "application/json")},
@@ -121,14 +127,21 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
                 "summary": "Tell that the process lives; needs no key and says nothing else",
                 "security": [],
                 "responses": {"200": _json_answer("It lives.", {"type": "object"})},
-            }
+            },
+            "head": {
+                "operationId": "probe",
+                "summary": "Tell that the process lives, without a word",
+                "security": [],
+                "responses": {"200": {"description": "It lives."}},
+            },
         },
     }
 
 
 def _page_operation(operation_id: str, summary: str, content_type: str) -> dict[str, Any]:
     answer = {"description": summary, "content": {content_type: {}}}
-    return {"operationId": operation_id, "summary": summary, "responses": {"200": answer, "401": _UNAUTHORIZED}}
+    responses = {"200": answer} | _problems("400")
+    return {"operationId": operation_id, "summary": summary, "security": [], "responses": responses}
 
 
 _UNAUTHORIZED: Final = {"description": "The function key is missing or wrong. Answered by the host, without a body."}
@@ -171,6 +184,12 @@ def _parameters() -> dict[str, Any]:
             "in": "header",
             "description": "The same key and request give the same registration, however often they are sent.",
             "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+        },
+        "ifMatch": {
+            "name": "If-Match",
+            "in": "header",
+            "description": "The ETag of an answer: do it only if the registration is still as that answer shows it.",
+            "schema": {"type": "string"},
         },
         "dryRun": query("dryRun", "See what would be done.", {"type": "boolean", "default": False}),
         "owner": query("owner", "Entra object id.", {"type": "string", "format": "uuid"}),
@@ -274,6 +293,17 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
                 "nextSteps": {"type": "array", "items": _ref("NextStep")},
             },
             ["registrationId", "request", "application", "warnings", "nextSteps"],
+        ),
+        "ChangePreview": _object(
+            {
+                "registrationId": text,
+                "operation": {"type": ["string", "null"], "enum": [*OperationType, None]},
+                "status": {"type": "string", "enum": list(Status)},
+                "changes": {"type": "array", "items": _object({"field": text, "from": {}, "to": {}}, ["field"])},
+                "application": {"type": "object", "description": "The body of PATCH /applications/{id}."},
+                "warnings": {"type": "array", "items": warning},
+            },
+            ["registrationId", "operation", "status", "changes", "warnings"],
         ),
         "Problem": _object(
             {

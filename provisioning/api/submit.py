@@ -32,10 +32,11 @@ MESSAGE_ON_ITS_WAY: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A registration as it stands now, and the message to send for it, if any."""
+    """A registration as it stands now, the message to send for it, if any, and what the registration was before."""
 
     registration: Registration
     message: str | None
+    before: Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def submit(services: Services, request: RegistrationRequest, caller: str, idempo
         services.registry.put_due(entry)
         stored = services.registry.insert(registration)
         if stored is not None:
-            return Accepted(stored, operation_message(stored))
+            return Accepted(stored, operation_message(stored), stored)
         existing = services.registry.get(registration.id)
         if existing is None:
             raise TryAgain("storage-unavailable", "A row that exists could not be read.")
@@ -74,7 +75,8 @@ def submit(services: Services, request: RegistrationRequest, caller: str, idempo
             "idempotency-key-reused",
             "The Idempotency-Key was used for another request. Send a new key, or the same request.",
         )
-    return Accepted(existing, operation_message(existing) if message_may_be_lost(existing, services) else None)
+    message = operation_message(existing) if message_may_be_lost(existing, services) else None
+    return Accepted(existing, message, existing)
 
 
 def preview(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Preview:

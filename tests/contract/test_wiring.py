@@ -12,6 +12,7 @@ import requests
 from dev.emulator.server import EmulatorServer
 from provisioning.adapters.transport import new_session, tls_context
 from provisioning.api import web
+from provisioning.api.calls import Call
 from provisioning.domain.messages import read_message
 from provisioning.flow import plan
 from provisioning.flow.provision import carry_out
@@ -42,13 +43,13 @@ def environment(azure: EmulatorServer, azurite: str, monkeypatch: pytest.MonkeyP
 def test_each_client_type_is_provisioned_by_what_the_settings_choose(environment: dict[str, str]) -> None:
     services = AzureServices(Settings.from_env(environment))
     for body in (a_resource(), a_confidential_client(), a_public_client(), a_service_client()):
-        call = web.Call("/api/registrations", {"content-type": "application/json"}, body=json.dumps(body).encode())
+        call = Call("/api/registrations", {"content-type": "application/json"}, body=json.dumps(body).encode())
         answer = web.answer(lambda: services, web.submit_registration, call)
         assert answer.status == 202, answer.body
         assert answer.message is not None
         carry_out(services, read_message(answer.message.encode()))
         registration_id = json.loads(answer.body)["registrationId"]
-        shown = web.answer(lambda: services, web.show_registration, web.Call("", registration_id=registration_id))
+        shown = web.answer(lambda: services, web.show_registration, Call("", registration_id=registration_id))
         assert json.loads(shown.body)["status"] == "active", shown.body
     assert list(plan.due_messages(services)) == []
 
@@ -61,10 +62,10 @@ def test_without_an_identity_endpoint_a_token_that_cannot_be_had_is_a_passing_er
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
     alone = {name: value for name, value in environment.items() if not name.startswith("IDENTITY")}
     services = AzureServices(Settings.from_env(alone))
-    call = web.Call(
+    call = Call(
         "/api/registrations",
         {"content-type": "application/json"},
-        {"dryRun": "true"},
+        "dryRun=true",
         json.dumps(a_service_client(resource="https://ws-x.fhir.azurehealthcareapis.com", appRoles=[])).encode(),
     )
     answer = web.answer(lambda: services, web.submit_registration, call)
@@ -77,7 +78,7 @@ def test_storage_that_is_not_there_is_a_passing_error(environment: dict[str, str
     parts["TableEndpoint"] = "http://127.0.0.1:9/devstoreaccount1"
     connection_string = ";".join(f"{name}={value}" for name, value in parts.items())
     services = AzureServices(Settings.from_env({**environment, "AzureWebJobsStorage": connection_string}))
-    answer = web.answer(lambda: services, web.list_registrations, web.Call(""))
+    answer = web.answer(lambda: services, web.list_registrations, Call(""))
     assert (answer.status, json.loads(answer.body)["code"]) == (503, "storage-unavailable")
 
 

@@ -18,11 +18,10 @@ from provisioning.domain.errors import TryAgain
 from provisioning.domain.messages import read_message
 from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Registration, Status
-from tests.faults.scenarios import ASKS, NEW_VALUES, SCENARIOS, a_world, is_cleaned_up, is_deleted
+from tests.faults.scenarios import ASKS, NEW_VALUES, REQUESTS, SCENARIOS, a_world, is_cleaned_up, is_deleted
 from tests.faults.schedules import plays
 from tests.worlds.checker import check
 from tests.worlds.outside import straight
-from tests.worlds.request_bodies import REQUESTS
 from tests.worlds.world import World
 
 T = TypeVar("T")

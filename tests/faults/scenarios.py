@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import requests
 
-from provisioning.api import web
+from provisioning.api.answers import Answer
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.messages import reconcile_message
 from provisioning.domain.operation import OperationStatus, OperationType
@@ -23,13 +23,19 @@ from provisioning.flow.reconcile import first_page
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.outside import Died
-from tests.worlds.request_bodies import REQUESTS, a_confidential_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.watch import is_labelled, live, versions_of
 from tests.worlds.world import World
 
 DAY: Final = timedelta(days=1)
 HAND_MADE: Final = "by hand"
 
+REQUESTS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
+    "resource": a_resource,
+    "confidential": a_confidential_client,
+    "public": a_public_client,
+    "service": a_service_client,
+}
 # Service clients without a secret: little differs, so they are struck once at a time only.
 SECRETLESS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "federated": lambda: a_service_client(
@@ -65,7 +71,7 @@ def a_world(client_type: str) -> World:
     return world
 
 
-def answered(world: World, ask: Callable[[], web.Answer]) -> web.Answer:
+def answered(world: World, ask: Callable[[], Answer]) -> Answer:
     """Ask until there is an answer: a bot that got none, or a 503, sends the same again."""
     for _ in range(9):
         try:
@@ -252,7 +258,7 @@ def leftovers() -> World:
 # --- what is asked --------------------------------------------------------------------------------------------------
 
 NEW_VALUES: Final = {"displayName": "Another name", "redirectUris": ["https://app.contoso.example/another"]}
-ASKS: Final[dict[str, Callable[[World, str], web.Answer]]] = {
+ASKS: Final[dict[str, Callable[[World, str], Answer]]] = {
     "rotate": lambda world, registration_id: world.rotate(registration_id),
     "revoke": lambda world, registration_id: world.rotate(registration_id, {"revokePrevious": True}),
     "rename": lambda world, registration_id: world.change(registration_id, {"displayName": "Another name"}),

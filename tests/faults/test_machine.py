@@ -23,17 +23,17 @@ from hypothesis.stateful import (
 )
 
 from dev.emulator import SECRET_MARKER, Fault
-from provisioning.api import web
+from provisioning.api.answers import Answer
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.reconcile import first_page
-from tests.faults.scenarios import ASKS
+from tests.faults.scenarios import ASKS, REQUESTS
 from tests.faults.schedules import DEATHS, HTTP_BLOWS, PLAYED, Script
 from tests.worlds.checker import check, is_ours
 from tests.worlds.outside import Died, straight
 from tests.worlds.queued import PLANNER_PERIOD
-from tests.worlds.request_bodies import REQUESTS, a_resource, a_service_client
+from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.watch import in_use, live
 from tests.worlds.world import World
 
@@ -189,7 +189,7 @@ class Machine(RuleBasedStateMachine):
         answer = self.call(lambda: ASKS[what](self.world, registration_id))
         assert answer is None or answer.status == 202 or refusal(answer) in REFUSED[what]
 
-    def call(self, ask: Callable[[], web.Answer]) -> web.Answer | None:
+    def call(self, ask: Callable[[], Answer]) -> Answer | None:
         """Return the answer to a caller, or None where there is none, or only that the caller should try again."""
         try:
             answer = ask()
@@ -394,7 +394,7 @@ def one_of(items: list[T], number: int) -> T:
     return items[number % len(items)]
 
 
-def refusal(answer: web.Answer) -> tuple[int, str]:
+def refusal(answer: Answer) -> tuple[int, str]:
     return answer.status, json.loads(answer.body)["code"]
 
 

@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from provisioning.api import web
+from provisioning.api.answers import Answer
+from provisioning.api.calls import Call
 from provisioning.domain.messages import Message, Outgoing, ReconcilePage, read_message, read_notice_message
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
@@ -25,48 +28,49 @@ class World(WiredWorld):
 
     # --- as a caller ---
 
-    def post(self, body: Any, *, key: str | None = None, query: Mapping[str, str] | None = None) -> web.Answer:
+    def post(self, body: Any, *, key: str | None = None, query: Mapping[str, str] | None = None) -> Answer:
         """POST /registrations; what it sends to the queue is queued."""
         headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.call(web.submit_registration, web.Call("/api/registrations", headers, query or {}, raw))
+        return self.call(web.submit_registration, Call("/api/registrations", headers, urlencode(query or {}), raw))
 
     def get(self, registration_id: str) -> dict[str, Any]:
         """GET /registrations/{id}, its JSON."""
-        call = web.Call(f"/api/registrations/{registration_id}", registration_id=registration_id)
+        call = Call(f"/api/registrations/{registration_id}", registration_id=registration_id)
         answer = self.call(web.show_registration, call)
         assert answer.status == 200, answer.body
         return dict(json.loads(answer.body))
 
     def list(self, **query: str) -> dict[str, Any]:
         """GET /registrations, its JSON."""
-        answer = self.call(web.list_registrations, web.Call("/api/registrations", query=query))
+        answer = self.call(web.list_registrations, Call("/api/registrations", query=urlencode(query)))
         assert answer.status == 200, answer.body
         return dict(json.loads(answer.body))
 
-    def retry(self, registration_id: str) -> web.Answer:
+    def retry(self, registration_id: str) -> Answer:
         """POST /registrations/{id}/retry; what it sends to the queue is queued."""
         path = f"/api/registrations/{registration_id}/retry"
-        return self.call(web.retry_registration, web.Call(path, registration_id=registration_id))
+        return self.call(web.retry_registration, Call(path, registration_id=registration_id))
 
-    def rotate(self, registration_id: str, body: Any = None) -> web.Answer:
+    def rotate(self, registration_id: str, body: Any = None) -> Answer:
         """POST /registrations/{id}/rotate; what it sends to the queue is queued."""
         return self._ask(web.rotate_registration, registration_id, body, "/rotate")
 
-    def change(self, registration_id: str, body: Any) -> web.Answer:
+    def change(self, registration_id: str, body: Any) -> Answer:
         """PATCH /registrations/{id}; what it sends to the queue is queued."""
         return self._ask(web.change_registration, registration_id, body)
 
-    def delete(self, registration_id: str) -> web.Answer:
+    def delete(self, registration_id: str) -> Answer:
         """DELETE /registrations/{id}; what it sends to the queue is queued."""
         return self._ask(web.delete_registration, registration_id, None)
 
-    def _ask(self, handle: Any, registration_id: str, body: Any, suffix: str = "") -> web.Answer:
-        path, headers = f"/api/registrations/{registration_id}{suffix}", {"content-type": "application/json"}
-        raw = b"" if body is None else json.dumps(body).encode()
-        return self.call(handle, web.Call(path, headers, body=raw, registration_id=registration_id))
+    def _ask(self, handle: Any, registration_id: str, body: Any, suffix: str = "") -> Answer:
+        call = Call(f"/api/registrations/{registration_id}{suffix}", registration_id=registration_id)
+        if body is not None:
+            call = replace(call, headers={"content-type": "application/json"}, body=json.dumps(body).encode())
+        return self.call(handle, call)
 
-    def call(self, handle: Any, call: web.Call) -> web.Answer:
+    def call(self, handle: Any, call: Call) -> Answer:
         """Answer a call; as in the real host its message goes out before the answer does."""
         try:
             answer = web.answer(lambda: self.services, handle, call)

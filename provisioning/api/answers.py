@@ -1,0 +1,133 @@
+"""What a caller is answered: registrations as JSON, and problem documents (RFC 9457). No secret is known here."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from provisioning.api.calls import entity_tag
+from provisioning.api.guidance import fhir_server_settings, next_steps, oauth
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.credentials import shown_credential
+from provisioning.domain.errors import Fault
+from provisioning.domain.intake import RegistrationRequest, dump
+from provisioning.domain.operation import Failure
+from provisioning.domain.registration import Registration, Status
+from provisioning.flow.rotate import rotates_at
+from provisioning.ports import Services
+
+POLL_AFTER: Final = 2
+_NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets, and what the queue gets with it."""
+
+    status: int
+    body: str
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    message: str | None = None
+
+
+def represent(registration: Registration, services: Services) -> dict[str, Any]:
+    """Return the registration as it is answered; no secret's text is known here, so none can be in it."""
+    operation, secret, tenant = registration.operation, registration.secret, services.tenant
+    content = dump(registration.request) | {
+        "registrationId": registration.id,
+        "status": registration.status,
+        "operation": {
+            "id": operation.id,
+            "type": operation.type,
+            "status": operation.status,
+            "requestedAt": _time(operation.requested_at),
+            "failure": _failure(operation.failure),
+        },
+        "createdAt": _time(registration.created_at),
+        "updatedAt": _time(registration.updated_at),
+        "tenantId": tenant.id,
+        "clientId": registration.client_id,
+        "applicationObjectId": registration.application_object_id,
+        "servicePrincipalId": registration.service_principal_id,
+        "oauth": oauth(registration, tenant),
+        "secret": {
+            "id": secret.id,
+            "keyId": secret.key_id,
+            "expiresAt": _time(secret.expires_at),
+            "rotatesAt": _time(rotates_at(registration, services.secrets)),
+        }
+        if secret
+        else None,
+        "findings": [_failure(finding) for finding in registration.findings],
+        "nextSteps": [],
+    }
+    if operation.supersedes is not None:
+        content["operation"]["supersedes"] = operation.supersedes
+    if (credential := shown_credential(registration)) is not None:
+        content["credential"] = credential
+    if registration.pending and registration.last_error is not None:
+        # Why it is still pending: kind to whoever waits, and gone with the next success.
+        content["operation"]["lastError"] = _failure(registration.last_error.failure)
+    if registration.status is Status.ACTIVE:
+        content["nextSteps"] = [asdict(step) for step in next_steps(registration, tenant)]
+    if registration.client_type is ClientType.RESOURCE:
+        content["fhirServerSettings"] = fhir_server_settings(registration, tenant)
+    return content
+
+
+def differences(before: RegistrationRequest, after: RegistrationRequest) -> list[dict[str, Any]]:
+    """Return each field of a request that differs, with what it is and what it would be; null where it has no value."""
+    old, new = dump(before), dump(after)
+    names = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
+    return [{"field": name, "from": old.get(name), "to": new.get(name)} for name in names]
+
+
+def _failure(failure: Failure | None) -> dict[str, str] | None:
+    if failure is None:
+        return None
+    content = {"code": failure.code, "message": failure.message, "remedy": failure.remedy}
+    return content | ({"graphRequestId": failure.graph_request_id} if failure.graph_request_id else {})
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment is not None else None
+
+
+def ok(content: Mapping[str, Any]) -> Answer:
+    """Return 200 with this content."""
+    return Answer(200, json.dumps(content), headers=_NO_STORE)
+
+
+def accepted(row: Registration, message: str | None, collection: str, services: Services) -> Answer:
+    """Return 202: the registration, where to poll for it, and the message that goes out with the answer."""
+    headers = {"Location": f"{collection}/{row.id}", "Retry-After": str(POLL_AFTER), **_about(row)}
+    return Answer(202, json.dumps(represent(row, services)), headers=headers, message=message)
+
+
+def shown(row: Registration, services: Services) -> Answer:
+    """Return 200: the registration, and when to ask again while an operation is pending."""
+    headers = {"Retry-After": str(POLL_AFTER)} if row.pending else {}
+    return Answer(200, json.dumps(represent(row, services)), headers={**headers, **_about(row)})
+
+
+def _about(row: Registration) -> dict[str, str]:
+    return {"ETag": entity_tag(row), **_NO_STORE}
+
+
+def problem(
+    status: int, code: str, detail: str, faults: tuple[Fault, ...] = (), headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Return a problem document, with what is wrong and what to do."""
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if faults:
+        content["errors"] = [asdict(fault) for fault in faults]
+    return Answer(status, json.dumps(content), "application/problem+json", {**_NO_STORE, **(headers or {})})

@@ -1,0 +1,292 @@
+"""What a caller sent, and how it is read: what is not fully understood is refused, never ignored.
+
+Sources: RFC 9110 (Content-Encoding, If-Match, entity tags), RFC 8259 (JSON), RFC 7396 (merge-patch), the
+Idempotency-Key draft of the IETF. The Functions host hands over no body that has no Content-Length above 0, and no
+query parameter that is empty (GrpcMessageConversionExtensions.cs; azure-functions-host #4926, #7930;
+azure-functions-python-worker #894): so the query is read from the URL, and a body that was announced is asked for.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.errors import Fault, RequestRejected
+from provisioning.domain.registration import Registration, Status
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+LARGEST_BODY: Final = 64 * 1024
+DEFAULT_TOP: Final = 50
+LARGEST_TOP: Final = 200
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_OTHER_CONDITIONS: Final = ("if-none-match", "if-modified-since", "if-unmodified-since")
+_HOSTS_OWN: Final = ("code", "clientid")  # a function key in the URL, and the name of that key
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a caller sent: header names in lower case, `path` and `query` as they stand in the URL."""
+
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+    body: bytes = b""
+    registration_id: str = ""
+
+    @property
+    def collection(self) -> str:
+        """The path of all registrations, as the caller sees it."""
+        name = "/registrations"
+        return self.path[: self.path.lower().rindex(name) + len(name)]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of one registration: of which, only if it is still so, and only to see what would happen."""
+
+    registration_id: str
+    if_match: str | None = None
+    dry_run: bool = False
+
+    def check(self, row: Registration) -> None:
+        """Raise RequestRejected (412) where the registration is not any more what the caller has read."""
+        if self.if_match is None or self.if_match.strip() == "*" or entity_tag(row) in _entity_tags(self.if_match):
+            return
+        raise RequestRejected(
+            412,
+            "registration-changed",
+            "The registration is not what If-Match names any more. Read it again, and send its ETag.",
+        )
+
+
+def entity_tag(row: Registration) -> str:
+    """Return the ETag of a registration: another one after each time that its row was written."""
+    return f'"{hashlib.sha256((row.etag or "").encode()).hexdigest()[:24]}"'
+
+
+def _entity_tags(header: str) -> list[str]:
+    return [each.strip() for each in header.split(",")]
+
+
+def wish(call: Call) -> Wish:
+    """Return what is asked of one registration by a call that writes; raise RequestRejected for what is not known."""
+    dry_run = read_dry_run(call)
+    _no_key(call)
+    condition = call.headers.get("if-match")
+    if condition is not None and condition.strip() != "*":
+        _check_entity_tags(condition)
+    if any(name in call.headers for name in _OTHER_CONDITIONS):
+        raise RequestRejected(
+            400, "condition-not-supported", "Of the conditional headers only If-Match is known here. Send that one."
+        )
+    return Wish(registration_id(call), condition, dry_run)
+
+
+def _check_entity_tags(header: str) -> None:
+    if not all(_ENTITY_TAG.fullmatch(each) for each in _entity_tags(header)):
+        raise RequestRejected(
+            400, "invalid-if-match", "If-Match is * or the ETag of an answer, quotes included; several with commas."
+        )
+
+
+def _no_key(call: Call) -> None:
+    if "idempotency-key" in call.headers:
+        raise RequestRejected(
+            400,
+            "idempotency-key-not-supported",
+            "Only POST /registrations takes an Idempotency-Key. Use If-Match to do this once.",
+        )
+
+
+def registration_id(call: Call) -> str:
+    """Return the id that the URL names, in the case in which ids are stored."""
+    return call.registration_id.lower()
+
+
+# --- the query ------------------------------------------------------------------------------------------------------
+
+
+def no_parameters(call: Call) -> None:
+    """Raise RequestRejected (400) for any query parameter."""
+    _, faults = _parameters(call)
+    if faults:
+        raise _bad_query(faults)
+
+
+def read_dry_run(call: Call) -> bool:
+    """Return whether `dryRun` is asked for, in any case; raise RequestRejected (400) for anything else."""
+    query, faults = _parameters(call, "dryRun")
+    value = query.get("dryRun", "false").lower()
+    if value not in ("true", "false"):
+        faults.append(Fault("?dryRun", "not-one-of", "Send true or false, or leave it out."))
+    if faults:
+        raise _bad_query(faults)
+    return value == "true"
+
+
+def _parameters(call: Call, *known: str) -> tuple[dict[str, str], list[Fault]]:
+    """Return the good parameters of the query, and the faults of others: not known, without a value, or repeated."""
+    sent = [pair for pair in parse_qsl(call.query, keep_blank_values=True) if pair[0].lower() not in _HOSTS_OWN]
+    names = [name for name, _ in sent]
+    rule = f"Known here: {', '.join(known)}. Remove others." if known else "This call has none. Remove it."
+    faults = [Fault("?", "query-parameter-unknown", rule)] if set(names) - set(known) else []
+    for name in known:
+        if names.count(name) > 1:
+            faults.append(Fault(f"?{name}", "query-parameter-repeated", "Send it once."))
+        elif (name, "") in sent:
+            faults.append(Fault(f"?{name}", "query-parameter-empty", "Give it a value, or leave it out."))
+    faulty = {fault.pointer[1:] for fault in faults}
+    return {name: value for name, value in sent if name in known and name not in faulty}, faults
+
+
+def _bad_query(faults: list[Fault]) -> RequestRejected:
+    return RequestRejected(400, "invalid-query", "The query breaks rules; see errors.", faults)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Which registrations are asked for."""
+
+    owner: str | None
+    client_type: ClientType | None
+    status: Status | None
+    top: int
+    continuation_token: str | None
+
+    @classmethod
+    def read(cls, call: Call) -> "ListQuery":
+        """Return what the query asks for; raise RequestRejected (400) that names every fault of it."""
+        query, faults = _parameters(call, "owner", "clientType", "status", "top", "continuationToken")
+        faults += cls._faults(query)
+        if faults:
+            raise _bad_query(faults)
+        return cls(
+            query["owner"].lower() if "owner" in query else None,
+            ClientType(query["clientType"]) if "clientType" in query else None,
+            Status(query["status"]) if "status" in query else None,
+            int(query.get("top", DEFAULT_TOP)),
+            query.get("continuationToken"),
+        )
+
+    @staticmethod
+    def _faults(query: Mapping[str, str]) -> Iterator[Fault]:
+        if "owner" in query and not _GUID.fullmatch(query["owner"]):
+            yield Fault("?owner", "not-a-guid", "Give an Entra object id.")
+        if "clientType" in query and query["clientType"] not in list(ClientType):
+            yield Fault("?clientType", "not-one-of", f"Send one of {', '.join(ClientType)}.")
+        if "status" in query and query["status"] not in list(Status):
+            yield Fault("?status", "not-one-of", f"Send one of {', '.join(Status)}.")
+        top = query.get("top", str(DEFAULT_TOP))
+        if not re.fullmatch(r"\d{1,3}", top, re.ASCII) or not 1 <= int(top) <= LARGEST_TOP:
+            yield Fault("?top", "out-of-range", f"Send a whole number from 1 to {LARGEST_TOP}.")
+
+
+# --- headers and body -----------------------------------------------------------------------------------------------
+
+
+def idempotency_key(call: Call) -> str | None:
+    """Return the caller's key, if any; raise RequestRejected (400) for one that is none."""
+    key = call.headers.get("idempotency-key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise RequestRejected(
+            400, "invalid-idempotency-key", "An Idempotency-Key has 1 to 255 visible ASCII characters, such as a UUID."
+        )
+    return key
+
+
+def no_body(call: Call) -> None:
+    """Raise RequestRejected (400) where a body was sent, or announced, to a call that has no use for one."""
+    if call.body or _announces_bytes(call):
+        raise RequestRejected(400, "body-not-expected", "This call takes no body. Send it without one.")
+
+
+def json_body(call: Call, *also: str) -> object:
+    """Return the JSON value that was sent; raise RequestRejected for all that is none, and for no body.
+
+    Its media type is application/json or one of `also`.
+    """
+    if not _has_json(call, *also):
+        raise _not_json()
+    return _parsed(call.body)
+
+
+def _has_json(call: Call, *also: str) -> bool:
+    """Whether a body was sent that is to be read as JSON; raise RequestRejected for any other body."""
+    media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = media_type in ("application/json", *also)
+    if call.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise RequestRejected(
+            415, "encoding-not-supported", "A compressed body is not unpacked here. Send it without Content-Encoding."
+        )
+    if len(call.body) > LARGEST_BODY:
+        raise RequestRejected(413, "body-too-large", "A request may have at most 64 KB.")
+    if not call.body:
+        if is_json or _announces_bytes(call):
+            raise RequestRejected(
+                400,
+                "body-not-delivered",
+                "A body was announced and none arrived. Send it with its Content-Length, and not in chunks.",
+            )
+        return False
+    if not is_json:
+        raise _not_json()
+    return True
+
+
+def _not_json() -> RequestRejected:
+    return RequestRejected(415, "not-json", "Send the request as JSON, with Content-Type: application/json.")
+
+
+def _announces_bytes(call: Call) -> bool:
+    return "transfer-encoding" in call.headers or call.headers.get("content-length", "0").strip() not in ("", "0")
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_no_name_twice, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        where = f"It breaks off or goes wrong at line {error.lineno}, column {error.colno}."
+    except UnicodeDecodeError as error:
+        where = f"It is no UTF-8 from byte {error.start + 1} on."
+    except RecursionError:
+        where = "It is nested too deeply."
+    except _NoJson as error:
+        where = str(error)
+    except ValueError:
+        where = "It has a number that is too long."
+    raise RequestRejected(400, "invalid-json", f"The body is not JSON (RFC 8259). {where}") from None
+
+
+class _NoJson(ValueError):
+    """What Python reads as JSON, and RFC 8259 does not allow or leaves open; its text is a constant."""
+
+
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise _NoJson("A name stands twice in one object.")
+    return content
+
+
+def _no_constant(_name: str) -> float:
+    raise _NoJson("NaN and Infinity are no numbers there.")
+
+
+def revoke_previous(call: Call) -> bool:
+    """Return the one field of a rotation, whose body may be left out; raise RequestRejected for anything else in it."""
+    if not _has_json(call):
+        return False
+    body = _parsed(call.body)
+    known = isinstance(body, dict) and not set(body) - {"revokePrevious"}
+    revoke = body.get("revokePrevious", False) if isinstance(body, dict) else None
+    if not known or not isinstance(revoke, bool):
+        fault = Fault("#/revokePrevious", "wrong-type", "Send true or false, and no other field; or leave it out.")
+        raise RequestRejected(400, "invalid-request", "The request breaks 1 rule; see errors.", [fault])
+    return revoke
