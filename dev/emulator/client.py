@@ -1,4 +1,4 @@
-"""A plain client of an emulator in the same process, acting as the registrar; and a clock to go with it."""
+"""The registrar as a client in the emulator's process: its credential, plain calls, and a clock to go with them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from dev.emulator.mount import RegistrarCredential
+import requests
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
+
+from dev.emulator.constants import IDENTITY_HEADER
 
 if TYPE_CHECKING:
-    import requests
-
     from dev.emulator.emulator import Emulator
 
 TIMEOUT = 10
@@ -33,6 +35,33 @@ class ManualClock:
         """Let time pass, at once."""
         with self._lock:
             self._now += timedelta(seconds=seconds)
+
+
+class RegistrarCredential:
+    """The registrar's managed identity for clients in this process; the rules and faults of `/msi/token` hold."""
+
+    def __init__(self, emulator: Emulator, timeout: float = 30) -> None:
+        self._url = f"{emulator.origin}/msi/token"
+        self._session = emulator.session()
+        self._timeout = timeout
+
+    def get_token(self, *scopes: str, **_options: object) -> AccessToken:
+        """A token for the resource of the one scope; no cache, so that every fault is felt."""
+        (scope,) = scopes
+        query = {"api-version": "2019-08-01", "resource": scope.removesuffix("/.default")}
+        try:
+            response = self._session.get(
+                self._url, params=query, headers={"X-IDENTITY-HEADER": IDENTITY_HEADER}, timeout=self._timeout
+            )
+        except requests.RequestException as error:
+            raise ClientAuthenticationError("the managed identity endpoint cannot be reached") from error
+        if not response.ok:
+            raise ClientAuthenticationError(f"the managed identity endpoint answered {response.status_code}")
+        body = response.json()
+        return AccessToken(body["access_token"], int(body["expires_on"]))
+
+    def close(self) -> None:
+        """Nothing to close; asked for by the SDK."""
 
 
 class Client:

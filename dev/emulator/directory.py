@@ -9,11 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dev.emulator import constants, first_party
-from dev.emulator.applications import Applications
 from dev.emulator.errors import Json, bad_request, denied, not_found, object_conflict
 from dev.emulator.records import Application, Caller, ServicePrincipal
 from dev.emulator.replication import Replicas, Versioned
-from dev.emulator.service_principals import ServicePrincipals
 from dev.emulator.uris import UriPolicy
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ WRITERS = frozenset({constants.OWNED_BY, constants.READ_WRITE_ALL})
 
 
 class Directory:
-    """The state of one tenant; `applications` and `service_principals` hold the operations on it."""
+    """The state of one tenant, and what the operations on it share."""
 
     def __init__(  # noqa: PLR0913 -- the parts of a world
         self,
@@ -55,10 +53,9 @@ class Directory:
         self.first_party_names: dict[str, ServicePrincipal] = {}
         self._by_app_id: dict[str, Application] = {}
         self._living: dict[str, ServicePrincipal] = {}
+        self.misleading = itertools.count()  # whose turn it is under `unreplicated_principal`
         self._faults = faults
         self._numbers = itertools.count(1)
-        self.applications = Applications(self)
-        self.service_principals = ServicePrincipals(self)
         self._seed(managed_fhir=managed_fhir)
 
     @property
@@ -77,7 +74,7 @@ class Directory:
     def grant(self, principal_id: str, resource_id: str, role: str) -> None:
         """Give a service principal an application role of a resource, as an admin would; `role` is its id or value."""
         principal, resource = self.principals[principal_id], self.principals[resource_id]
-        for known in self.service_principals.exposed(resource)["appRoles"]:
+        for known in resource.exposed["appRoles"]:
             if role in (known["id"], known["value"]) and "Application" in known["allowedMemberTypes"]:
                 self.assignments.setdefault((principal.id, resource.id), set()).add(known["id"])
                 return
@@ -128,7 +125,7 @@ class Directory:
     def find_principal(self, by: Caller, *, object_id: str = "", app_id: str = "") -> ServicePrincipal:
         """The service principal, if the caller's replica has seen it."""
         principal = self.principals.get(object_id.lower()) if object_id else self.principal_of(app_id)
-        if principal is None or self.service_principals.seen(principal, by.replica) is None:
+        if principal is None or principal.seen_by(self.replicas, by.replica) is None:
             raise not_found(object_id or app_id)
         return principal
 
@@ -207,11 +204,7 @@ class Directory:
     def roles_of(self, principal_id: str, resource: ServicePrincipal) -> list[str]:
         """The values of the application roles that a principal holds at a resource."""
         held = self.assignments.get((principal_id, resource.id), set())
-        return [
-            role["value"]
-            for role in self.service_principals.exposed(resource)["appRoles"]
-            if role["id"] in held and role["isEnabled"]
-        ]
+        return [role["value"] for role in resource.exposed["appRoles"] if role["id"] in held and role["isEnabled"]]
 
     def _seed(self, *, managed_fhir: bool) -> None:
         for object_id, published in first_party.first_party(self.origin, managed_fhir=managed_fhir):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from datetime import UTC, datetime
@@ -10,13 +9,11 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from dev.emulator import constants
+from dev.emulator import constants, routes_graph, routes_management, routes_sts, routes_vault
+from dev.emulator.bearer import Bearer
 from dev.emulator.directory import Directory
 from dev.emulator.faults import Faults
 from dev.emulator.mount import InProcessAdapter
-from dev.emulator.routes_azure import token_routes, vault_routes
-from dev.emulator.routes_graph import routes as graph_routes
-from dev.emulator.routes_management import management_routes
 from dev.emulator.sts import TokenService
 from dev.emulator.vault import Vault
 from dev.emulator.web import Routing, Web
@@ -24,13 +21,9 @@ from dev.emulator.web import Routing, Web
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from dev.emulator.errors import Json
     from dev.emulator.exchange import Call
     from dev.emulator.wire import Holds
-
-
-@functools.cache
-def _routing() -> Routing:
-    return Routing((*graph_routes(), *vault_routes(), *token_routes(), *management_routes()))
 
 
 def _utc_now() -> datetime:
@@ -63,7 +56,21 @@ class Emulator:
         self._seed = seed
         self._lock = threading.RLock()
         self._build()
-        self.wsgi = Web(self, _routing(), self._lock)
+        bearer = Bearer(self.origin, self.tenant_id, self._verify)
+        self.wsgi = Web(self._routing(bearer), bearer, faults=self.faults, now=now, sleep=sleep, lock=self._lock)
+
+    def _verify(self, token: str, audiences: frozenset[str]) -> Json | None:
+        return self.sts.verify(token, audiences)  # of now: a reset makes a new one
+
+    def _routing(self, bearer: Bearer) -> Routing:
+        return Routing(
+            (
+                *routes_graph.routes(lambda: self.directory, bearer),
+                *routes_vault.routes(lambda: self.vault, bearer),
+                *routes_sts.routes(lambda: self.sts),
+                *routes_management.routes(self),
+            )
+        )
 
     def _build(self) -> None:
         self.directory = Directory(

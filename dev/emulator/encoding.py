@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
-from dev.emulator import constants
 from dev.emulator.errors import (
     GraphError,
     IdentityError,
@@ -16,7 +15,6 @@ from dev.emulator.errors import (
     ServiceError,
     TokenError,
     VaultError,
-    bad_request,
 )
 from dev.emulator.exchange import Answer
 from dev.emulator.shapes import as_text
@@ -24,57 +22,9 @@ from dev.emulator.shapes import as_text
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dev.emulator.emulator import Emulator
 
-
-def bearer(emulator: Emulator, request: Request, area: str) -> Json:
-    """The claims of the request's token, if it is valid for the service."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    audiences = {constants.VAULT_RESOURCE} if area == "vault." else {constants.GRAPH_RESOURCE, emulator.origin}
-    audiences |= {audience + "/" for audience in audiences}
-    claims = emulator.sts.verify(token, frozenset(audiences)) if scheme.lower() == "bearer" else None
-    if claims is not None:
-        return claims
-    if area == "vault.":
-        challenge = (
-            f'Bearer authorization="{emulator.origin}/{emulator.tenant_id}", resource="{constants.VAULT_RESOURCE}"'
-        )
-        message = "AKV10000: Request is missing a Bearer or PoP token." if not token else "AKV10032: Invalid token."
-        raise VaultError(401, "Unauthorized", message, headers={"WWW-Authenticate": challenge})
-    message = "Access token validation failure." if token else "Access token is empty."
-    raise GraphError(401, "InvalidAuthenticationToken", message, headers={"WWW-Authenticate": "Bearer"})
-
-
-def graph_body(request: Request) -> Json:
-    """The JSON object that a Graph write brings."""
-    if not request.mimetype:
-        message = "Write requests (excluding DELETE) must contain the Content-Type header declaration."
-        raise bad_request(message, code="BadRequest")
-    if request.mimetype != "application/json":
-        raise GraphError(415, "BadRequest", "The Content-Type must be application/json.")
-    body = _json_object(request)
-    if body is None:
-        raise bad_request("Unable to read JSON request payload.", code="BadRequest")
-    return {name: value for name, value in body.items() if name != "@odata.type"}
-
-
-def vault_body(request: Request) -> Json:
-    """The JSON object that a vault write brings."""
-    body = _json_object(request) if request.mimetype == "application/json" else None
-    if body is None:
-        raise VaultError(400, "BadParameter", "The request body must be a JSON object.")
-    return body
-
-
-def management_body(request: Request) -> Json:
-    """The JSON object that a call to the emulator itself brings."""
-    body = _json_object(request)
-    if body is None:
-        raise ManagementError(400, "a JSON object is expected")
-    return body
-
-
-def _json_object(request: Request) -> Json | None:
+def json_object(request: Request) -> Json | None:
+    """The JSON object that a request brings, or None if it brings something else."""
     try:
         body = json.loads(request.get_data())
     except ValueError:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request
 
-    from dev.emulator.emulator import Emulator
     from dev.emulator.errors import Json
 
 
@@ -40,10 +39,9 @@ class Answer:
 class Context:
     """What a handler gets: the request, the parts of its path, and what a fault wants of the rules."""
 
-    emulator: Emulator
     request: Request
     path: dict[str, str]
-    lives: float | None = None
+    lives: float | None = None  # a write is lost after so many seconds
 
 
 Handler = Callable[[Context], Answer]

@@ -9,19 +9,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import requests
-from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import ProtocolError
 
-from dev.emulator.constants import IDENTITY_HEADER
 from dev.emulator.wire import WIRE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from dev.emulator.emulator import Emulator
     from dev.emulator.faults import When
 
 Timeout = None | float | tuple[float | None, float | None]
@@ -155,30 +151,3 @@ def _bytes(body: object) -> bytes:
         return _bytes(body.read())
     assert isinstance(body, Iterable)
     return b"".join(map(_bytes, body))
-
-
-class RegistrarCredential:
-    """The registrar's managed identity for clients in this process; the rules and faults of `/msi/token` hold."""
-
-    def __init__(self, emulator: Emulator, timeout: float = 30) -> None:
-        self._url = f"{emulator.origin}/msi/token"
-        self._session = emulator.session()
-        self._timeout = timeout
-
-    def get_token(self, *scopes: str, **_options: object) -> AccessToken:
-        """A token for the resource of the one scope; no cache, so that every fault is felt."""
-        (scope,) = scopes
-        query = {"api-version": "2019-08-01", "resource": scope.removesuffix("/.default")}
-        try:
-            response = self._session.get(
-                self._url, params=query, headers={"X-IDENTITY-HEADER": IDENTITY_HEADER}, timeout=self._timeout
-            )
-        except requests.RequestException as error:
-            raise ClientAuthenticationError("the managed identity endpoint cannot be reached") from error
-        if not response.ok:
-            raise ClientAuthenticationError(f"the managed identity endpoint answered {response.status_code}")
-        body = response.json()
-        return AccessToken(body["access_token"], int(body["expires_on"]))
-
-    def close(self) -> None:
-        """Nothing to close; asked for by the SDK."""

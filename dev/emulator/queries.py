@@ -1,18 +1,14 @@
-"""The OData options that the directory supports: $filter, $select, $top and pages."""
+"""The OData options that the directory supports: which it allows, $filter and $select; `pages.py` cuts the lists."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
 
 from dev.emulator.errors import Json, bad_request, unsupported_query
+from dev.emulator.pages import without_place
 
-DEFAULT_PAGE = 100
-LARGEST_PAGE = 999
 OPTIONS = frozenset({"$filter", "$select", "$top", "$count", "$skiptoken"})
 
 _TEXT = r"'(?P<value>(?:[^']|'')*)'"
@@ -113,7 +109,7 @@ def check_options(options: Mapping[str, str], allowed: frozenset[str]) -> None:
 def select(item: Json, options: Mapping[str, str], kind: str) -> Json:
     """Only the asked properties, if any were asked for."""
     if "$select" not in options:
-        return {name: value for name, value in item.items() if name != "#"}
+        return without_place(item)
     names = [name.strip() for name in options["$select"].split(",")]
     for name in names:
         if name not in item or name == "#":
@@ -122,37 +118,3 @@ def select(item: Json, options: Mapping[str, str], kind: str) -> Json:
             )
             raise bad_request(message, code="BadRequest")
     return {name: item[name] for name in names}
-
-
-def page(items: list[Json], options: Mapping[str, str], cap: int | None) -> tuple[list[Json], str | None]:
-    """One page in order of creation, and where the next one begins. A page cap below $top is Graph's right."""
-    try:
-        top = int(options.get("$top", DEFAULT_PAGE))
-    except ValueError:
-        top = 0
-    if not 1 <= top <= LARGEST_PAGE:
-        raise bad_request(
-            "Invalid page size specified. Must be between 1 and 999 inclusive.", code="Request_BadRequest"
-        )
-    size = min(top, cap or LARGEST_PAGE)
-    after = _read_token(options["$skiptoken"]) if "$skiptoken" in options else 0
-    rest = sorted((item for item in items if item["#"] > after), key=lambda item: int(item["#"]))
-    token = _token(int(rest[size - 1]["#"])) if len(rest) > size else None
-    return rest[:size], token
-
-
-def next_link(url: str, options: Mapping[str, str], token: str) -> str:
-    """The address of the next page; it repeats the other options."""
-    others = {name: value for name, value in options.items() if name != "$skiptoken"}
-    return f"{url}?{urlencode({**others, '$skiptoken': token}, quote_via=quote, safe='$')}"
-
-
-def _token(number: int) -> str:
-    return base64.urlsafe_b64encode(f"after:{number}".encode()).decode().rstrip("=")
-
-
-def _read_token(token: str) -> int:
-    try:
-        return int(base64.urlsafe_b64decode(token + "==").decode().removeprefix("after:"))
-    except (ValueError, binascii.Error, UnicodeDecodeError):
-        raise bad_request("Invalid $skiptoken.", code="Request_BadRequest") from None

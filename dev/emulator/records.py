@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from dev.emulator.credentials import Password
     from dev.emulator.errors import Json
-    from dev.emulator.replication import Versioned
+    from dev.emulator.replication import Replicas, Versioned
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,26 @@ class ServicePrincipal:
     last_body: Json
     owners: set[str] = field(default_factory=set)
     deleted_at: datetime | None = None
+
+    def seen_by(self, replicas: Replicas, replica: int) -> tuple[Json, Json] | None:
+        """Its own properties and its application's, if the replica has both."""
+        body = self.body.seen_by(replicas, replica)
+        face = self.application.body.seen_by(replicas, replica) if self.application else self.published
+        return (body, face) if body is not None and face is not None else None
+
+    @property
+    def exposed(self) -> Json:
+        """What it exposes as a resource, as the token endpoint knows it."""
+        return self.published_by(self.application.last_body) if self.application else self.published
+
+    def published_by(self, body: Json) -> Json:
+        """What an application of this tenant with that body publishes in its service principal."""
+        return {
+            "appId": self.app_id,
+            "displayName": body["displayName"],
+            "servicePrincipalNames": [self.app_id, *body["identifierUris"]],
+            "appRoles": body["appRoles"],
+            "oauth2PermissionScopes": body["api"]["oauth2PermissionScopes"],
+            "requestedAccessTokenVersion": body["api"]["requestedAccessTokenVersion"],
+            "signInAudience": body["signInAudience"],
+        }

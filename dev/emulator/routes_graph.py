@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
-from dev.emulator import encoding, queries
-from dev.emulator.errors import Json, bad_request
+from dev.emulator import encoding, pages, queries
+from dev.emulator.applications import Applications
+from dev.emulator.errors import GraphError, Json, bad_request
 from dev.emulator.exchange import Answer, Context, Handler, Route
 from dev.emulator.records import Caller
+from dev.emulator.service_principals import ServicePrincipals
 
 if TYPE_CHECKING:
+    from werkzeug.wrappers import Request
+
+    from dev.emulator.bearer import Bearer
     from dev.emulator.directory import Directory
 
 ROOT = "/v1.0"
@@ -20,12 +26,14 @@ LISTED = queries.OPTIONS
 Operation = Callable[["Directory", Caller, Context], Answer]
 
 
-def _handler(operation: Operation, options: frozenset[str] = frozenset()) -> Handler:
+def _handler(
+    find: Callable[[], Directory], bearer: Bearer, operation: Operation, options: frozenset[str] = frozenset()
+) -> Handler:
     """Every operation of Graph first looks at the token, then at the query options."""
 
     def handle(context: Context) -> Answer:
-        claims = encoding.bearer(context.emulator, context.request, "graph.")
-        directory = context.emulator.directory
+        claims = bearer.graph(context.request)
+        directory = find()
         caller = Caller(
             app_id=claims.get("appid") or claims["azp"],
             object_id=claims["oid"],
@@ -38,6 +46,19 @@ def _handler(operation: Operation, options: frozenset[str] = frozenset()) -> Han
     return handle
 
 
+def _body(request: Request) -> Json:
+    """The JSON object that a write brings."""
+    if not request.mimetype:
+        message = "Write requests (excluding DELETE) must contain the Content-Type header declaration."
+        raise bad_request(message, code="BadRequest")
+    if request.mimetype != "application/json":
+        raise GraphError(415, "BadRequest", "The Content-Type must be application/json.")
+    body = encoding.json_object(request)
+    if body is None:
+        raise bad_request("Unable to read JSON request payload.", code="BadRequest")
+    return {name: value for name, value in body.items() if name != "@odata.type"}
+
+
 def _key(context: Context) -> dict[str, str]:
     """The key that a path names an object by; quotes inside are doubled."""
     key = {name: value for name, value in context.path.items() if name in ("object_id", "app_id", "unique_name")}
@@ -48,169 +69,174 @@ def _key(context: Context) -> dict[str, str]:
     return key
 
 
-def _context_url(context: Context, what: str) -> Json:
-    return {"@odata.context": f"{context.emulator.origin}{ROOT}/$metadata#{what}"}
+def _context_url(directory: Directory, what: str) -> Json:
+    return {"@odata.context": f"{directory.origin}{ROOT}/$metadata#{what}"}
 
 
-def _page(context: Context, items: list[Json], supported: queries.Supported, collection: str, kind: str) -> Answer:
+def _page(  # noqa: PLR0913, PLR0917 -- the parts of a list
+    directory: Directory, context: Context, items: list[Json], supported: queries.Supported, collection: str, kind: str
+) -> Answer:
     options = context.request.args.to_dict()
     counted = options.get("$count") == "true"
     if "$filter" in options:
         advanced = counted and context.request.headers.get("ConsistencyLevel", "").lower() == "eventual"
         matches = queries.predicate(options["$filter"], supported, advanced=advanced)
         items = [item for item in items if matches(item)]
-    shown, token = queries.page(items, options, context.emulator.faults.switches.page_size)
-    body: Json = _context_url(context, collection)
+    shown, token = pages.page(items, options, directory.switches.page_size)
+    body: Json = _context_url(directory, collection)
     if counted:
         body["@odata.count"] = len(items)
     if token is not None:
-        body["@odata.nextLink"] = queries.next_link(f"{context.emulator.origin}{ROOT}/{collection}", options, token)
+        body["@odata.nextLink"] = pages.next_link(f"{directory.origin}{ROOT}/{collection}", options, token)
     body["value"] = [queries.select(item, options, kind) for item in shown]
     return Answer(200, body)
 
 
 def _create_application(directory: Directory, by: Caller, context: Context) -> Answer:
-    body = directory.applications.create(by, encoding.graph_body(context.request))
-    address = f"{context.emulator.origin}{ROOT}/directoryObjects/{body['id']}"
+    body = Applications(directory).create(by, _body(context.request))
+    address = f"{directory.origin}{ROOT}/directoryObjects/{body['id']}"
     location = {"Location": f"{address}/Microsoft.DirectoryServices.Application"}
-    return Answer(201, {**_context_url(context, "applications/$entity"), **body}, location)
+    return Answer(201, {**_context_url(directory, "applications/$entity"), **body}, location)
 
 
 def _read_application(directory: Directory, by: Caller, context: Context) -> Answer:
-    applications = directory.applications
+    applications = Applications(directory)
     selects_keys = "keyCredentials" in context.request.args.get("$select", "").split(",")
     body = applications.read(by, applications.find(by, **_key(context)), keys=selects_keys)
     selected = queries.select(body, context.request.args.to_dict(), "microsoft.graph.application")
-    return Answer(200, {**_context_url(context, "applications/$entity"), **selected})
+    return Answer(200, {**_context_url(directory, "applications/$entity"), **selected})
 
 
 def _list_applications(directory: Directory, by: Caller, context: Context) -> Answer:
-    items = directory.applications.listed(by)
-    return _page(context, items, queries.APPLICATION, "applications", "microsoft.graph.application")
+    items = Applications(directory).listed(by)
+    return _page(directory, context, items, queries.APPLICATION, "applications", "microsoft.graph.application")
 
 
 def _update_application(directory: Directory, by: Caller, context: Context) -> Answer:
-    directory.applications.update(by, encoding.graph_body(context.request), **_key(context))
+    Applications(directory).update(by, _body(context.request), **_key(context))
     return Answer(204)
 
 
 def _delete_application(directory: Directory, by: Caller, context: Context) -> Answer:
-    directory.applications.delete(by, **_key(context))
+    Applications(directory).delete(by, **_key(context))
     return Answer(204)
 
 
 def _add_password(directory: Directory, by: Caller, context: Context) -> Answer:
-    body = encoding.graph_body(context.request)
-    password = directory.applications.add_password(by, body, lives=context.lives, **_key(context))
-    return Answer(200, {**_context_url(context, "microsoft.graph.passwordCredential"), **password})
+    body = _body(context.request)
+    password = Applications(directory).add_password(by, body, lives=context.lives, **_key(context))
+    return Answer(200, {**_context_url(directory, "microsoft.graph.passwordCredential"), **password})
 
 
 def _remove_password(directory: Directory, by: Caller, context: Context) -> Answer:
-    directory.applications.remove_password(by, encoding.graph_body(context.request), **_key(context))
+    Applications(directory).remove_password(by, _body(context.request), **_key(context))
     return Answer(204)
 
 
 def _list_owners(directory: Directory, by: Caller, context: Context) -> Answer:
-    applications = directory.applications
+    applications = Applications(directory)
     owners = applications.owners(by, applications.find(by, **_key(context)))
-    return Answer(200, {**_context_url(context, "directoryObjects"), "value": owners})
+    return Answer(200, {**_context_url(directory, "directoryObjects"), "value": owners})
 
 
 def _list_federated(directory: Directory, by: Caller, context: Context) -> Answer:
-    applications = directory.applications
+    applications = Applications(directory)
     credentials = applications.federated(by, applications.find(by, **_key(context)))
-    return Answer(200, {**_context_url(context, "federatedIdentityCredentials"), "value": credentials})
+    return Answer(200, {**_context_url(directory, "federatedIdentityCredentials"), "value": credentials})
 
 
 def _create_federated(directory: Directory, by: Caller, context: Context) -> Answer:
-    credential = directory.applications.add_federated(by, encoding.graph_body(context.request), **_key(context))
-    return Answer(201, {**_context_url(context, "federatedIdentityCredentials/$entity"), **credential})
+    credential = Applications(directory).add_federated(by, _body(context.request), **_key(context))
+    return Answer(201, {**_context_url(directory, "federatedIdentityCredentials/$entity"), **credential})
 
 
 def _delete_federated(directory: Directory, by: Caller, context: Context) -> Answer:
-    directory.applications.remove_federated(by, context.path["credential"], **_key(context))
+    Applications(directory).remove_federated(by, context.path["credential"], **_key(context))
     return Answer(204)
 
 
 def _create_principal(directory: Directory, by: Caller, context: Context) -> Answer:
-    body = directory.service_principals.create(by, encoding.graph_body(context.request))
-    return Answer(201, {**_context_url(context, "servicePrincipals/$entity"), **body})
+    body = ServicePrincipals(directory).create(by, _body(context.request))
+    return Answer(201, {**_context_url(directory, "servicePrincipals/$entity"), **body})
 
 
 def _read_principal(directory: Directory, by: Caller, context: Context) -> Answer:
-    body = directory.service_principals.read(by, **_key(context))
+    body = ServicePrincipals(directory).read(by, **_key(context))
     selected = queries.select(body, context.request.args.to_dict(), "microsoft.graph.servicePrincipal")
-    return Answer(200, {**_context_url(context, "servicePrincipals/$entity"), **selected})
+    return Answer(200, {**_context_url(directory, "servicePrincipals/$entity"), **selected})
 
 
 def _list_principals(directory: Directory, by: Caller, context: Context) -> Answer:
-    items = directory.service_principals.listed(by)
-    return _page(context, items, queries.SERVICE_PRINCIPAL, "servicePrincipals", "microsoft.graph.servicePrincipal")
+    items = ServicePrincipals(directory).listed(by)
+    return _page(
+        directory, context, items, queries.SERVICE_PRINCIPAL, "servicePrincipals", "microsoft.graph.servicePrincipal"
+    )
 
 
 def _update_principal(directory: Directory, by: Caller, context: Context) -> Answer:
-    directory.service_principals.update(by, encoding.graph_body(context.request), **_key(context))
+    ServicePrincipals(directory).update(by, _body(context.request), **_key(context))
     return Answer(204)
 
 
 def _delete_principal(directory: Directory, by: Caller, context: Context) -> Answer:
-    directory.service_principals.delete(by, **_key(context))
+    ServicePrincipals(directory).delete(by, **_key(context))
     return Answer(204)
 
 
 def _purge(directory: Directory, by: Caller, context: Context) -> Answer:
-    directory.applications.purge(by, context.path["object_id"])
+    Applications(directory).purge(by, context.path["object_id"])
     return Answer(204)
 
 
 def _refuse(directory: Directory, by: Caller, _context: Context) -> Answer:
     """What Application.ReadWrite.OwnedBy does not reach: grants, owners, the recycle bin."""
-    directory.applications.refuse(by)
+    Applications(directory).refuse(by)
     raise AssertionError
 
 
-def routes() -> Iterator[Route]:
-    """The table of addresses."""
+def routes(directory: Callable[[], Directory], bearer: Bearer) -> Iterator[Route]:
+    """The table of addresses; the directory is asked for at each request, because a reset makes a new one."""
+    handler = partial(_handler, directory, bearer)
     by_id = f"{ROOT}/applications/<object_id>"
     by_app_id = f"{ROOT}/applications(appId='<app_id>')"
     by_name = f"{ROOT}/applications(uniqueName='<unique_name>')"
     collection = f"{ROOT}/applications"
-    yield Route("POST", collection, "graph.createApplication", _handler(_create_application))
-    yield Route("GET", collection, "graph.listApplications", _handler(_list_applications, LISTED))
+    yield Route("POST", collection, "graph.createApplication", handler(_create_application))
+    yield Route("GET", collection, "graph.listApplications", handler(_list_applications, LISTED))
     for one in (by_id, by_app_id, by_name):
-        yield Route("GET", one, "graph.readApplication", _handler(_read_application, ONE))
-        yield Route("PATCH", one, "graph.updateApplication", _handler(_update_application))
-        yield Route("DELETE", one, "graph.deleteApplication", _handler(_delete_application))
+        yield Route("GET", one, "graph.readApplication", handler(_read_application, ONE))
+        yield Route("PATCH", one, "graph.updateApplication", handler(_update_application))
+        yield Route("DELETE", one, "graph.deleteApplication", handler(_delete_application))
     for one in (by_id, by_app_id):
-        yield Route("POST", f"{one}/addPassword", "graph.addPassword", _handler(_add_password))
-        yield Route("POST", f"{one}/removePassword", "graph.removePassword", _handler(_remove_password))
-        yield Route("GET", f"{one}/owners", "graph.listOwners", _handler(_list_owners))
-        yield Route("POST", f"{one}/owners/$ref", "graph.addOwner", _handler(_refuse))
+        yield Route("POST", f"{one}/addPassword", "graph.addPassword", handler(_add_password))
+        yield Route("POST", f"{one}/removePassword", "graph.removePassword", handler(_remove_password))
+        yield Route("GET", f"{one}/owners", "graph.listOwners", handler(_list_owners))
+        yield Route("POST", f"{one}/owners/$ref", "graph.addOwner", handler(_refuse))
         federated = f"{one}/federatedIdentityCredentials"
-        yield Route("GET", federated, "graph.listFederatedCredentials", _handler(_list_federated, ONE))
-        yield Route("POST", federated, "graph.createFederatedCredential", _handler(_create_federated))
+        yield Route("GET", federated, "graph.listFederatedCredentials", handler(_list_federated, ONE))
+        yield Route("POST", federated, "graph.createFederatedCredential", handler(_create_federated))
         yield Route(
-            "DELETE", f"{federated}/<credential>", "graph.deleteFederatedCredential", _handler(_delete_federated)
+            "DELETE", f"{federated}/<credential>", "graph.deleteFederatedCredential", handler(_delete_federated)
         )
-    yield from _principal_routes()
+    yield from _principal_routes(handler)
     deleted = f"{ROOT}/directory/deletedItems"
     yield Route(
-        "GET", f"{deleted}/microsoft.graph.application", "graph.listDeletedApplications", _handler(_refuse, LISTED)
+        "GET", f"{deleted}/microsoft.graph.application", "graph.listDeletedApplications", handler(_refuse, LISTED)
     )
-    yield Route("GET", f"{deleted}/<object_id>", "graph.readDeletedItem", _handler(_refuse, ONE))
-    yield Route("DELETE", f"{deleted}/<object_id>", "graph.purgeDeletedItem", _handler(_purge))
+    yield Route("GET", f"{deleted}/<object_id>", "graph.readDeletedItem", handler(_refuse, ONE))
+    yield Route("DELETE", f"{deleted}/<object_id>", "graph.purgeDeletedItem", handler(_purge))
 
 
-def _principal_routes() -> Iterator[Route]:
+def _principal_routes(handler: Callable[..., Handler]) -> Iterator[Route]:
     collection = f"{ROOT}/servicePrincipals"
-    yield Route("POST", collection, "graph.createServicePrincipal", _handler(_create_principal))
-    yield Route("GET", collection, "graph.listServicePrincipals", _handler(_list_principals, LISTED))
+    yield Route("POST", collection, "graph.createServicePrincipal", handler(_create_principal))
+    yield Route("GET", collection, "graph.listServicePrincipals", handler(_list_principals, LISTED))
     for one in (f"{collection}/<object_id>", f"{collection}(appId='<app_id>')"):
-        yield Route("GET", one, "graph.readServicePrincipal", _handler(_read_principal, ONE))
-        yield Route("PATCH", one, "graph.updateServicePrincipal", _handler(_update_principal))
-        yield Route("DELETE", one, "graph.deleteServicePrincipal", _handler(_delete_principal))
+        yield Route("GET", one, "graph.readServicePrincipal", handler(_read_principal, ONE))
+        yield Route("PATCH", one, "graph.updateServicePrincipal", handler(_update_principal))
+        yield Route("DELETE", one, "graph.deleteServicePrincipal", handler(_delete_principal))
         for method in ("GET", "POST"):
             for relation in ("appRoleAssignedTo", "appRoleAssignments"):
-                yield Route(method, f"{one}/{relation}", "graph.appRoleAssignments", _handler(_refuse, LISTED))
+                yield Route(method, f"{one}/{relation}", "graph.appRoleAssignments", handler(_refuse, LISTED))
     for method in ("GET", "POST"):
-        yield Route(method, f"{ROOT}/oauth2PermissionGrants", "graph.permissionGrants", _handler(_refuse, LISTED))
+        yield Route(method, f"{ROOT}/oauth2PermissionGrants", "graph.permissionGrants", handler(_refuse, LISTED))

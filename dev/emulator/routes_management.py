@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from dev.emulator import encoding
 from dev.emulator.errors import Json, ManagementError
@@ -13,53 +14,84 @@ from dev.emulator.shapes import as_text, is_guid
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from werkzeug.wrappers import Request
+
+    from dev.emulator.directory import Directory
+    from dev.emulator.faults import Faults
     from dev.emulator.records import Application
-    from dev.emulator.vault import Secret
+    from dev.emulator.vault import Secret, Vault
+    from dev.emulator.wire import Holds
 
 ROOT = "/_emulator"
 
 
-def _faults(context: Context) -> Answer:
-    return Answer(200, context.emulator.faults.dump())
+class Whole(Protocol):
+    """The emulator, as its own addresses see it."""
+
+    tenant_id: str
+    faults: Faults
+    directory: Directory
+    vault: Vault
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call so far, oldest first."""
+
+    @property
+    def holds(self) -> Holds:
+        """The calls that are held at present."""
+
+    def reset(self) -> None:
+        """Back to the state of the start."""
 
 
-def _add_faults(context: Context) -> Answer:
+def _body(request: Request) -> Json:
+    body = encoding.json_object(request)
+    if body is None:
+        raise ManagementError(400, "a JSON object is expected")
+    return body
+
+
+def _faults(whole: Whole, _context: Context) -> Answer:
+    return Answer(200, whole.faults.dump())
+
+
+def _add_faults(whole: Whole, context: Context) -> Answer:
     try:
-        numbers = context.emulator.faults.load(encoding.management_body(context.request))
+        numbers = whole.faults.load(_body(context.request))
     except ValueError as error:
         raise ManagementError(400, str(error)) from error
     return Answer(201, {"numbers": numbers})
 
 
-def _clear_faults(context: Context) -> Answer:
-    context.emulator.faults.clear()
+def _clear_faults(whole: Whole, _context: Context) -> Answer:
+    whole.faults.clear()
     return Answer(204)
 
 
-def _holds(context: Context) -> Answer:
-    held = context.emulator.holds.held()
+def _holds(whole: Whole, _context: Context) -> Answer:
+    held = whole.holds.held()
     value = [{"number": item.number, "operation": item.operation, "when": item.when} for item in held]
     return Answer(200, {"value": value})
 
 
-def _add_hold(context: Context) -> Answer:
-    body = encoding.management_body(context.request)
+def _add_hold(whole: Whole, context: Context) -> Answer:
+    body = _body(context.request)
     try:
-        number = context.emulator.faults.add(Fault(**{**body, "kind": "hold"}))
+        number = whole.faults.add(Fault(**{**body, "kind": "hold"}))
     except (TypeError, ValueError) as error:
         raise ManagementError(400, str(error)) from error
     return Answer(201, {"number": number})
 
 
-def _release(context: Context) -> Answer:
+def _release(whole: Whole, context: Context) -> Answer:
     arguments = context.request.args
-    count = context.emulator.holds.release(arguments.get("number", type=int), drop=arguments.get("drop") == "true")
+    count = whole.holds.release(arguments.get("number", type=int), drop=arguments.get("drop") == "true")
     return Answer(200, {"released": count})
 
 
-def _state(context: Context) -> Answer:
-    emulator = context.emulator
-    directory = emulator.directory
+def _state(whole: Whole, _context: Context) -> Answer:
+    directory = whole.directory
     principals = [
         {
             "id": principal.id,
@@ -71,9 +103,9 @@ def _state(context: Context) -> Answer:
         }
         for principal in directory.principals.values()
     ]
-    secrets = [*emulator.vault.secrets.values(), *emulator.vault.deleted.values()]
+    secrets = [*whole.vault.secrets.values(), *whole.vault.deleted.values()]
     body = {
-        "tenantId": emulator.tenant_id,
+        "tenantId": whole.tenant_id,
         "applications": [_application(record) for record in directory.records.values()],
         "servicePrincipals": principals,
         "secrets": [_secret(secret) for secret in secrets],
@@ -121,8 +153,8 @@ def _secret(secret: Secret) -> Json:
     return {"name": secret.name, "deleted": secret.deleted_at is not None, "versions": versions}
 
 
-def _calls(context: Context) -> Answer:
-    return Answer(200, {"value": [_call(call) for call in context.emulator.calls]})
+def _calls(whole: Whole, _context: Context) -> Answer:
+    return Answer(200, {"value": [_call(call) for call in whole.calls]})
 
 
 def _call(call: Call) -> Json:
@@ -136,44 +168,44 @@ def _call(call: Call) -> Json:
     }
 
 
-def _forget_calls(context: Context) -> Answer:
-    context.emulator.calls.clear()
+def _forget_calls(whole: Whole, _context: Context) -> Answer:
+    whole.calls.clear()
     return Answer(204)
 
 
-def _add_principal(context: Context) -> Answer:
-    object_id = encoding.management_body(context.request).get("id")
+def _add_principal(whole: Whole, context: Context) -> Answer:
+    object_id = _body(context.request).get("id")
     if object_id is not None and not is_guid(object_id):
         raise ManagementError(400, "id must be a GUID")
-    return Answer(201, {"id": context.emulator.directory.add_principal(object_id)})
+    return Answer(201, {"id": whole.directory.add_principal(object_id)})
 
 
-def _grant(context: Context) -> Answer:
+def _grant(whole: Whole, context: Context) -> Answer:
     """What an admin does by hand: give a client an application role of a resource."""
-    body = encoding.management_body(context.request)
+    body = _body(context.request)
     try:
-        context.emulator.directory.grant(body["principalId"], body["resourceId"], body["appRole"])
+        whole.directory.grant(body["principalId"], body["resourceId"], body["appRole"])
     except (KeyError, ValueError) as error:
         raise ManagementError(400, f"cannot grant: {error}") from error
     return Answer(204)
 
 
-def _reset(context: Context) -> Answer:
-    context.emulator.reset()
+def _reset(whole: Whole, _context: Context) -> Answer:
+    whole.reset()
     return Answer(204)
 
 
-def management_routes() -> Iterator[Route]:
+def routes(whole: Whole) -> Iterator[Route]:
     """The table of addresses."""
-    yield Route("GET", f"{ROOT}/faults", "emulator.faults", _faults)
-    yield Route("POST", f"{ROOT}/faults", "emulator.addFaults", _add_faults)
-    yield Route("DELETE", f"{ROOT}/faults", "emulator.clearFaults", _clear_faults)
-    yield Route("GET", f"{ROOT}/holds", "emulator.holds", _holds)
-    yield Route("POST", f"{ROOT}/holds", "emulator.addHold", _add_hold)
-    yield Route("DELETE", f"{ROOT}/holds", "emulator.release", _release)
-    yield Route("GET", f"{ROOT}/state", "emulator.state", _state)
-    yield Route("GET", f"{ROOT}/calls", "emulator.calls", _calls)
-    yield Route("DELETE", f"{ROOT}/calls", "emulator.forgetCalls", _forget_calls)
-    yield Route("POST", f"{ROOT}/principals", "emulator.addPrincipal", _add_principal)
-    yield Route("POST", f"{ROOT}/grants", "emulator.grant", _grant)
-    yield Route("POST", f"{ROOT}/reset", "emulator.reset", _reset)
+    yield Route("GET", f"{ROOT}/faults", "emulator.faults", partial(_faults, whole))
+    yield Route("POST", f"{ROOT}/faults", "emulator.addFaults", partial(_add_faults, whole))
+    yield Route("DELETE", f"{ROOT}/faults", "emulator.clearFaults", partial(_clear_faults, whole))
+    yield Route("GET", f"{ROOT}/holds", "emulator.holds", partial(_holds, whole))
+    yield Route("POST", f"{ROOT}/holds", "emulator.addHold", partial(_add_hold, whole))
+    yield Route("DELETE", f"{ROOT}/holds", "emulator.release", partial(_release, whole))
+    yield Route("GET", f"{ROOT}/state", "emulator.state", partial(_state, whole))
+    yield Route("GET", f"{ROOT}/calls", "emulator.calls", partial(_calls, whole))
+    yield Route("DELETE", f"{ROOT}/calls", "emulator.forgetCalls", partial(_forget_calls, whole))
+    yield Route("POST", f"{ROOT}/principals", "emulator.addPrincipal", partial(_add_principal, whole))
+    yield Route("POST", f"{ROOT}/grants", "emulator.grant", partial(_grant, whole))
+    yield Route("POST", f"{ROOT}/reset", "emulator.reset", partial(_reset, whole))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from typing import TYPE_CHECKING
 
 from dev.emulator import constants
@@ -31,7 +30,6 @@ class ServicePrincipals:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._misleading = itertools.count()
 
     def create(self, by: Caller, body: Json) -> Json:
         """POST /servicePrincipals."""
@@ -73,7 +71,7 @@ class ServicePrincipals:
     def _unreplicated(self, app_id: str) -> GraphError:
         choice = self._directory.switches.unreplicated_principal
         if choice == "alternate":
-            choice = "forbidden" if next(self._misleading) % 2 else "badRequest"
+            choice = "forbidden" if next(self._directory.misleading) % 2 else "badRequest"
         return self._not_local() if choice == "forbidden" else self._no_backing(app_id)
 
     @staticmethod
@@ -92,29 +90,22 @@ class ServicePrincipals:
             "local tenant",
         )
 
-    def seen(self, principal: ServicePrincipal, replica: int) -> tuple[Json, Json] | None:
-        """The principal's own properties and its application's, if the replica has both."""
-        replicas = self._directory.replicas
-        body = principal.body.seen_by(replicas, replica)
-        application = principal.application
-        face = application.body.seen_by(replicas, replica) if application else principal.published
-        return (body, face) if body is not None and face is not None else None
-
     def read(self, by: Caller, **key: str) -> Json:
         """GET of one service principal."""
         self._directory.may_read(by)
         principal = self._directory.find_principal(by, **key)
-        seen = self.seen(principal, by.replica)
+        seen = principal.seen_by(self._directory.replicas, by.replica)
         assert seen is not None
         return self._shown(principal, *seen)
 
     def listed(self, by: Caller) -> list[Json]:
         """All service principals that the caller's replica has."""
-        self._directory.may_read(by)
+        directory = self._directory
+        directory.may_read(by)
         return [
             {**self._shown(principal, *seen), "#": principal.number}
-            for principal in self._directory.principals.values()
-            if (seen := self.seen(principal, by.replica)) is not None
+            for principal in directory.principals.values()
+            if (seen := principal.seen_by(directory.replicas, by.replica)) is not None
         ]
 
     def update(self, by: Caller, body: Json, **key: str) -> None:
@@ -138,27 +129,9 @@ class ServicePrincipals:
             raise not_found(next(iter(key.values())))
         return principal
 
-    def exposed(self, principal: ServicePrincipal) -> Json:
-        """What a resource exposes, as the token endpoint knows it."""
-        if principal.application is None:
-            return principal.published
-        return self._face(principal, principal.application.last_body)
-
-    @staticmethod
-    def _face(principal: ServicePrincipal, body: Json) -> Json:
-        return {
-            "appId": principal.app_id,
-            "displayName": body["displayName"],
-            "servicePrincipalNames": [principal.app_id, *body["identifierUris"]],
-            "appRoles": body["appRoles"],
-            "oauth2PermissionScopes": body["api"]["oauth2PermissionScopes"],
-            "requestedAccessTokenVersion": body["api"]["requestedAccessTokenVersion"],
-            "signInAudience": body["signInAudience"],
-        }
-
     def _shown(self, principal: ServicePrincipal, own: Json, face: Json) -> Json:
         application = principal.application
-        published = self._face(principal, face) if application else face
+        published = principal.published_by(face) if application else face
         homed = published.get("appOwnerOrganizationId") if application is None else self._directory.tenant_id
         return {
             "id": principal.id,

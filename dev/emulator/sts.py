@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dev.emulator.credentials import Password
     from dev.emulator.directory import Directory
     from dev.emulator.records import Application, ServicePrincipal
+    from dev.emulator.replication import Replicas
 
 _MANAGED_FHIR = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*\.azurehealthcareapis\.com/?", re.IGNORECASE)
 _DEFAULT = "/.default"
@@ -35,6 +36,11 @@ class TokenService:
         self._now = now
         self._wavering: dict[str, itertools.count[int]] = {}
         self._seed = seed
+
+    @property
+    def replicas(self) -> Replicas:
+        """The replicas of the directory, of which one answers each request."""
+        return self._directory.replicas
 
     @property
     def v2_issuer(self) -> str:
@@ -115,7 +121,7 @@ class TokenService:
                 "tenant.",
             )
         principal = directory.principal_of(client_id)
-        seen = directory.service_principals.seen(principal, replica) if principal else None
+        seen = principal.seen_by(directory.replicas, replica) if principal else None
         if principal is None or seen is None:
             message = (
                 f"The client application {client_id} is missing service principal in the tenant {directory.tenant_id}."
@@ -169,7 +175,7 @@ class TokenService:
         """The service principal that a scope or resource parameter names."""
         directory = self._directory
         principal = directory.resource(constants.FHIR_RESOURCE if _MANAGED_FHIR.fullmatch(name) else name)
-        if principal is not None and directory.service_principals.seen(principal, replica) is not None:
+        if principal is not None and principal.seen_by(directory.replicas, replica) is not None:
             return principal
         raise TokenError(
             400,

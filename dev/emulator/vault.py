@@ -56,7 +56,7 @@ class Vault:
     """The secrets of one vault. Names are compared without regard to case."""
 
     def __init__(self, *, url: str, faults: Faults, now: Callable[[], datetime], seed: int) -> None:
-        self._url = url
+        self.url = url
         self._faults = faults
         self._now = now
         self._rng = random.Random(seed)  # noqa: S311 -- the names of versions guard nothing
@@ -64,6 +64,11 @@ class Vault:
         self.secrets: dict[str, Secret] = {}
         self.deleted: dict[str, Secret] = {}
         self.officers = {REGISTRAR_OBJECT_ID}  # object ids with the role Key Vault Secrets Officer
+
+    @property
+    def page_cap(self) -> int | None:
+        """The most items of a page at present, below the vault's own limit."""
+        return self._faults.switches.page_size
 
     def authorize(self, object_id: str) -> None:
         """The caller's role on the vault."""
@@ -228,7 +233,7 @@ class Vault:
             "recoverableDays": RECOVERABLE_DAYS,
         }
         item: Json = {
-            "id": f"{self._url}/secrets/{secret.name}" + (f"/{version.id}" if with_version else ""),
+            "id": f"{self.url}/secrets/{secret.name}" + (f"/{version.id}" if with_version else ""),
             "attributes": {name: value for name, value in attributes.items() if value is not None},
         }
         if version.content_type is not None:
@@ -241,7 +246,7 @@ class Vault:
         assert secret.deleted_at is not None
         deleted = int(secret.deleted_at.timestamp())
         return {
-            "recoveryId": f"{self._url}/deletedsecrets/{secret.name}",
+            "recoveryId": f"{self.url}/deletedsecrets/{secret.name}",
             "deletedDate": deleted,
             "scheduledPurgeDate": deleted + RECOVERABLE_DAYS * 86_400,
         }

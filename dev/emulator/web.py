@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import uuid
 from datetime import UTC, timedelta
@@ -19,12 +20,13 @@ from dev.emulator.wire import WIRE, Dropped, Holds, PlainWire, Wire
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from dev.emulator.emulator import Emulator
-    from dev.emulator.faults import Fault, When
+    from dev.emulator.bearer import Bearer
+    from dev.emulator.faults import Fault, Faults, When
 
 WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 FAULT_CODES = {
@@ -36,13 +38,19 @@ FAULT_CODES = {
 }
 
 
+@functools.cache
+def _compiled(addresses: tuple[tuple[str, str], ...]) -> Map:
+    """Once in a process, because it takes longer than most tests."""
+    rules = [Rule(rule, methods=[method], endpoint=n) for n, (method, rule) in enumerate(addresses)]
+    return Map(rules, strict_slashes=False, merge_slashes=False)
+
+
 class Routing:
-    """All addresses; made once in a process, because compiling them takes longer than most tests."""
+    """All addresses."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes = list(routes)
-        rules = [Rule(route.rule, methods=[route.method], endpoint=n) for n, route in enumerate(self._routes)]
-        self._map = Map(rules, strict_slashes=False, merge_slashes=False)
+        self._map = _compiled(tuple((route.method, route.rule) for route in self._routes))
 
     def find(self, request: Request) -> tuple[Route, dict[str, str]]:
         """The operation at this address, and the parts of the path; raises an HTTPException."""
@@ -53,9 +61,21 @@ class Routing:
 class Web:
     """The WSGI application."""
 
-    def __init__(self, emulator: Emulator, routing: Routing, lock: threading.RLock) -> None:
-        self._emulator = emulator
+    def __init__(  # noqa: PLR0913 -- what it needs of the whole
+        self,
+        routing: Routing,
+        bearer: Bearer,
+        *,
+        faults: Faults,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], None],
+        lock: threading.RLock,
+    ) -> None:
         self._routing = routing
+        self._bearer = bearer
+        self._faults = faults
+        self._now = now
+        self._sleep = sleep
         self._lock = lock
         self._window: tuple[int, int] = (0, 0)  # the second, and how many writes have come in it
         self._rng = random.Random(0)  # noqa: S311 -- jitter
@@ -66,7 +86,7 @@ class Web:
         """Answer one request."""
         request = Request(environ)
         request.get_data()  # before anything waits: a server must have read the body to keep the connection
-        wire: Wire = environ.get(WIRE) or PlainWire(self._emulator.sleep)
+        wire: Wire = environ.get(WIRE) or PlainWire(self._sleep)
         response = self._respond(request, wire)
         response.headers["X-Emulator"] = "memory-only"
         return response(environ, start_response)
@@ -76,7 +96,7 @@ class Web:
             route, path = self._routing.find(request)
         except HTTPException as error:
             return self._unrouted(request, error)
-        context = Context(self._emulator, request, path)
+        context = Context(request, path)
         if route.operation.startswith("emulator."):
             return self._encode(request, self._answer(route, context))
         operation = route.operation
@@ -93,9 +113,9 @@ class Web:
     def _record(self, request: Request, operation: str) -> tuple[Call, list[Fault]]:
         client_request_id = request.headers.get("client-request-id")
         with self._lock:
-            call = Call(operation, request.method, request.path, client_request_id, self._emulator.now())
+            call = Call(operation, request.method, request.path, client_request_id, self._now())
             self.calls.append(call)
-            return call, [fault for _, fault in self._emulator.faults.take(operation)]
+            return call, [fault for _, fault in self._faults.take(operation)]
 
     def _play(self, route: Route, context: Context, wire: Wire, call: Call, struck: list[Fault]) -> Answer:
         answer = self._strike("before", call, wire, struck)
@@ -119,7 +139,7 @@ class Web:
             elif fault.kind == "reset":
                 wire.reset()
             elif fault.kind in ("status", "throttle", "concurrencyViolation", "identityHiccup"):
-                return encoding.refusal(self._fault_error(fault, call.operation), self._emulator.now())
+                return encoding.refusal(self._fault_error(fault, call.operation), self._now())
         return None
 
     def _answer(self, route: Route, context: Context) -> Answer:
@@ -129,12 +149,12 @@ class Web:
                     self._count_write()
                 return route.handler(context)
             except ServiceError as error:
-                return encoding.refusal(error, self._emulator.now())
+                return encoding.refusal(error, self._now())
 
     def _count_write(self) -> None:
         """The cap on writes, counted by whole seconds; a refused call counts, too."""
-        cap = self._emulator.faults.switches.writes_per_second
-        second = int(self._emulator.now().timestamp())
+        cap = self._faults.switches.writes_per_second
+        second = int(self._now().timestamp())
         count = self._window[1] + 1 if self._window[0] == second else 1
         self._window = (second, count)
         if cap is not None and count > cap:
@@ -156,7 +176,7 @@ class Web:
         if fault.form == "none" or (fault.kind != "throttle" and fault.retry_after is None):
             return {}
         if fault.form == "httpDate":
-            at = self._emulator.now() + timedelta(seconds=seconds)
+            at = self._now() + timedelta(seconds=seconds)
             return {"Retry-After": format_datetime(at.astimezone(UTC), usegmt=True)}
         return {"Retry-After": f"{seconds:.2f}" if fault.form == "fractional" else str(int(seconds))}
 
@@ -172,15 +192,15 @@ class Web:
             refused = GraphError(status, code, message)
             with self._lock:
                 try:
-                    encoding.bearer(self._emulator, request, "graph.")
+                    self._bearer.graph(request)
                 except ServiceError as unauthorized:
                     refused = unauthorized
         else:
             refused = TokenError(status, "invalid_request", 90014, message)
         with self._lock:
-            call = Call("unknown", request.method, request.path, None, self._emulator.now(), status)
+            call = Call("unknown", request.method, request.path, None, self._now(), status)
             self.calls.append(call)
-        return self._encode(request, encoding.refusal(refused, self._emulator.now()))
+        return self._encode(request, encoding.refusal(refused, self._now()))
 
     def _encode(self, request: Request, answer: Answer) -> Response:
         """Ids are added here, so that every answer has them, and the envelope repeats those of the headers."""

@@ -158,7 +158,7 @@ def sources_of(folder: str) -> dict[str, ast.AST]:
     }
 
 
-@pytest.mark.parametrize("folder", ["provisioning", "bench"])
+@pytest.mark.parametrize("folder", ["provisioning", "dev", "bench"])
 def test_no_modules_import_each_other_not_even_for_their_types(folder: str) -> None:
     sources = sources_of(folder)
     assert len(sources) > 5

@@ -10,7 +10,7 @@ import requests
 from azure.core.credentials import AccessToken
 
 from dev.emulator import Emulator
-from dev.emulator.mount import RegistrarCredential
+from dev.emulator.client import RegistrarCredential
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.tokens import TokenEndpointProof

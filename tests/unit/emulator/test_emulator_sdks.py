@@ -20,8 +20,7 @@ from azure.identity import ClientSecretCredential, ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
 
 from dev.emulator import Emulator, Fault
-from dev.emulator.client import Client
-from dev.emulator.mount import RegistrarCredential
+from dev.emulator.client import Client, RegistrarCredential
 from dev.emulator.server import EmulatorServer, serve
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from dev.emulator import SECRET_MARKER, Fault
-from dev.emulator.client import Client
+from dev.emulator.client import Client, RegistrarCredential
 from dev.emulator.constants import REGISTRAR_CLIENT_ID
-from dev.emulator.mount import RegistrarCredential
 from provisioning.domain.registration import Status
 from tests.worlds.checker import check, token_answer
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
