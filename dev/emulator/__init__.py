@@ -10,11 +10,29 @@
 Over HTTP the same is `POST /_emulator/faults` with `{"rules": [{"kind": "status", "operation": "graph.addPassword",
 "when": "after", "status": 503}], "switches": {"replicationLag": 8, "replicas": 2}}`. The rules are those of
 Microsoft's documents, read strictly; where documents and reports disagree, the one that refuses more.
+
+Imports run one way, from below to above, and a test holds it:
+
+    constants  errors  faults  pages  shapes  what all share
+       ↑
+    http/                                     requests and answers; words, not rules
+       ↑          ↑
+    graph/      vault/                        a room for each service
+       ↑          ↑
+    sts/          ↑                           gives tokens to what the directory holds
+       ↑          ↑
+    management.py                             the emulator's own addresses
+       ↑
+    emulator.py                               joins them
+       ↑
+    client.py  server.py                      from this process; over TLS, from others
+
+No room imports this module: it is the door for those outside.
 """
 
 from dev.emulator.constants import SECRET_MARKER, TENANT_ID
 from dev.emulator.emulator import Emulator
-from dev.emulator.exchange import Call
 from dev.emulator.faults import Fault, Switches
+from dev.emulator.http.exchange import Call
 
 __all__ = ["SECRET_MARKER", "TENANT_ID", "Call", "Emulator", "Fault", "Switches"]

@@ -1,4 +1,4 @@
-"""The emulator as a whole: one tenant, one vault, one token endpoint, on one origin."""
+"""The emulator as a whole, in process: one tenant, one vault, one token endpoint; `server.py` gives it a socket."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from dev.emulator import constants, routes_graph, routes_management, routes_sts, routes_vault
-from dev.emulator.bearer import Bearer
-from dev.emulator.directory import Directory
+from dev.emulator import constants, management
 from dev.emulator.faults import Faults
-from dev.emulator.mount import InProcessAdapter
-from dev.emulator.sts import TokenService
-from dev.emulator.vault import Vault
-from dev.emulator.web import Routing, Web
+from dev.emulator.graph import routes as graph_routes
+from dev.emulator.graph.directory import Directory
+from dev.emulator.http.bearer import Bearer
+from dev.emulator.http.in_process import InProcessAdapter
+from dev.emulator.http.wsgi import Routing, WsgiApplication
+from dev.emulator.sts import routes as sts_routes
+from dev.emulator.sts.endpoint import TokenService
+from dev.emulator.vault import routes as vault_routes
+from dev.emulator.vault.secrets import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from dev.emulator.errors import Json
-    from dev.emulator.exchange import Call
-    from dev.emulator.wire import Holds
+    from dev.emulator.http.exchange import Call
+    from dev.emulator.http.wire import Holds
 
 
 def _utc_now() -> datetime:
@@ -57,7 +60,9 @@ class Emulator:
         self._lock = threading.RLock()
         self._build()
         bearer = Bearer(self.origin, self.tenant_id, self._verify)
-        self.wsgi = Web(self._routing(bearer), bearer, faults=self.faults, now=now, sleep=sleep, lock=self._lock)
+        self.wsgi = WsgiApplication(
+            self._routing(bearer), bearer, faults=self.faults, now=now, sleep=sleep, lock=self._lock
+        )
 
     def _verify(self, token: str, audiences: frozenset[str]) -> Json | None:
         return self.sts.verify(token, audiences)  # of now: a reset makes a new one
@@ -65,10 +70,10 @@ class Emulator:
     def _routing(self, bearer: Bearer) -> Routing:
         return Routing(
             (
-                *routes_graph.routes(lambda: self.directory, bearer),
-                *routes_vault.routes(lambda: self.vault, bearer),
-                *routes_sts.routes(lambda: self.sts),
-                *routes_management.routes(self),
+                *graph_routes.routes(lambda: self.directory, bearer),
+                *vault_routes.routes(lambda: self.vault, bearer),
+                *sts_routes.routes(lambda: self.sts),
+                *management.routes(self),
             )
         )
 

@@ -1,4 +1,4 @@
-"""The emulator over TLS, on loopback only, with faults that a socket can have: held, hung and reset connections."""
+"""The emulator over TLS, on loopback only, with what a socket can have: held, hung and reset connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import trustme
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from dev.emulator.emulator import Emulator
-from dev.emulator.wire import WIRE, Dropped
+from dev.emulator.http.wire import WIRE, Dropped
 
 if TYPE_CHECKING:
     from pathlib import Path

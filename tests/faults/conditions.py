@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from dev.emulator import Fault, constants
 from dev.emulator.client import Client
-from dev.emulator.records import Application
+from dev.emulator.graph.records import Application
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.conclude import GIVEN_UP_AFTER

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
-from dev.emulator.credentials import Password
-from dev.emulator.vault import Version
+from dev.emulator.graph.password_credentials import Password
+from dev.emulator.vault.secrets import Version
 from provisioning.domain.directory import Application
 from provisioning.domain.errors import OutcomeUnknown
 from provisioning.domain.operation import OperationType

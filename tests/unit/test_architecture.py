@@ -29,6 +29,19 @@ ALLOWED = {
     "wiring": {"domain", "ports", "adapters", "settings"},
     "function_app": {"domain", "flow", "api", "settings", "wiring", "ports"},
 }
+# From the docstring of `dev.emulator`, as above; of a service's room, `routes.py` alone may import `http`, too.
+SHARED = {"constants", "errors", "faults", "pages", "shapes"}
+EMULATOR_ALLOWED = {
+    **dict.fromkeys(SHARED, SHARED),
+    "http": SHARED,
+    "graph": SHARED,
+    "vault": SHARED,
+    "sts": {*SHARED, "graph"},
+    "management": {*SHARED, "http", "graph", "vault", "sts"},
+    "emulator": {*SHARED, "http", "graph", "vault", "sts", "management"},
+    "client": {*SHARED, "emulator"},
+    "server": {*SHARED, "http", "emulator"},
+}
 OUTSIDE = ("azure", "msal", "requests", "certifi")
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
 LATE = ("pydantic", "msal", "requests", "certifi", "azure.identity", "azure.keyvault", "azure.data", "azure.core")
@@ -156,6 +169,41 @@ def sources_of(folder: str) -> dict[str, ast.AST]:
         for path in (ROOT / folder).rglob("*.py")
         if path.name != "__init__.py" and "node_modules" not in path.parts
     }
+
+
+def broken_rooms(module: str, tree: ast.AST, modules: Collection[str]) -> list[str]:
+    """Return what a module of the emulator imports of it against the order of its rooms."""
+
+    def room(name: str) -> str:
+        return name.removeprefix("dev.emulator.").partition(".")[0]
+
+    allowed = {room(module), *EMULATOR_ALLOWED[room(module)]} | ({"http"} if module.endswith(".routes") else set())
+    return [name for name in imported(tree, modules) if within(name, "dev") and room(name) not in allowed]
+
+
+def test_the_rooms_of_the_emulator_import_one_way() -> None:
+    sources = sources_of("dev/emulator")
+    assert [name for module, tree in sources.items() for name in broken_rooms(module, tree, sources)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "planted"),
+    [
+        ("shapes", "from dev.emulator.http import wire"),
+        ("http.wsgi", "if TYPE_CHECKING:\n    from dev.emulator.emulator import Emulator"),
+        ("http.bearer", "from dev.emulator.sts.endpoint import TokenService"),
+        ("graph.routes", "from dev.emulator.sts import signing"),
+        ("graph.applications", "from dev.emulator.http.exchange import Answer"),
+        ("graph.directory", "def late():\n    import dev.emulator.vault.secrets"),
+        ("vault.secrets", "from dev.emulator.graph.records import Caller"),
+        ("sts.endpoint", "from dev.emulator import management"),
+        ("management", "from dev.emulator import Emulator"),
+        ("emulator", "from dev import stack"),
+    ],
+)
+def test_a_planted_import_against_the_emulators_rooms_is_found(module: str, planted: str) -> None:
+    modules = sources_of("dev/emulator")
+    assert broken_rooms(f"dev.emulator.{module}", ast.parse(planted), modules)
 
 
 @pytest.mark.parametrize("folder", ["provisioning", "dev", "bench"])

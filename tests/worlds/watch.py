@@ -16,9 +16,9 @@ from provisioning.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dev.emulator.credentials import Password
-    from dev.emulator.records import Application
-    from dev.emulator.vault import Version
+    from dev.emulator.graph.password_credentials import Password
+    from dev.emulator.graph.records import Application
+    from dev.emulator.vault.secrets import Version
     from provisioning.domain.registration import Registration
 
 T = TypeVar("T")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from dev.emulator import uris as entra
 from dev.emulator.constants import TENANT_ID
 from dev.emulator.errors import GraphError
+from dev.emulator.graph import uris as entra
 from provisioning.domain.uris import (
     LONGEST_IDENTIFIER_URI,
     Platform,

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 
 from dev.emulator import Emulator
-from dev.emulator.assertions import TYPE
 from dev.emulator.client import Client, ManualClock
+from dev.emulator.sts.assertions import TYPE
 from tests.worlds.certificates import Pair, a_certificate
 
 BEGINS = datetime(2029, 1, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from dev.emulator import Emulator, Fault
 from dev.emulator.client import TIMEOUT, Client, ManualClock
 from dev.emulator.faults import Faults
-from dev.emulator.mount import WouldHangForEver
+from dev.emulator.http.in_process import WouldHangForEver
 
 if TYPE_CHECKING:
     from dev.emulator.faults import When

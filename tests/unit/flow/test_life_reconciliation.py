@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dev.emulator import Fault
-from dev.emulator.replication import Versioned
+from dev.emulator.graph.replication import Versioned
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
 from tests.worlds.checker import check

@@ -1,17 +1,15 @@
-"""Entra's rules for passwords and federated identity credentials of an application."""
+"""Entra's rules for the secrets of an application (`passwordCredentials`), which Graph makes and shows once."""
 
 from __future__ import annotations
 
-import re
 import string
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from dev.emulator.constants import SECRET_MARKER
-from dev.emulator.errors import GraphError, Json, bad_request, invalid_value
-from dev.emulator.shapes import as_text, many, nullable, parse_time, read, text, time
+from dev.emulator.errors import Json, bad_request
+from dev.emulator.shapes import as_text, nullable, parse_time, read, text, time
 
 if TYPE_CHECKING:
     import random
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 _CHARACTERS = string.ascii_letters + string.digits + "~._-"
 _LENGTH = 40
-MOST_FEDERATED = 20
 _PASSWORD_FIELDS = {"displayName": nullable(text(256)), "startDateTime": nullable(time), "endDateTime": nullable(time)}
 
 
@@ -85,51 +82,3 @@ def _two_years_after(start: datetime) -> datetime:
         return start.replace(year=start.year + 2)
     except ValueError:  # 29 February
         return start.replace(year=start.year + 2, day=28)
-
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{2,119}")
-
-
-def _federated_name(value: object, name: str) -> object:
-    if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise invalid_value(name, "FederatedIdentityCredential")
-    return value
-
-
-def _issuer(value: object, name: str) -> object:
-    stored = str(text(600, 1)(value, name))
-    parts = urlsplit(stored)
-    if parts.scheme != "https" or not parts.hostname:
-        raise invalid_value(name, "FederatedIdentityCredential")
-    return stored
-
-
-_FEDERATED_FIELDS = {
-    "name": _federated_name,
-    "issuer": _issuer,
-    "subject": text(600, 1),
-    "audiences": many(text(600, 1)),
-    "description": nullable(text(600)),
-}
-
-
-def federated(body: Json, stored: list[Json], new_id: Callable[[], str]) -> Json:
-    """A new federated identity credential beside the stored ones."""
-    asked = read(body, _FEDERATED_FIELDS, ("name", "issuer", "subject", "audiences"), "FederatedIdentityCredential")
-    if len(asked["audiences"]) != 1:
-        raise invalid_value("audiences", "FederatedIdentityCredential", "Exactly one audience is expected.")
-    if "*" in asked["subject"] or "*" in asked["issuer"]:
-        raise invalid_value("subject", "FederatedIdentityCredential", "Wildcards are not supported.")
-    for other in stored:
-        if other["name"] == asked["name"]:
-            raise _federated_conflict(f"name {asked['name']}")
-        if (other["issuer"], other["subject"]) == (asked["issuer"], asked["subject"]):
-            raise _federated_conflict("the same issuer and subject")
-    if len(stored) >= MOST_FEDERATED:
-        raise bad_request("The application already has 20 federated identity credentials.", detail="TooManyValues")
-    return {"id": new_id(), "description": None, **asked}
-
-
-def _federated_conflict(what: str) -> GraphError:
-    message = f"FederatedIdentityCredential with {what} already exists."
-    return GraphError(409, "Request_MultipleObjectsWithSameKeyValue", message)

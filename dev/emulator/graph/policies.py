@@ -1,4 +1,4 @@
-"""The tenant's application management policies that look at an application as a whole."""
+"""The tenant's policies on an application as a whole; those on one credential are with the credential."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One exchange over HTTP, as the handlers see it."""
+"""One exchange over HTTP, as the handlers see it: call, context, answer; the connection under it is `wire.py`'s."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import ProtocolError
 
-from dev.emulator.wire import WIRE
+from dev.emulator.http.wire import WIRE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -1,4 +1,4 @@
-"""Bytes to values and back: tokens and JSON bodies of requests, envelopes of refusals, responses."""
+"""JSON of requests, refusals in their service's envelope, answers to bytes; what is refused, the services decide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dev.emulator.errors import (
     TokenError,
     VaultError,
 )
-from dev.emulator.exchange import Answer
+from dev.emulator.http.exchange import Answer
 from dev.emulator.shapes import as_text
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Where Key Vault's operations are found; `vault.py` has their rules."""
+"""Where Key Vault's operations are found, and how they read a request; `secrets.py` has their rules."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dev.emulator import encoding, pages
+from dev.emulator import pages
 from dev.emulator.errors import Json, VaultError
-from dev.emulator.exchange import Answer, Context, Handler, Route
-from dev.emulator.vault import LARGEST_PAGE, Vault
+from dev.emulator.http import envelopes
+from dev.emulator.http.exchange import Answer, Context, Handler, Route
+from dev.emulator.vault.secrets import LARGEST_PAGE, Vault
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
-    from dev.emulator.bearer import Bearer
+    from dev.emulator.http.bearer import Bearer
 
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview\.\d+)?|7\.\d(-preview\.\d+)?|2015-06-01|2016-10-01")
 Secrets = Callable[[Vault, Context], Answer]
@@ -52,7 +53,7 @@ def _listed(vault: Vault, context: Context, items: list[Json], path: str) -> Ans
 
 def _body(request: Request) -> Json:
     """The JSON object that a write brings."""
-    body = encoding.json_object(request) if request.mimetype == "application/json" else None
+    body = envelopes.json_object(request) if request.mimetype == "application/json" else None
     if body is None:
         raise VaultError(400, "BadParameter", "The request body must be a JSON object.")
     return body

@@ -1,4 +1,4 @@
-"""The token endpoint, its discovery documents, and the managed identity endpoint of App Service."""
+"""Who gets a token, and what it says: the token endpoint, its discovery documents, App Service's managed identity."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from dev.emulator import assertions, constants, tokens
-from dev.emulator.application_body import token_version
+from dev.emulator import constants
 from dev.emulator.errors import IdentityError, Json, TokenError
+from dev.emulator.graph.application_body import token_version
 from dev.emulator.shapes import is_guid
+from dev.emulator.sts import assertions, signing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dev.emulator.credentials import Password
-    from dev.emulator.directory import Directory
-    from dev.emulator.records import Application, ServicePrincipal
-    from dev.emulator.replication import Replicas
+    from dev.emulator.graph.directory import Directory
+    from dev.emulator.graph.password_credentials import Password
+    from dev.emulator.graph.records import Application, ServicePrincipal
+    from dev.emulator.graph.replication import Replicas
 
 _MANAGED_FHIR = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*\.azurehealthcareapis\.com/?", re.IGNORECASE)
 _DEFAULT = "/.default"
@@ -79,7 +80,7 @@ class TokenService:
     def keys(self, tenant: str) -> Json:
         """The signing keys."""
         self._check_tenant(tenant)
-        return tokens.public_keys()
+        return signing.public_keys()
 
     def client_credentials(
         self, tenant: str, form: Mapping[str, str], authorization: str | None, *, version: int, replica: int
@@ -193,11 +194,11 @@ class TokenService:
                 f"Application '{principal.app_id}' is not assigned to a role for the application '{resource.app_id}'."
             )
             raise TokenError(400, "invalid_grant", 501051, message)
-        token = tokens.issue(self._claims(principal, resource, name, roles, by), self._now())
+        token = signing.issue(self._claims(principal, resource, name, roles, by), self._now())
         return {
             "token_type": "Bearer",
-            "expires_in": tokens.LIFETIME,
-            "ext_expires_in": tokens.LIFETIME,
+            "expires_in": signing.LIFETIME,
+            "ext_expires_in": signing.LIFETIME,
             "access_token": token,
         }
 
@@ -242,14 +243,14 @@ class TokenService:
         return {
             "access_token": answer["access_token"],
             "client_id": constants.REGISTRAR_CLIENT_ID,
-            "expires_on": str(int(self._now().timestamp()) + tokens.LIFETIME),
+            "expires_on": str(int(self._now().timestamp()) + signing.LIFETIME),
             "resource": query["resource"],
             "token_type": "Bearer",
         }
 
     def verify(self, token: str, audiences: frozenset[str]) -> Json | None:
         """The claims of a token of ours for this audience, if it is valid now."""
-        return tokens.verify(token, audiences, frozenset({self.v1_issuer, self.v2_issuer}), self._now())
+        return signing.verify(token, audiences, frozenset({self.v1_issuer, self.v2_issuer}), self._now())
 
     def _check_tenant(self, tenant: str) -> None:
         if tenant.lower() != self._directory.tenant_id and tenant.lower() not in self._directory.verified_domains:

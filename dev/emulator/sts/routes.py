@@ -1,15 +1,15 @@
-"""Where the token endpoint, its documents and the managed identity are found; `sts.py` has their rules."""
+"""Where the token endpoint, its documents and the managed identity are found; `endpoint.py` has their rules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dev.emulator.exchange import Answer, Context, Handler, Route
+from dev.emulator.http.exchange import Answer, Context, Handler, Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dev.emulator.sts import TokenService
+    from dev.emulator.sts.endpoint import TokenService
 
 
 def _token(find: Callable[[], TokenService], version: int) -> Handler:

@@ -1,4 +1,4 @@
-"""Where Graph's operations are found."""
+"""Where Graph's operations are found, and how they read a request; what they do is in the modules beside."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dev.emulator import encoding, pages, queries
-from dev.emulator.applications import Applications
+from dev.emulator import pages
 from dev.emulator.errors import GraphError, Json, bad_request
-from dev.emulator.exchange import Answer, Context, Handler, Route
-from dev.emulator.records import Caller
-from dev.emulator.service_principals import ServicePrincipals
+from dev.emulator.graph import queries
+from dev.emulator.graph.applications import Applications
+from dev.emulator.graph.records import Caller
+from dev.emulator.graph.service_principals import ServicePrincipals
+from dev.emulator.http import envelopes
+from dev.emulator.http.exchange import Answer, Context, Handler, Route
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
-    from dev.emulator.bearer import Bearer
-    from dev.emulator.directory import Directory
+    from dev.emulator.graph.directory import Directory
+    from dev.emulator.http.bearer import Bearer
 
 ROOT = "/v1.0"
 ONE = queries.OPTIONS & {"$select"}
@@ -53,7 +55,7 @@ def _body(request: Request) -> Json:
         raise bad_request(message, code="BadRequest")
     if request.mimetype != "application/json":
         raise GraphError(415, "BadRequest", "The Content-Type must be application/json.")
-    body = encoding.json_object(request)
+    body = envelopes.json_object(request)
     if body is None:
         raise bad_request("Unable to read JSON request payload.", code="BadRequest")
     return {name: value for name, value in body.items() if name != "@odata.type"}

@@ -1,4 +1,4 @@
-"""Entra's directory in memory: who exists, who owns what, which names are taken, who may do what."""
+"""Entra's directory in memory: who exists, owns what, may do what, which names are taken; no operation is here."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dev.emulator import constants, first_party
+from dev.emulator import constants
 from dev.emulator.errors import Json, bad_request, denied, not_found, object_conflict
-from dev.emulator.records import Application, Caller, ServicePrincipal
-from dev.emulator.replication import Replicas, Versioned
-from dev.emulator.uris import UriPolicy
+from dev.emulator.graph import first_party
+from dev.emulator.graph.records import Application, Caller, ServicePrincipal
+from dev.emulator.graph.replication import Replicas, Versioned
+from dev.emulator.graph.uris import UriPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

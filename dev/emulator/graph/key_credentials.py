@@ -1,4 +1,4 @@
-"""Entra's rules for the certificates of an application (`keyCredentials`)."""
+"""Entra's rules for the certificates of an application (`keyCredentials`); signatures with them the STS checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed access tokens: issued by the token endpoint, verified by the emulated services."""
+"""The signature of access tokens, put on and verified; who gets a token and what it says is `endpoint.py`'s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entra's rules for what an application exposes: delegated permission scopes and application roles."""
+"""Entra's rules for what an application exposes: permission scopes and application roles, not who has them."""
 
 from __future__ import annotations
 

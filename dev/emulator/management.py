@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from dev.emulator import encoding
 from dev.emulator.errors import Json, ManagementError
-from dev.emulator.exchange import Answer, Call, Context, Route
 from dev.emulator.faults import Fault
+from dev.emulator.http import envelopes
+from dev.emulator.http.exchange import Answer, Call, Context, Route
 from dev.emulator.shapes import as_text, is_guid
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request
 
-    from dev.emulator.directory import Directory
     from dev.emulator.faults import Faults
-    from dev.emulator.records import Application
-    from dev.emulator.vault import Secret, Vault
-    from dev.emulator.wire import Holds
+    from dev.emulator.graph.directory import Directory
+    from dev.emulator.graph.records import Application
+    from dev.emulator.http.wire import Holds
+    from dev.emulator.vault.secrets import Secret, Vault
 
 ROOT = "/_emulator"
 
@@ -46,7 +46,7 @@ class Whole(Protocol):
 
 
 def _body(request: Request) -> Json:
-    body = encoding.json_object(request)
+    body = envelopes.json_object(request)
     if body is None:
         raise ManagementError(400, "a JSON object is expected")
     return body

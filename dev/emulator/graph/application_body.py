@@ -1,12 +1,12 @@
-"""What an application may look like: the body of a POST or a PATCH, checked and turned into what is stored."""
+"""What an application may look like: a body is checked and made what is stored; `applications.py` acts on it."""
 
 from __future__ import annotations
 
 import copy
 
-from dev.emulator import certificates, uris
-from dev.emulator.entitlements import check_disabled_first, check_distinct, check_preauthorized, role, scope
 from dev.emulator.errors import Json, bad_request, denied, invalid_value
+from dev.emulator.graph import key_credentials, uris
+from dev.emulator.graph.entitlements import check_disabled_first, check_distinct, check_preauthorized, role, scope
 from dev.emulator.shapes import (
     Check,
     distinct,
@@ -128,7 +128,7 @@ WRITABLE: dict[str, Check] = {
     "optionalClaims": nullable(
         record({"accessToken": many(_CLAIM), "idToken": many(_CLAIM), "saml2Token": many(_CLAIM)})
     ),
-    "keyCredentials": certificates.key_credentials,
+    "keyCredentials": key_credentials.key_credentials,
 }
 
 _DEFAULTS: Json = {
@@ -172,7 +172,7 @@ def created(body: Json, *, owned_by: bool) -> Json:
     if owned_by and sent.get("api", {}).get("acceptMappedClaims") is not None:
         raise denied()  # under OwnedBy it can be set by a PATCH only
     after = _merged(copy.deepcopy(_DEFAULTS), sent)
-    certificates.keep_stored_keys([], after["keyCredentials"])
+    key_credentials.keep_stored_keys([], after["keyCredentials"])
     _check_whole(None, after)
     return after
 
@@ -188,7 +188,7 @@ def updated(before: Json, body: Json) -> Json:
     if "displayName" in body and sent["displayName"] is None:
         raise invalid_value("displayName")
     after = _merged(copy.deepcopy(before), sent)
-    certificates.keep_stored_keys(before["keyCredentials"], after["keyCredentials"])
+    key_credentials.keep_stored_keys(before["keyCredentials"], after["keyCredentials"])
     _check_whole(before, after)
     return after
 

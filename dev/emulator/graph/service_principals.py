@@ -1,4 +1,4 @@
-"""Graph's operations on service principals."""
+"""Graph's operations on service principals; those on their applications are `applications.py`'s."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from dev.emulator import constants
 from dev.emulator.errors import GraphError, Json, not_found
-from dev.emulator.records import Application, Caller, ServicePrincipal
-from dev.emulator.replication import Versioned
+from dev.emulator.graph.records import Application, Caller, ServicePrincipal
+from dev.emulator.graph.replication import Versioned
 from dev.emulator.shapes import Check, distinct, flag, guid, nullable, read, text
 
 if TYPE_CHECKING:
-    from dev.emulator.directory import Directory
+    from dev.emulator.graph.directory import Directory
 
 _FIELDS: dict[str, Check] = {
     "appId": guid,

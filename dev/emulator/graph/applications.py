@@ -1,20 +1,21 @@
-"""Graph's operations on applications."""
+"""Graph's operations on applications: who may, and what is done; the body's rules are `application_body.py`'s."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dev.emulator import certificates, constants, credentials
-from dev.emulator.application_body import PERSONAL, check_size, created, token_version, updated
+from dev.emulator import constants
 from dev.emulator.errors import GraphError, Json, bad_request, denied, not_found, object_conflict
-from dev.emulator.policies import check_policies
-from dev.emulator.records import Application, Caller
-from dev.emulator.replication import Versioned
+from dev.emulator.graph import federated_credentials, key_credentials, password_credentials
+from dev.emulator.graph.application_body import PERSONAL, check_size, created, token_version, updated
+from dev.emulator.graph.policies import check_policies
+from dev.emulator.graph.records import Application, Caller
+from dev.emulator.graph.replication import Versioned
+from dev.emulator.graph.uris import identifier_uri
 from dev.emulator.shapes import as_text, is_guid
-from dev.emulator.uris import identifier_uri
 
 if TYPE_CHECKING:
-    from dev.emulator.directory import Directory
+    from dev.emulator.graph.directory import Directory
 
 MOST_PERSONAL_PASSWORDS = 2
 
@@ -66,16 +67,16 @@ class Applications:
             last_body=stored,
         )
 
-    def _inline_passwords(self, items: object) -> list[credentials.Password]:
+    def _inline_passwords(self, items: object) -> list[password_credentials.Password]:
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise bad_request("Invalid value specified for property 'passwordCredentials' of resource 'Application'.")
         if items and self._directory.switches.inline_secret_refused:
             raise bad_request("New password credentials must be generated with service actions.")
         return [self._mint(item) for item in items]
 
-    def _mint(self, item: Json) -> credentials.Password:
+    def _mint(self, item: Json) -> password_credentials.Password:
         directory = self._directory
-        return credentials.mint(item, directory.switches, directory.now(), directory.rng, directory.new_id)
+        return password_credentials.mint(item, directory.switches, directory.now(), directory.rng, directory.new_id)
 
     def _check_passwords(self, stored: Json, count: int) -> None:
         if stored["signInAudience"] in PERSONAL and count > MOST_PERSONAL_PASSWORDS:
@@ -84,7 +85,7 @@ class Applications:
 
     def _check_keys(self, before: list[Json], after: list[Json]) -> None:
         directory = self._directory
-        certificates.check_new_keys(before, after, directory.now(), directory.switches.certificate_lifetime_days)
+        key_credentials.check_new_keys(before, after, directory.now(), directory.switches.certificate_lifetime_days)
 
     def _add_uris(
         self, record: Application, before: list[str], after: list[str], *, version: int, app_id: str | None
@@ -197,11 +198,11 @@ class Applications:
                 return
         raise bad_request(f"No password credential found with keyId '{key_id}'.")
 
-    def _live_passwords(self, record: Application) -> list[credentials.Password]:
+    def _live_passwords(self, record: Application) -> list[password_credentials.Password]:
         now = self._directory.now()
         return [item for item in record.passwords if item.removed_at is None or item.removed_at > now]
 
-    def _seen_passwords(self, record: Application, replica: int) -> list[credentials.Password]:
+    def _seen_passwords(self, record: Application, replica: int) -> list[password_credentials.Password]:
         replicas = self._directory.replicas
         return [
             item
@@ -218,7 +219,7 @@ class Applications:
     def add_federated(self, by: Caller, body: Json, **key: str) -> Json:
         """POST …/federatedIdentityCredentials."""
         record, _ = self._find_owned(by, **key)
-        credential = credentials.federated(body, record.federated, self._directory.new_id)
+        credential = federated_credentials.created(body, record.federated, self._directory.new_id)
         record.federated.append(credential)
         return dict(credential)
 
@@ -244,7 +245,7 @@ class Applications:
         self._directory.may_read(by)
         raise denied()
 
-    def _shown(self, record: Application, body: Json, passwords: list[credentials.Password]) -> Json:
+    def _shown(self, record: Application, body: Json, passwords: list[password_credentials.Password]) -> Json:
         """The whole application as Graph answers it; never a secret text."""
         return {
             "id": record.id,
@@ -256,6 +257,6 @@ class Applications:
             "disabledByMicrosoftStatus": None,
             "publisherDomain": min(self._directory.verified_domains, default=None),
             **body,
-            "keyCredentials": certificates.shown(body["keyCredentials"]),
+            "keyCredentials": key_credentials.shown(body["keyCredentials"]),
             "passwordCredentials": [item.shown() for item in passwords],
         }

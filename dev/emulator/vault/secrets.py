@@ -1,4 +1,4 @@
-"""Key Vault's rules for secrets, in memory."""
+"""Key Vault's rules for secrets, in memory; tokens and addresses are `routes.py`'s."""
 
 from __future__ import annotations
 

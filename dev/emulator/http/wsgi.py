@@ -1,4 +1,4 @@
-"""The HTTP face: finds the operation, lets the faults strike, calls the rules under the lock, encodes the answer."""
+"""The WSGI application: finds the operation, lets faults strike, calls the handler under the lock; knows no rule."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
-from dev.emulator import encoding
 from dev.emulator.errors import GraphError, ServiceError, TokenError, VaultError
-from dev.emulator.exchange import Answer, Call, Context, Route
-from dev.emulator.wire import WIRE, Dropped, Holds, PlainWire, Wire
+from dev.emulator.http import envelopes
+from dev.emulator.http.exchange import Answer, Call, Context, Route
+from dev.emulator.http.wire import WIRE, Dropped, Holds, PlainWire, Wire
 
 if TYPE_CHECKING:
     import threading
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from dev.emulator.bearer import Bearer
     from dev.emulator.faults import Fault, Faults, When
+    from dev.emulator.http.bearer import Bearer
 
 WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 FAULT_CODES = {
@@ -58,8 +58,8 @@ class Routing:
         return self._routes[index], dict(path)
 
 
-class Web:
-    """The WSGI application."""
+class WsgiApplication:
+    """The emulator, as a server calls it."""
 
     def __init__(  # noqa: PLR0913 -- what it needs of the whole
         self,
@@ -139,7 +139,7 @@ class Web:
             elif fault.kind == "reset":
                 wire.reset()
             elif fault.kind in ("status", "throttle", "concurrencyViolation", "identityHiccup"):
-                return encoding.refusal(self._fault_error(fault, call.operation), self._now())
+                return envelopes.refusal(self._fault_error(fault, call.operation), self._now())
         return None
 
     def _answer(self, route: Route, context: Context) -> Answer:
@@ -149,7 +149,7 @@ class Web:
                     self._count_write()
                 return route.handler(context)
             except ServiceError as error:
-                return encoding.refusal(error, self._now())
+                return envelopes.refusal(error, self._now())
 
     def _count_write(self) -> None:
         """The cap on writes, counted by whole seconds; a refused call counts, too."""
@@ -158,18 +158,18 @@ class Web:
         count = self._window[1] + 1 if self._window[0] == second else 1
         self._window = (second, count)
         if cap is not None and count > cap:
-            raise encoding.too_many("graph.", {"Retry-After": "1"})
+            raise envelopes.too_many("graph.", {"Retry-After": "1"})
 
     def _fault_error(self, fault: Fault, operation: str) -> ServiceError:
         headers = self._retry_after(fault)
         if fault.kind == "throttle":
-            return encoding.too_many(operation, headers)
+            return envelopes.too_many(operation, headers)
         if fault.kind == "concurrencyViolation":
             message = "The request failed due to concurrent modifications of the directory object."
             return GraphError(fault.status or 409, "Directory_ConcurrencyViolation", message)
         status = fault.status or (500 if fault.kind == "identityHiccup" else 503)
         code, message = FAULT_CODES.get(status, ("UnknownError", "An error occurred."))
-        return encoding.service_error(operation, status, fault.code or code, fault.message or message, headers)
+        return envelopes.service_error(operation, status, fault.code or code, fault.message or message, headers)
 
     def _retry_after(self, fault: Fault) -> dict[str, str]:
         seconds = 1 if fault.retry_after is None else fault.retry_after
@@ -200,7 +200,7 @@ class Web:
         with self._lock:
             call = Call("unknown", request.method, request.path, None, self._now(), status)
             self.calls.append(call)
-        return self._encode(request, encoding.refusal(refused, self._now()))
+        return self._encode(request, envelopes.refusal(refused, self._now()))
 
     def _encode(self, request: Request, answer: Answer) -> Response:
         """Ids are added here, so that every answer has them, and the envelope repeats those of the headers."""
@@ -208,4 +208,4 @@ class Web:
         client_id = (
             request.headers.get("client-request-id") or request.headers.get("x-ms-client-request-id") or request_id
         )
-        return encoding.response(answer, request_id, client_id)
+        return envelopes.response(answer, request_id, client_id)

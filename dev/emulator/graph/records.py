@@ -1,4 +1,4 @@
-"""What the directory remembers."""
+"""What the directory remembers of an application and of a service principal; `directory.py` finds them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dev.emulator.credentials import Password
     from dev.emulator.errors import Json
-    from dev.emulator.replication import Replicas, Versioned
+    from dev.emulator.graph.password_credentials import Password
+    from dev.emulator.graph.replication import Replicas, Versioned
 
 
 @dataclass(frozen=True)
