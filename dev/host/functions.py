@@ -169,8 +169,6 @@ class Worker:
         self._running: set[Future[Any]] = set()
         self._lock = threading.Lock()
         self._local = threading.local()
-        # Told the address of every queue that was just written to, so that a poller need not wait for its next look.
-        self.on_sent: Callable[[str], None] = lambda _: None
         default = min(32, (os.cpu_count() or 1) + 4)
         try:
             threads = int(settings.get("PYTHON_THREADPOOL_THREAD_COUNT") or default)
@@ -258,7 +256,6 @@ class Worker:
     def _send(self, queue: QueueClient, datum: Datum) -> None:
         for message in _messages(datum):
             send(queue, b64encode(message).decode() if self._base64 else message.decode())
-        self.on_sent(queue.url)
 
 
 async def _awaited(result: Any) -> Any:  # noqa: ANN401 - what the function returns
@@ -270,7 +267,10 @@ def _end(function: Function, invocation_id: str, began: float) -> tuple[str, str
 
 
 def _messages(datum: Datum) -> list[bytes]:
-    """Splits an output into messages: a JSON array is one message per element, as the real host has it."""
+    """Splits an output into messages: a JSON array is one message per element, and objects are written anew, indented.
+
+    So the real host has it: what is JSON is parsed, and its elements written again (azure-webjobs-sdk, JObject).
+    """
     if isinstance(datum.value, bytes):
         return [datum.value]
     text = str(datum.value)
@@ -278,9 +278,15 @@ def _messages(datum: Datum) -> list[bytes]:
         items = json.loads(text)
     except ValueError:
         items = None
+    if isinstance(items, dict):
+        return [_written(items)]
     if not isinstance(items, list):
         return [text.encode()]
-    return [(item if isinstance(item, str) else json.dumps(item)).encode() for item in items]
+    return [item.encode() if isinstance(item, str) else _written(item) for item in items]
+
+
+def _written(value: Any) -> bytes:  # noqa: ANN401 - any JSON
+    return json.dumps(value, indent=2, ensure_ascii=False).encode()
 
 
 def send(queue: QueueClient, text: str) -> None:

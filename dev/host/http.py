@@ -1,4 +1,9 @@
-"""The HTTP server: HTTP/1.1 with connections kept open, on 127.0.0.1, one thread per connection."""
+"""The HTTP server: HTTP/1.1 with connections kept open, on 127.0.0.1, one thread per connection.
+
+As in Azure a body reaches the function only with a Content-Length above 0, so that one sent in chunks arrives empty
+(GrpcMessageConversionExtensions.cs; azure-functions-host #4926, #7930), and a POST or PUT that says no length at all is
+answered 411 (azure-docs #58216).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dev.host")
 
 LARGEST_BODY = 100 * 1024 * 1024
+_WITH_LENGTH = {"POST", "PUT"}
 _IDLE_SECONDS = 120
 _DISCARD_SECONDS = 5
 _OURS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
@@ -67,29 +73,32 @@ class _Handler(BaseHTTPRequestHandler):
         if encoding:
             if encoding.lower() != "chunked" or length:
                 raise _Refused(HTTPStatus.BAD_REQUEST)
-            return self._chunks()
+            self._skip_chunks()
+            return b""
         if not length:
+            if self.command in _WITH_LENGTH:
+                raise _Refused(HTTPStatus.LENGTH_REQUIRED)
             return b""
         if len(set(length)) > 1 or not (length[0].isascii() and length[0].isdecimal()):
             raise _Refused(HTTPStatus.BAD_REQUEST)
         return self._read(int(length[0]))
 
-    def _chunks(self) -> bytes:
-        body = bytearray()
+    def _skip_chunks(self) -> None:
+        read = 0
         while True:
             size = self.rfile.readline(1024).split(b";")[0].strip()
             if not re.fullmatch(rb"[0-9a-fA-F]{1,16}", size):
                 raise _Refused(HTTPStatus.BAD_REQUEST)
             if int(size, 16) == 0:
                 break
-            if len(body) + int(size, 16) > LARGEST_BODY:
+            read += int(size, 16)
+            if read > LARGEST_BODY:
                 raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            body += self._read(int(size, 16))
+            self._read(int(size, 16))
             if self.rfile.readline(3).strip():
                 raise _Refused(HTTPStatus.BAD_REQUEST)
         while self.rfile.readline(65536).strip():
             pass
-        return bytes(body)
 
     def _read(self, size: int) -> bytes:
         if size > LARGEST_BODY:

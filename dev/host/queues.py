@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.functions.meta import Datum
 
-from dev.host.functions import create, send
+from dev.host.functions import send
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -50,7 +50,9 @@ class Poller:
     As in the real host: the next batch is fetched once no more than `newBatchThreshold` messages are in hand; a message
     is hidden for the lease, renewed at half of it; success deletes it; failure shows it again after
     `visibilityTimeout`, or moves it to the poison queue once it was taken `maxDequeueCount` times. A message of a
-    poison queue has no further place to go to: it stays hidden for the rest of its lease and comes back.
+    poison queue has no further place to go to: it stays hidden for the rest of its lease and comes back. A queue that
+    was empty is looked at more and more seldom, up to `maxPollingInterval`: nobody wakes a poller, as on a plan where
+    queue functions run on other instances than HTTP.
     """
 
     def __init__(  # noqa: PLR0913 - each is one thing that it depends on
@@ -71,30 +73,19 @@ class Poller:
         self._worker = worker
         self._taken: dict[str, _Taken] = {}
         self._changed = threading.Condition()
-        self._wake = threading.Event()
         self._stopping = threading.Event()
         name = queue.queue_name
         self._thread = threading.Thread(target=self._poll, name=f"poll {name}", daemon=True)
         self._renewer = threading.Thread(target=self._renew, name=f"renew {name}", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The queue's address."""
-        return str(self._queue.url)
 
     def start(self) -> None:
         """Begins to take messages."""
         self._thread.start()
         self._renewer.start()
 
-    def wake(self) -> None:
-        """Looks at once: something was just sent."""
-        self._wake.set()
-
     def stop(self) -> None:
         """Takes nothing more; what is in hand goes on and is still renewed."""
         self._stopping.set()
-        self._wake.set()
         with self._changed:
             self._changed.notify_all()
 
@@ -114,10 +105,8 @@ class Poller:
                 idle = _FIRST_DELAY
                 for message in messages:
                     self._take(message)
-            elif self._wake.wait(idle):
-                self._wake.clear()
-                idle = _FIRST_DELAY
             else:
+                self._stopping.wait(idle)
                 idle = min(idle * 2, longest)
 
     def _has_room(self) -> bool:
@@ -134,8 +123,7 @@ class Poller:
         ).by_page()
         try:
             return list(next(pages, ()))
-        except ResourceNotFoundError:
-            create(self._queue)
+        except ResourceNotFoundError:  # a trigger waits for its queue; whoever sends to it creates it
             return []
 
     def _take(self, message: QueueMessage) -> None:
@@ -188,7 +176,6 @@ class Poller:
             log.warning("Message %s stays hidden until its lease ends: no poison queue of a poison queue", message.id)
         elif poisoned or int(message.dequeue_count or 0) >= self._options.max_dequeue_count:
             send(self._poison, message.content)
-            self._worker.on_sent(self._poison.url)
             log.warning("Message %s moved to queue %s", message.id, self._poison.queue_name)
             self._queue.delete_message(message.id, pop_receipt=taken.receipt)
         else:

@@ -47,9 +47,13 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query; values of a repeated name are joined by a comma."""
+        """The query; values of a repeated name are joined by a comma, and what has no value is left out.
+
+        The worker of Python does not claim UseNullableValueDictionaryForHttp (azure-functions-python-worker #894).
+        """
         found = parse_qs(self.target.partition("?")[2], keep_blank_values=True)
-        return {name: ",".join(values) for name, values in found.items()}
+        joined = {name: ",".join(values) for name, values in found.items()}
+        return {name: value for name, value in joined.items() if value}
 
     def datum(self, route_values: dict[str, str]) -> Datum:
         """The request in the form that the library's converter reads."""

@@ -65,7 +65,6 @@ class Host:
                 self._pollers.append(
                     Poller(function, source, poison, options=options.queues, lease=message_lease, worker=self._worker)
                 )
-        self._worker.on_sent = self._sent
         timers = [function for function in functions if function.kind == "timerTrigger"]
         self._timers = {function.name: Timer(function, settings, self._worker) for function in timers}
         gateway = Gateway(
@@ -103,11 +102,6 @@ class Host:
         left = self._worker.stop(seconds)
         self._http.drain(max(0.0, end - time.monotonic()) if not left else 0.0)
         return left
-
-    def _sent(self, url: str) -> None:
-        for poller in self._pollers:
-            if poller.url == url:
-                poller.wake()
 
     def _fire(self, function: Function, given: Any) -> None:  # noqa: ANN401 - whatever JSON the caller sent
         if function.name in self._timers:
