@@ -188,6 +188,7 @@ def _decode(req: func.HttpRequest) -> "Call":
         query=url.query,
         body=req.get_body(),
         registration_id=req.route_params.get("registrationId", ""),
+        method=req.method.upper(),
     )
 
 

@@ -24,7 +24,7 @@ from azure.storage.queue import QueueClient
 from dev.host import HostProcess
 from dev.storage import Azurite
 from provisioning.api.submit import Accepted, submit
-from provisioning.api.web import KEY_HOLDER
+from provisioning.domain.callers import KEY_HOLDER
 from provisioning.domain.intake import parse
 from provisioning.domain.registration import Status
 from provisioning.settings import Settings

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.front_door import FrontDoor
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import Page, Registration, Status
@@ -107,6 +108,17 @@ class TokenProof(Protocol):
         """Ask once, on a new connection, for a token; False means "not yet".
 
         Raise TryAgain when the endpoint could not answer, which says nothing about the secret.
+        """
+        ...
+
+
+class CallerTokens(Protocol):
+    """The tokens by which callers sign in to this service's own API."""
+
+    def verify(self, token: str, audiences: frozenset[str]) -> Mapping[str, Any] | None:
+        """Return the claims of a token that the tenant issued for one of the audiences and that is valid now, or None.
+
+        Raise TryAgain when the keys that it may be signed with cannot be read.
         """
         ...
 
@@ -239,6 +251,16 @@ class Services(Protocol):
     @property
     def secrets(self) -> SecretPolicy:
         """How long secrets live."""
+        ...
+
+    @property
+    def front_door(self) -> FrontDoor | None:
+        """The platform that names the callers; None where whoever holds a function key is the caller."""
+        ...
+
+    @property
+    def caller_tokens(self) -> CallerTokens:
+        """Tokens of callers."""
         ...
 
     @property

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import SettingsError
+from provisioning.domain.front_door import FrontDoor, front_door
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.tenant import Tenant
 from provisioning.domain.uris import canonical_name
@@ -72,6 +73,7 @@ class Settings:
     has_identity_endpoint: bool
     ca_bundle: str | None
     threads: int
+    front_door: FrontDoor | None
 
     @property
     def local_vault(self) -> bool:
@@ -103,8 +105,8 @@ class Settings:
             has_identity_endpoint="IDENTITY_ENDPOINT" in env,
             ca_bundle=reader.existing_path("REQUESTS_CA_BUNDLE") or reader.existing_path("CURL_CA_BUNDLE"),
             threads=reader.whole_number("PYTHON_THREADPOOL_THREAD_COUNT", 32),
+            front_door=reader.front_door("CALLER_AUTH"),
         )
-        reader.caller_auth("CALLER_AUTH")
         if reader.faults:
             raise SettingsError(reader.faults)
         return settings
@@ -228,12 +230,22 @@ class _Reader:
             )
         return policy
 
-    def caller_auth(self, name: str) -> None:
+    def front_door(self, name: str) -> FrontDoor | None:
+        """Return what the platform is set to where it names the callers; what is wrong with it is no fault here.
+
+        A wrong front door refuses calls. It must not stop the queue, whose messages come from nobody outside.
+        """
         chosen = self._env.get(name, "").strip() or "key"
-        if chosen == "entra":
-            self.faults.append(f"{name}: entra is not available in this version; set it to key")
-        elif chosen != "key":
-            self.faults.append(f"{name}: must be key")
+        if chosen not in ("key", "entra"):
+            self.faults.append(f"{name}: must be key or entra")
+        if chosen != "entra":
+            return None
+        return front_door(
+            self._env.get("WEBSITE_AUTH_ENABLED", ""),
+            self._env.get("WEBSITE_AUTH_V2_CONFIG_JSON", ""),
+            self._env.get("WEBSITE_AUTH_USE_LEGACY_CLAIMS", ""),
+            self._env.get("AZURE_TENANT_ID", "").strip(),
+        )
 
 
 def _host(url: str, *, query: bool = False) -> str | None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from provisioning.domain.notices import source_of
-from provisioning.ports import Directory, Notifier, Registry, SecretStore, TokenProof
+from provisioning.ports import CallerTokens, Directory, Notifier, Registry, SecretStore, TokenProof
 from provisioning.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class AzureServices:
         self.tenant = settings.tenant
         self.secrets = settings.secrets
         self.allowed_resources = settings.allowed_resources
+        self.front_door = settings.front_door
 
     @cached_property
     def registry(self) -> Registry:
@@ -91,6 +92,13 @@ class AzureServices:
             lambda: new_session(self._tls, 1),
             self.clock,
         )
+
+    @cached_property
+    def caller_tokens(self) -> CallerTokens:
+        """Tokens of the tenant for this service's own API."""
+        from provisioning.adapters.bearer import EntraCallerTokens
+
+        return EntraCallerTokens(self.tenant.authority, self._session, self.clock)
 
     @cached_property
     def notifier(self) -> Notifier | None:

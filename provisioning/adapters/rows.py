@@ -59,6 +59,7 @@ def registration_entity(registration: Registration) -> dict[str, Any]:
         "RowKey": registration.id,
         "schema": SCHEMA_VERSION,
         "caller": registration.caller,
+        "via": registration.via,
         "owner": registration.request.owner,
         "clientType": registration.client_type.value,
         "status": registration.status.value,
@@ -147,6 +148,7 @@ def registration_of(entity: TableEntity) -> Registration:
     return Registration(
         id=entity["RowKey"],
         caller=entity["caller"],
+        via=entity.get("via"),
         request=restore(json.loads(_joined(entity, "request"))),
         request_hash=entity["requestHash"],
         status=Status(entity["status"]),

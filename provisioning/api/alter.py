@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from provisioning.api.calls import Wish
+from provisioning.api.calls import Wish, not_found
 from provisioning.api.submit import Accepted, message_may_be_lost
 from provisioning.domain.errors import RequestRejected, StaleRegistration
 from provisioning.domain.intake import RegistrationRequest, parse_change
@@ -102,7 +102,7 @@ def _altered(services: Services, wish: Wish, alter: Callable[[Registration, date
     for _ in range(MOST_ATTEMPTS):
         row = services.registry.get(wish.registration_id)
         if row is None:
-            raise RequestRejected(404, "registration-not-found", "There is no registration of that id.")
+            raise not_found()
         wish.check(row)
         altered = alter(row, services.clock.now())
         if wish.dry_run:

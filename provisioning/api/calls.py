@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from provisioning.domain.callers import Caller, Role
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import Fault, RequestRejected
 from provisioning.domain.registration import Registration, Status
@@ -39,6 +40,7 @@ class Call:
     query: str = ""
     body: bytes = b""
     registration_id: str = ""
+    method: str = "GET"
 
     @property
     def collection(self) -> str:
@@ -49,14 +51,25 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of one registration: of which, only if it is still so, and only to see what would happen."""
+    """What is asked of one registration: by whom, of which, only if it is still so, and perhaps only to see."""
 
+    caller: Caller
     registration_id: str
     if_match: str | None = None
     dry_run: bool = False
 
     def check(self, row: Registration) -> None:
-        """Raise RequestRejected (412) where the registration is not any more what the caller has read."""
+        """Raise RequestRejected where the caller may not do this: 404, 403, or 412 for what has changed since.
+
+        What is another's is 404, so that nobody can tell whether it exists.
+        """
+        owner = row.request.owner
+        if not self.caller.may_read(owner):
+            raise not_found()
+        if not self.caller.may_change(owner):
+            raise RequestRejected(
+                403, "not-the-owner", f"Only its owner may do that, or a caller with the app role {Role.MANAGE_ALL}."
+            )
         if self.if_match is None or self.if_match.strip() == "*" or entity_tag(row) in _entity_tags(self.if_match):
             return
         raise RequestRejected(
@@ -75,7 +88,12 @@ def _entity_tags(header: str) -> list[str]:
     return [each.strip() for each in header.split(",")]
 
 
-def wish(call: Call) -> Wish:
+def not_found() -> RequestRejected:
+    """Return the one answer about a registration that does not exist, or that the caller may not know of."""
+    return RequestRejected(404, "registration-not-found", "There is no registration of that id.")
+
+
+def wish(caller: Caller, call: Call) -> Wish:
     """Return what is asked of one registration by a call that writes; raise RequestRejected for what is not known."""
     dry_run = read_dry_run(call)
     _no_key(call)
@@ -86,7 +104,7 @@ def wish(call: Call) -> Wish:
         raise RequestRejected(
             400, "condition-not-supported", "Of the conditional headers only If-Match is known here. Send that one."
         )
-    return Wish(registration_id(call), condition, dry_run)
+    return Wish(caller, registration_id(call), condition, dry_run)
 
 
 def _check_entity_tags(header: str) -> None:

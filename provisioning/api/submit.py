@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from provisioning.api.guidance import Warning_, warnings
+from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import Fault, NeedsOperator, RequestRejected, TryAgain
 from provisioning.domain.intake import (
     RegistrationRequest,
@@ -48,12 +49,13 @@ class Preview:
     warnings: tuple[Warning_, ...]
 
 
-def submit(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Accepted:
+def submit(services: Services, request: RegistrationRequest, caller: Caller, idempotency_key: str | None) -> Accepted:
     """Return the accepted registration; afterwards it is stored and due, and `message` is to be sent.
 
     The same caller, owner and key give the same registration. Raises RequestRejected when the key was used for another
     request, the FHIR server is registered already, or the service's own rules refuse the request.
     """
+    _check_caller(caller, request)
     registration = _new(services, request, caller, idempotency_key)
     existing = services.registry.get(registration.id) if idempotency_key is not None else None
     if existing is None:
@@ -79,11 +81,12 @@ def submit(services: Services, request: RegistrationRequest, caller: str, idempo
     return Accepted(existing, message, existing)
 
 
-def preview(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Preview:
+def preview(services: Services, request: RegistrationRequest, caller: Caller, idempotency_key: str | None) -> Preview:
     """Return what `submit` would lead to; the resource is resolved, nothing is stored or sent.
 
     Raises RequestRejected for what `submit` refuses and for what the queue function would fail on.
     """
+    _check_caller(caller, request)
     _check(services, request)
     registration = _new(services, request, caller, idempotency_key)
     if isinstance(request, ResourceApplicationRequest):
@@ -103,11 +106,12 @@ def preview(services: Services, request: RegistrationRequest, caller: str, idemp
     return Preview(registration, body, warnings(registration))
 
 
-def _new(services: Services, request: RegistrationRequest, caller: str, idempotency_key: str | None) -> Registration:
+def _new(services: Services, request: RegistrationRequest, caller: Caller, idempotency_key: str | None) -> Registration:
     now = services.clock.now()
     return Registration(
-        id=registration_id(request.owner, caller, idempotency_key),
-        caller=caller,
+        id=registration_id(request.owner, caller.object_id, idempotency_key),
+        caller=caller.object_id,
+        via=caller.via,
         request=request,
         request_hash=fingerprint(request),
         status=Status.ACCEPTED,
@@ -116,6 +120,19 @@ def _new(services: Services, request: RegistrationRequest, caller: str, idempote
         updated_at=now,
         due_at=now + STALLED_AFTER,
     )
+
+
+def _check_caller(caller: Caller, request: RegistrationRequest) -> None:
+    """Refuse who may not ask for registrations at all, or not for this owner."""
+    if not caller.may_create:
+        raise RequestRejected(
+            403, "role-required", f"Asking for a registration needs the app role {Role.CREATE}. Ask the administrator."
+        )
+    if not caller.may_change(request.owner):
+        rule = f"Name yourself or one of your groups. Another owner needs the app role {Role.MANAGE_ALL}."
+        raise RequestRejected(
+            403, "owner-not-yours", "The owner is somebody else.", [Fault("#/owner", "owner-not-yours", rule)]
+        )
 
 
 def _check(services: Services, request: RegistrationRequest) -> None:

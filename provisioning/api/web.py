@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from provisioning.api import alter, openapi
+from provisioning.api.admit import admit
 from provisioning.api.answers import POLL_AFTER, Answer, accepted, differences, ok, problem, represent, shown
 from provisioning.api.calls import (
     MERGE_PATCH,
@@ -20,6 +21,7 @@ from provisioning.api.calls import (
     json_body,
     no_body,
     no_parameters,
+    not_found,
     read_dry_run,
     registration_id,
     revoke_previous,
@@ -27,6 +29,7 @@ from provisioning.api.calls import (
 )
 from provisioning.api.guidance import consequences, next_steps
 from provisioning.api.submit import Accepted, preview, submit
+from provisioning.domain.callers import Caller
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain
 from provisioning.domain.intake import RegistrationRequest, dump, parse
 from provisioning.domain.manifest import changed_properties
@@ -35,13 +38,17 @@ from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
 
-# With function keys nobody knows who calls: whoever has the key is one and the same caller.
-KEY_HOLDER: Final = "function-key"
+Handle = Callable[[Services, Caller, Call], Answer]
 
 
-def answer(services: Callable[[], Services], handle: Callable[[Services, Call], Answer], call: Call) -> Answer:
-    """Return what `handle` answers, or the problem document of the error that it raised."""
-    return answer_alone(lambda call: handle(services(), call), call)
+def answer(services: Callable[[], Services], handle: Handle, call: Call) -> Answer:
+    """Return what `handle` answers to whoever calls, or the problem document of the error that was raised."""
+
+    def admitted(call: Call) -> Answer:
+        made = services()
+        return handle(made, admit(made, call), call)
+
+    return answer_alone(admitted, call)
 
 
 def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
@@ -64,17 +71,17 @@ def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
 # --- the calls ------------------------------------------------------------------------------------------------------
 
 
-def submit_registration(services: Services, call: Call) -> Answer:
+def submit_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """POST /registrations: 202 and the registration; with dryRun=true 200 and what would be done."""
     dry_run, key = read_dry_run(call), idempotency_key(call)
     request = parse(json_body(call))
     if dry_run:
-        return _preview(services, request, key)
-    return _accepted(submit(services, request, KEY_HOLDER, key), call, services)
+        return _preview(services, caller, request, key)
+    return _accepted(submit(services, request, caller, key), call, services)
 
 
-def _preview(services: Services, request: RegistrationRequest, key: str | None) -> Answer:
-    seen = preview(services, request, KEY_HOLDER, key)
+def _preview(services: Services, caller: Caller, request: RegistrationRequest, key: str | None) -> Answer:
+    seen = preview(services, request, caller, key)
     return ok(
         {
             "registrationId": seen.registration.id,
@@ -86,29 +93,29 @@ def _preview(services: Services, request: RegistrationRequest, key: str | None) 
     )
 
 
-def retry_registration(services: Services, call: Call) -> Answer:
+def retry_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """POST /registrations/{id}/retry: 202, and the failed registration is accepted again."""
     no_body(call)
-    wanted = wish(call)
+    wanted = wish(caller, call)
     return _answered(alter.retry(services, wanted), wanted, call, services)
 
 
-def rotate_registration(services: Services, call: Call) -> Answer:
+def rotate_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """POST /registrations/{id}/rotate: 202, and its secret is replaced; with revokePrevious the others end at once."""
-    wanted, revoke = wish(call), revoke_previous(call)
+    wanted, revoke = wish(caller, call), revoke_previous(call)
     return _answered(alter.rotate(services, wanted, revoke_previous=revoke), wanted, call, services)
 
 
-def change_registration(services: Services, call: Call) -> Answer:
+def change_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """PATCH /registrations/{id}: 202, and Entra gets what was changed."""
-    wanted = wish(call)
+    wanted = wish(caller, call)
     return _answered(alter.change(services, wanted, json_body(call, MERGE_PATCH)), wanted, call, services)
 
 
-def delete_registration(services: Services, call: Call) -> Answer:
+def delete_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """DELETE /registrations/{id}: 202, and the application and the secret are deleted; the registration is kept."""
     no_body(call)
-    wanted = wish(call)
+    wanted = wish(caller, call)
     return _answered(alter.delete(services, wanted), wanted, call, services)
 
 
@@ -134,22 +141,25 @@ def _accepted(done: Accepted, call: Call, services: Services) -> Answer:
     return accepted(done.registration, done.message, call.collection, services)
 
 
-def show_registration(services: Services, call: Call) -> Answer:
+def show_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /registrations/{id}: 200 and the registration, with Retry-After while an operation is pending."""
     no_body(call)
     no_parameters(call)
     found = services.registry.get(registration_id(call))
-    if found is None:
-        raise RequestRejected(404, "registration-not-found", "There is no registration of that id.")
+    if found is None or not caller.may_read(found.request.owner):
+        raise not_found()
     return shown(found, services)
 
 
-def list_registrations(services: Services, call: Call) -> Answer:
+def list_registrations(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /registrations: 200 and a page of registrations."""
     no_body(call)
     query = ListQuery.read(call)
+    owner = query.owner if caller.sees_all else query.owner or caller.object_id
+    if owner is not None and not caller.may_read(owner):
+        return ok({"value": [], "continuationToken": None})
     page = services.registry.find(
-        owner=query.owner,
+        owner=owner,
         client_type=query.client_type,
         status=query.status,
         top=query.top,
@@ -172,7 +182,7 @@ def show_docs(call: Call) -> Answer:
     return Answer(200, openapi.page(openapi.describe()), "text/html", {"Content-Security-Policy": policy})
 
 
-CALLS: Final[Mapping[str, Callable[[Services, Call], Answer]]] = {
+CALLS: Final[Mapping[str, Handle]] = {
     handle.__name__: handle
     for handle in (
         submit_registration,

@@ -37,6 +37,8 @@ class Status(StrEnum):
 class Registration:
     """One request and all that became of it. `etag` is the registry's own and guards every write.
 
+    `caller` is the object id of whoever asked for it, `via` that of the application that spoke for this person.
+
     `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
     `former_redirect_uris` are those that changes took away, the latest first. A secret minted before `replace_before`
     is due; of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is
@@ -68,6 +70,7 @@ class Registration:
     findings: tuple[Failure, ...] = ()
     expiry_noticed: int | None = None
     clean_up_at: datetime | None = None
+    via: str | None = None
     etag: str | None = None
 
     @property

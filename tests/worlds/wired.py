@@ -11,15 +11,17 @@ from azure.core.credentials import AccessToken
 
 from dev.emulator import Emulator
 from dev.emulator.client import RegistrarCredential
+from provisioning.adapters.bearer import EntraCallerTokens
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.tokens import TokenEndpointProof
 from provisioning.adapters.webhook import WebhookNotifier
+from provisioning.domain.front_door import FrontDoor
 from provisioning.domain.notices import source_of
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.tenant import Tenant
 from provisioning.flow import plan
-from provisioning.ports import Clock, Directory, Notifier, Registry, SecretStore, Services, TokenProof
+from provisioning.ports import CallerTokens, Clock, Directory, Notifier, Registry, SecretStore, Services, TokenProof
 from provisioning.settings import Settings
 from tests.worlds.clock import VirtualClock
 from tests.worlds.memory import MemoryRegistry
@@ -63,6 +65,8 @@ class TestServices:
     tenant: Tenant
     secrets: SecretPolicy
     allowed_resources: frozenset[str]
+    front_door: FrontDoor | None
+    caller_tokens: CallerTokens
 
 
 class WiredWorld:
@@ -116,6 +120,8 @@ class WiredWorld:
             tenant=tenant,
             secrets=self.settings.secrets,
             allowed_resources=self.settings.allowed_resources,
+            front_door=self.settings.front_door,
+            caller_tokens=EntraCallerTokens(tenant.authority, session, clock),
         )
         return self._exchanged(services)
 

@@ -590,6 +590,10 @@ NAMED_ELSEWHERE = {
         ),
         "tests/unit/api/test_calls.py: what is not fully understood is refused",
     ),
+    **dict.fromkeys(
+        ("foreign-page", "not-the-owner", "owner-not-yours", "role-required"),
+        "tests/unit/api/test_admit.py: who is let in, and for whom",
+    ),
 }
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ARGUMENT = {"Fault": 1, "fault": 0, "RequestRejected": 1}
