@@ -3,6 +3,7 @@
 
 API=${API:-http://127.0.0.1:7071/api}
 KEY=${KEY:-none} # a function key; `make run` asks for none
+MASTER_KEY=${MASTER_KEY:-none}
 
 # Print one field of the answer on standard input, by its path: `field operation.status`, `field nextSteps.0.command`.
 field() {

@@ -21,7 +21,7 @@ _COMMAND = re.compile(
 )
 _VARYING = {
     "<id>": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8})?(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
-    "<time>": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),
+    "<time>": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z|\d{8}T\d{6}Z"),
     "<port>": re.compile(r"(?<=://localhost:)\d+"),
 }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import DOCUMENTS, Block, blocks, prose
+from tests.documents import DOCUMENTS, SUBSCRIPTION, Block, blocks, prose
 
 ERRORS = re.compile(
     r"\b(?:NeedsOperator|TryAgain|OutcomeUnknown|Failure|_try_again)\(\s*(?:refused,\s*)?\"(?P<code>[a-z]+(?:-[a-z]+)+)\""
@@ -89,7 +89,7 @@ def test_every_relative_link_leads_to_a_file_and_to_a_heading_of_it(document: Pa
 
 BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
 COMMANDS = [block for block in BLOCKS if block.language == "sh"]
-# Its block is a notice that nobody asks for, so no command stands above it.
+# Its block is a notice, which no command asks for; `domain/test_notices.py` compares it with one that is sent.
 WITHOUT_COMMAND = {Path("docs/notices.md")}
 
 
@@ -104,6 +104,8 @@ def test_a_block_says_what_it_is(block: Block) -> None:
     assert block.language in {"sh", "json", "text", "mermaid", "python", "kusto"}, "commands are in blocks called sh"
     if block.language == "json":
         assert block.document in WITHOUT_COMMAND, "an answer stands directly below its commands"
+    if block.language == "text":
+        assert not block.commands & {"curl", "make", *SUBSCRIPTION}, "commands are in blocks called sh"
     for shown in (block, block.answer):
         if shown and shown.language == "json":
             json.loads(shown.text)
