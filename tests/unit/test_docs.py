@@ -32,6 +32,13 @@ def failure_codes() -> set[str]:
     return found
 
 
+def refusal_codes() -> set[str]:
+    """Collect the codes of the problem documents that a caller is answered, from the source."""
+    rule = re.compile(r"\b(?:RequestRejected|problem)\(\s*\d{3},\s*\"(?P<code>[a-z]+(?:-[a-z]+)*)\"")
+    sources = [path.read_text() for path in Path("provisioning").rglob("*.py")]
+    return {match["code"] for source in sources for match in rule.finditer(source)}
+
+
 def settings() -> set[str]:
     names = set(re.findall(r'"([A-Z][A-Z_]{5,})"', Path("provisioning/settings.py").read_text()))
     return names - {"CURL_CA_BUNDLE"}
@@ -39,11 +46,12 @@ def settings() -> set[str]:
 
 def test_the_codes_and_settings_were_found() -> None:
     assert {"graph-unavailable", "identifier-uri-taken", "secret-refused", "vault-denied"} <= failure_codes()
+    assert {"invalid-json", "misconfigured", "operation-in-progress"} <= refusal_codes()
     assert {"GRAPH_ENDPOINT", "SECRET_OVERLAP", "CALLER_AUTH"} <= settings()
 
 
-@pytest.mark.parametrize("code", sorted(failure_codes()))
-def test_every_failure_code_is_explained_to_whoever_is_on_call(code: str) -> None:
+@pytest.mark.parametrize("code", sorted(failure_codes() | refusal_codes()))
+def test_every_code_is_explained_to_whoever_is_on_call(code: str) -> None:
     assert f"`{code}`" in Path("docs/operations.md").read_text()
 
 
