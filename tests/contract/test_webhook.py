@@ -127,11 +127,10 @@ def test_no_password_of_this_machine_is_sent(
     assert "authorization" not in server.received[0].headers
 
 
-def test_the_verification_that_the_readme_shows_takes_a_notice_and_refuses_a_changed_one(server: HttpsReceiver) -> None:
+def test_the_verification_that_is_shown_takes_a_notice_and_refuses_a_changed_one(server: HttpsReceiver) -> None:
     notifier(server).send(NOTICE)
     [received] = server.received
-    section = Path("README.md").read_text(encoding="utf-8").partition("## Notices")[2]
-    [example] = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    [example] = re.findall(r"```python\n(.*?)```", Path("docs/notices.md").read_text(encoding="utf-8"), re.DOTALL)
     shown: dict[str, Any] = {}
     exec(example, shown)  # noqa: S102 -- the document of this repository
     seen: set[str] = set()

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -29,6 +30,7 @@ from provisioning.domain.notices import (
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import SecretState
+from tests.documents import blocks, differences
 from tests.worlds.request_bodies import OWNER, a_service_client
 from tests.worlds.world import World
 
@@ -138,6 +140,16 @@ def test_a_cloud_event_has_every_required_attribute_in_its_form(notice: Notice) 
     assert event["time"].endswith("Z")
     assert datetime.fromisoformat(event["time"]) == notice.time
     assert event["data"] == notice.data, "its data is JSON values, and nothing that JSON would change"
+
+
+def test_the_notice_that_is_shown_is_one_that_is_sent() -> None:
+    [shown] = [block.text for block in blocks(Path("docs/notices.md")) if block.language == "json"]
+    remedy = "Give this app's identity the role Key Vault Secrets Officer on the vault."
+    failed = ended(
+        Kind.PROVISION, OperationStatus.FAILED, Failure("vault-denied", "Key Vault denied the request.", remedy)
+    )
+    sent = cloud_event(of_ended_operation(replace(failed, status=Status.FAILED)), source_of(World().settings.tenant))
+    assert list(differences(json.loads(shown), sent)) == []
 
 
 def test_the_source_is_the_registrar_of_a_tenant() -> None:
