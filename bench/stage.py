@@ -1,280 +1,181 @@
-"""What a figure is measured on: storage, the emulator as a process of its own, hosts, and what each of them uses."""
-
-from __future__ import annotations
+"""What a figure is measured on: storage and the emulator, which this process serves, hosts between them, and loads."""
 
 import json
 import os
-import subprocess
-import sys
+import shutil
 import tempfile
 import time
+import uuid
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
-from datetime import datetime
-from functools import cached_property
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 import requests
-from azure.core.exceptions import ResourceExistsError
+from azure.data.tables import TableClient, TableServiceClient
 from azure.storage.queue import QueueClient
 
+from bench.harness import say
 from dev.host import HostProcess
+from dev.stack import Cloud, cloud
 from dev.storage import Azurite
-from provisioning.api.submit import Accepted, submit
-from provisioning.domain.callers import KEY_HOLDER
+from provisioning.adapters.rows import due_key
+from provisioning.adapters.tables import DUE, REGISTRATIONS
+from provisioning.api.submit import submit
 from provisioning.domain.intake import parse
+from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import Status
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
-
 ROOT = Path(__file__).parents[1]
-KEPT = ROOT / ".local" / "bench"
-OWNER = "3f6f1c1e-6f0b-4a53-9d0e-5b1f6c8f2a11"
-# What a warm process does not call for each client: tokens of its own, discovery, the vault's question who calls.
-ONCE = frozenset({"identity.token", "token.discovery", "vault.challenge"})
+SERVER, CLIENT = (json.loads((ROOT / f"examples/{name}.json").read_text("utf-8")) for name in ("resource", "service"))
 # In Azure queues are looked at by the host, in another process than the app's; here they would share its interpreter.
-ANSWERS_ONLY = {
-    f"AzureWebJobs.{name}.Disabled": "1" for name in ("provision", "give_up", "notify", "drop_notice_message")
-}
-_NEVER = {"PLANNER_SCHEDULE": "0 0 0 1 1 *", "RECONCILE_SCHEDULE": "0 0 0 1 1 *"}
-_PATIENCE = 1800.0
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-class BenchError(Exception):
-    """A figure could not be measured; the message says why."""
+_OFF: Final = ("provision", "give_up", "notify", "drop_notice_message")
+ANSWERS_ONLY: Final = {f"AzureWebJobs.{name}.Disabled": "1" for name in _OFF}
+_NEVER: Final = {"PLANNER_SCHEDULE": "0 0 0 1 1 *", "RECONCILE_SCHEDULE": "0 0 0 1 1 *"}
+DUE_NOW, _PATIENCE = 300, 1800.0
 
 
 class Load(NamedTuple):
-    """A load: the time from the first outside call to the empty queue, the calls, and CPU seconds by process."""
+    """A load: the seconds from the first outside call to the empty queue, the outside calls, and CPU by process."""
 
     seconds: float
-    made: list[dict[str, Any]]
+    calls: list[Any]
     cpu: dict[str, float]
-
-    @property
-    def calls(self) -> Counter[str]:
-        """How many calls there were of each operation."""
-        return Counter(str(call["operation"]) for call in self.made)
-
-    def shares(self) -> str:
-        """Return how much of one core each process used."""
-        return ", ".join(f"{name} {seconds / self.seconds:.0%}" for name, seconds in self.cpu.items())
 
 
 class Stage:
-    """Storage in memory and the emulator, while the context lasts. `latency` is that of one outside call in seconds."""
+    """Hosts, what they are asked, and what that took."""
 
-    def __init__(self, *, latency: float = 0.0) -> None:
-        self.latency = latency
-        self._running = ExitStack()
+    def __init__(self, running: Cloud, folder: Path) -> None:
+        self.settings, self.emulator = running.settings, running.azure.emulator
+        self.services = AzureServices(Settings.from_env(running.settings))
+        self.queue = QueueClient.from_connection_string(running.storage.connection_string, "registrations")
+        self.queue.create_queue()
+        self._azurite, self._folder, self._clients = running.storage.pid, folder, list[str]()
+        self._http = requests.Session()
+        self._http.trust_env = False
 
-    def __enter__(self) -> Self:
-        """Start both."""
-        try:
-            self.folder = Path(self._running.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            self.storage = self._running.enter_context(Azurite())
-            self._emulator = self._running.enter_context(_Emulator(self.folder))
-            self.http = requests.Session()
-            self.http.trust_env = False
-            self.http.verify = self._emulator.settings["REQUESTS_CA_BUNDLE"]
-            self.settings = {
-                **_NEVER,
-                **self._emulator.settings,
-                "FUNCTIONS_WORKER_RUNTIME": "python",
-                "PYTHON_THREADPOOL_THREAD_COUNT": "32",
-                "AzureWebJobsStorage": self.storage.connection_string,
-            }
-            self.set_latency(self.latency)
-        except BaseException:
-            self._running.close()
-            raise
-        return self
+    def host(self, app: str = "function_app", at_once: int = 0, /, **settings: str) -> HostProcess:
+        """Return a host, not started, of a module of this repository, for so many messages at once, if not as set."""
+        document = json.loads((ROOT / "host.json").read_text("utf-8"))
+        if at_once:
+            document["extensions"]["queues"] |= {"batchSize": at_once // 2, "newBatchThreshold": at_once // 2}
+        folder = self._folder / f"{app}-{at_once}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "host.json").write_text(json.dumps(document), "utf-8")
+        shutil.copy2(ROOT / f"{app}.py", folder / "function_app.py")
+        return HostProcess({**self.settings, **settings}, folder=folder, log_file=self._folder / "host.log")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End both."""
-        self._running.close()
+    def slow_down(self, seconds: float, **switches: object) -> None:
+        """Have each outside call take so long, 20 % less or more at random; turn the switches."""
+        rule = {"kind": "latency", "operation": "*", "times": None, "seconds": 0.8 * seconds, "jitter": 0.4 * seconds}
+        self.emulator.faults.load({"rules": [rule], "switches": switches})
 
-    # --- the emulator -------------------------------------------------------------------------------------------------
-
-    def manage(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
-        """Call one of the emulator's own addresses."""
-        url = f"{self.settings['GRAPH_ENDPOINT']}/_emulator/{path}"
-        answer = self.http.request(method, url, json=body, timeout=60)
-        answer.raise_for_status()
+    def post(self, url: str, body: object) -> Any:  # noqa: ANN401 -- JSON
+        """POST what is answered 202; return the answer's content."""
+        answer = self._http.post(url, json=body, timeout=60)
+        if answer.status_code != requests.codes.accepted:
+            raise RuntimeError(f"POST {url} was answered {answer.status_code}")
         return answer.json() if answer.content else None
 
-    def set_latency(self, seconds: float, **switches: object) -> None:
-        """Have each outside call take so long, 20 % less or more at random; turn the switches."""
-        self.latency = seconds
-        rule = {"kind": "latency", "operation": "*", "times": None, "seconds": 0.8 * seconds, "jitter": 0.4 * seconds}
-        self.manage("DELETE", "faults")
-        self.manage("POST", "faults", {"rules": [rule] if seconds else [], "switches": switches})
-
-    def calls(self) -> list[dict[str, Any]]:
-        """Return the outside calls since the last time, oldest first."""
-        calls: list[dict[str, Any]] = self.manage("GET", "calls")["value"]
-        self.manage("DELETE", "calls")
-        return calls
-
-    # --- hosts --------------------------------------------------------------------------------------------------------
-
-    def host(self, folder: Path = ROOT, settings: Mapping[str, str] | None = None) -> HostProcess:
-        """Return a host that is not started; its log is kept while the stage lasts."""
-        return HostProcess({**self.settings, **(settings or {})}, folder=folder, log_file=self.folder / "host.log")
-
-    def host_with_queues(self, batch_size: int, new_batch_threshold: int) -> Path:
-        """Return a folder from which a host serves the app with another concurrency than the deployed one."""
-        document = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
-        queues = {"batchSize": batch_size, "newBatchThreshold": new_batch_threshold}
-        document["extensions"]["queues"] |= queues
-        folder = self.folder / f"host-{batch_size}-{new_batch_threshold}"
-        folder.mkdir(exist_ok=True)
-        (folder / "host.json").write_text(json.dumps(document), encoding="utf-8")
-        return folder
-
-    # --- the service --------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def services(self) -> AzureServices:
-        """The service's own view of storage, in this process."""
-        return AzureServices(Settings.from_env(self.settings))
-
-    @cached_property
-    def queue(self) -> QueueClient:
-        """The queue of registrations."""
-        queue = QueueClient.from_connection_string(self.storage.connection_string, "registrations")
-        with suppress(ResourceExistsError):
-            queue.create_queue()
-        return queue
-
-    def accept(self, count: int, **fields: object) -> list[Accepted]:
-        """Have so many service clients accepted, their messages not yet sent."""
-        bodies = [a_service_client(**fields) for _ in range(count)]
-        with ThreadPoolExecutor(8) as pool:
-            return list(pool.map(lambda body: submit(self.services, parse(body), KEY_HOLDER, None), bodies))
-
-    def send(self, messages: Iterable[str | None]) -> None:
-        """Send messages to the queue of registrations, as the queue output binding does."""
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(self.queue.send_message, [b64encode((each or "").encode()).decode() for each in messages]))
-
-    def a_resource(self, host: HostProcess) -> str:
-        """Register the FHIR server that the clients ask for; return its registration id."""
-        body = {
-            "clientType": "resource",
-            "displayName": "A FHIR server",
-            "owner": OWNER,
-            "contact": "team@contoso.example",
-            "fhirServerUrl": "https://fhir.contoso.example",
-        }
-        return self.registered(host, body)[0]
-
-    def registered(self, host: HostProcess, body: Mapping[str, object]) -> tuple[str, float]:
+    def registered(self, host: HostProcess, body: object) -> tuple[str, float]:
         """POST a request and wait until it is active; return its id and the seconds that took."""
-        begun = time.perf_counter()
-        answer = self.http.post(f"{host.origin}/api/registrations", json=body, timeout=60)
-        answer.raise_for_status()
-        registration_id = str(answer.json()["registrationId"])
-        while (row := self.services.registry.get(registration_id)) is None or row.status is Status.ACCEPTED:
-            if time.perf_counter() - begun > _PATIENCE:
-                raise BenchError("a registration did not end in time")
+        begun, status = time.perf_counter(), Status.ACCEPTED
+        found = str(self.post(f"{host.origin}/api/registrations", body)["registrationId"])
+        while status is Status.ACCEPTED and time.perf_counter() - begun < _PATIENCE:
             time.sleep(0.02)
-        if row.status is not Status.ACTIVE:
-            raise BenchError(f"a registration ended {row.status}: {row.operation.failure}")
-        return registration_id, time.perf_counter() - begun
+            row = self.services.registry.get(found)
+            status = row.status if row else status
+        if status is not Status.ACTIVE:
+            raise RuntimeError(f"a registration ended {status}")
+        return found, time.perf_counter() - begun
 
-    def carried(self, host: HostProcess, progress: str, total: int, start: Callable[[], None]) -> Load:
-        """Start a load, wait until the queue is empty, and return what it took since the first outside call."""
-        self.calls()
-        before, given_up = self._cpu(host), time.monotonic() + _PATIENCE
+    def warm(self, host: HostProcess) -> None:
+        """Have a host load what it loads once, and open its connections; register the clients' resource."""
+        self.registered(host, SERVER)
+        self.register(host, 32)
+
+    def register(self, host: HostProcess, number: int) -> Load:
+        """Have so many service clients accepted first, and then their messages carried out."""
+        request = parse(CLIENT)
+        with ThreadPoolExecutor(8) as pool:
+            accepted = list(pool.map(lambda _: submit(self.services, request, "bench", None), range(number)))
+            self._clients += [each.registration.id for each in accepted]
+            messages = [b64encode(str(each.message).encode()).decode() for each in accepted]
+            return self._carried(host, number, lambda: list(pool.map(self.queue.send_message, messages)))
+
+    def rotate(self, host: HostProcess, number: int) -> Load:
+        """Have the planner find so many clients due that were not rotated yet."""
+        registry, now = self.services.registry, self.services.clock.now()
+        for _ in range(number):
+            row = registry.get(self._clients.pop())
+            assert row is not None
+            registry.put_due(DueEntry(row.id, now))
+            registry.replace(replace(row, due_at=now, replace_before=now))
+        planner = f"{host.origin}/admin/functions/planner"
+        return self._carried(host, number, lambda: self.post(planner, {"input": ""}))
+
+    def _carried(self, host: HostProcess, number: int, start: Callable[[], object]) -> Load:
+        """Start a load, wait until the queue is empty and each client has a secret, and return what it took."""
+        self.emulator.calls.clear()
+        before, given_up, left = self._cpu(host), time.monotonic() + _PATIENCE, number
         start()
-        left = total
-        while left or not (made := self.manage("GET", "calls")["value"]):
+        while left or not self.emulator.calls:
             if time.monotonic() > given_up:
-                raise BenchError(f"{progress}: {left} messages are left")
+                raise RuntimeError(f"{left} messages are left")
             time.sleep(0.1)
             left = self.queue.get_queue_properties().approximate_message_count or 0
-            say(f"{progress}: {total - left} of {total}")
-        ended = time.time()
-        cpu = {name: seconds - before[name] for name, seconds in self._cpu(host).items()}
-        return Load(ended - datetime.fromisoformat(made[0]["at"]).timestamp(), made, cpu)
-
-    def not_active(self) -> int:
-        """Return how many registrations have failed or are not done."""
-        found = self.services.registry.find
-        return sum(len(found(status=status, top=200).registrations) for status in (Status.FAILED, Status.ACCEPTED))
+            say(f"carried out: {number - left} of {number}")
+        ended, calls = datetime.now(UTC), self.emulator.calls[:]
+        if (published := sum(call.operation == "vault.setSecret" for call in calls)) != number:
+            raise RuntimeError(f"{published} of {number} clients have a new secret")
+        used = {name: seconds - before[name] for name, seconds in self._cpu(host).items()}
+        return Load((ended - calls[0].at).total_seconds(), calls, used)
 
     def _cpu(self, host: HostProcess) -> dict[str, float]:
-        pids = {"host": host.pid, "emulator": self._emulator.pid, "Azurite": self.storage.pid, "bench": os.getpid()}
-        return {name: cpu_seconds(pid) for name, pid in pids.items()}
+        """Return the CPU seconds that each process has used, on Linux."""
+        pids = {"host": host.pid, "Azurite": self._azurite, "bench and emulator": os.getpid()}
+        stats = {name: Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2] for name, pid in pids.items()}
+        return {name: sum(map(int, stat.split()[11:13])) / os.sysconf("SC_CLK_TCK") for name, stat in stats.items()}
 
 
-class _Emulator:
-    """The emulator as a process of its own, so that its work is not that of the bench."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.settings: dict[str, str] = {}
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(  # noqa: S603 -- this interpreter
-            [sys.executable, "-m", "bench.emulator", str(self._folder)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise BenchError("the emulator did not start")
-        self.settings = json.loads(line)
-        return self
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """Serve storage in memory and the emulator while the context lasts."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, cloud(Path(folder), app_settings=_NEVER) as running:
+        yield Stage(running, Path(folder))
 
 
-def a_service_client(**fields: object) -> dict[str, object]:
-    """Return a request for a service client of the FHIR server."""
-    common = {"displayName": "A service client", "owner": OWNER, "contact": "team@contoso.example"}
-    return {"clientType": "service", "resource": "https://fhir.contoso.example", "appRoles": ["globalReader"]} | (
-        common | fields
-    )
+def table_requests(services: AzureServices) -> Counter[str]:
+    """Return a count, by method, of what these services ask of tables from now on."""
+    seen = Counter[str]()
+    hooks: Any = services._session.hooks["response"]  # noqa: SLF001 -- what the adapters share
+    hooks.append(lambda answer, **_: seen.update([answer.request.method]))
+    return seen
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time that a process has used, on Linux."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def resident_megabytes(pid: int) -> float:
-    """Return the memory that a process holds, on Linux."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    [kilobytes] = [int(line.split()[1]) for line in lines if line.startswith("VmRSS:")]
-    return kilobytes / 1024
-
-
-def say(text: str, end: str = "\r") -> None:
-    """Show progress: on a terminal in place, else only what ends a line."""
-    if sys.stderr.isatty():
-        print(f"\033[K  {text}", end=end, file=sys.stderr, flush=True)
-    elif end == "\n":
-        print(f"  {text}", file=sys.stderr, flush=True)
+@contextmanager
+def kept_table(size: int) -> Iterator[tuple[AzureServices, TableClient]]:
+    """Serve a table of so many registrations with due entries, 300 of them due now; it is made once and kept."""
+    folder = ROOT / ".local" / "bench" / f"table-{size}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with Azurite(location=folder) as storage:
+        given = {"AzureWebJobsStorage": storage.connection_string, "KEY_VAULT_URL": "https://vault.example"}
+        tables = TableServiceClient.from_connection_string(storage.connection_string)
+        due, rows = (tables.create_table_if_not_exists(name) for name in (DUE, REGISTRATIONS))
+        for start in range(0, 0 if (folder / "made").exists() else size, 100):
+            # Nobody reads these rows: a planner that looks at more than is due fails, or makes more requests.
+            keys = [{"PartitionKey": f"{start:08}", "RowKey": f"{start:08}-{uuid.uuid4()}"} for _ in range(100)]
+            at = datetime(2020 if start < DUE_NOW else 2100, 1, 1, tzinfo=UTC)
+            rows.submit_transaction([("create", key) for key in keys])
+            due.submit_transaction([("create", due_key(DueEntry(key["RowKey"], at))) for key in keys])
+            say(f"planner: making a table of {size:,} that is kept: {start:,}")
+        (folder / "made").touch()
+        yield AzureServices(Settings.from_env(given | {"AZURE_TENANT_ID": CLIENT["owner"]})), due

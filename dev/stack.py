@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,18 +20,51 @@ _SCHEDULES = {"PLANNER_SCHEDULE": "0 */5 * * * *", "RECONCILE_SCHEDULE": "0 30 3
 
 
 @dataclass(frozen=True)
-class Stack:
-    """What runs."""
+class Cloud:
+    """What stands for Azure, and the app settings that lead to it."""
 
     storage: Azurite
     azure: EmulatorServer
-    host: HostProcess
     settings: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Stack(Cloud):
+    """What runs."""
+
+    host: HostProcess
 
     @property
     def api(self) -> str:
         """The API's base address."""
         return f"{self.host.origin}/api"
+
+
+@contextmanager
+def cloud(
+    folder: Path,
+    *,
+    emulator_port: int = 0,
+    usual_ports: bool = False,
+    app_settings: Mapping[str, str] | None = None,
+) -> Iterator[Cloud]:
+    """Runs storage and the emulator while the context lasts; port 0 takes a free one, and nothing is kept.
+
+    `folder` takes the emulator's certificate authority. `usual_ports` gives storage the emulator's well-known ports
+    where all of them are free. `app_settings` go before those that lead here.
+    """
+    ports = SERVICES if usual_ports and all(map(_free, SERVICES.values())) else None
+    with Azurite(ports=ports) as storage, EmulatorServer(folder, port=emulator_port) as azure:
+        settings = {
+            **_SCHEDULES,
+            **azure.emulator.settings(),
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "PYTHON_THREADPOOL_THREAD_COUNT": "32",
+            "AzureWebJobsStorage": storage.connection_string,
+            "REQUESTS_CA_BUNDLE": str(azure.ca_bundle.resolve()),
+            **(app_settings or {}),
+        }
+        yield Cloud(storage, azure, settings)
 
 
 @contextmanager
@@ -45,26 +78,12 @@ def stack(  # noqa: PLR0913 - each is one thing that the caller may say
     log_file: Path | None = None,
     app_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
-    """Runs the stack while the context lasts; port 0 takes a free one, and nothing is kept.
-
-    `folder` takes the emulator's certificate authority. `usual_ports` gives storage the emulator's well-known ports
-    where all of them are free. `app_settings` go before those of the stack.
-    """
-    with ExitStack() as running:
-        ports = SERVICES if usual_ports and all(map(_free, SERVICES.values())) else None
-        storage = running.enter_context(Azurite(ports=ports))
-        azure = running.enter_context(EmulatorServer(folder, port=emulator_port))
-        settings = {
-            **_SCHEDULES,
-            **azure.emulator.settings(),
-            "FUNCTIONS_WORKER_RUNTIME": "python",
-            "PYTHON_THREADPOOL_THREAD_COUNT": "32",
-            "AzureWebJobsStorage": storage.connection_string,
-            "REQUESTS_CA_BUNDLE": str(azure.ca_bundle.resolve()),
-            **(app_settings or {}),
-        }
-        host = running.enter_context(HostProcess(settings, port=port, message_lease=message_lease, log_file=log_file))
-        yield Stack(storage, azure, host, settings)
+    """Runs the cloud and a host of the app between its parts while the context lasts."""
+    with (
+        cloud(folder, emulator_port=emulator_port, usual_ports=usual_ports, app_settings=app_settings) as given,
+        HostProcess(given.settings, port=port, message_lease=message_lease, log_file=log_file) as host,
+    ):
+        yield Stack(given.storage, given.azure, given.settings, host)
 
 
 def _free(port: int) -> bool:

@@ -4,11 +4,18 @@ from datetime import datetime
 from typing import Any, Final
 
 from provisioning.domain.certificates import thumbprint, validity
+from provisioning.domain.directory import TrustedToken
 from provisioning.domain.intake import CertificateCredential, FederatedCredential, ServiceClientRequest
 from provisioning.domain.registration import Registration
 
 # The audience that Entra's documents recommend for tokens that are exchanged, and issuers offer by themselves.
 TOKEN_EXCHANGE_AUDIENCE: Final = "api://AzureADTokenExchange"  # noqa: S105 -- a public name
+
+
+def trusted_token(registration: Registration, credential: FederatedCredential) -> TrustedToken:
+    """Return whose tokens Entra takes in place of a secret of the client."""
+    name, audience = registration.federated_credential_name, TOKEN_EXCHANGE_AUDIENCE
+    return TrustedToken(name, credential.issuer, credential.subject, audience)
 
 
 def credential_expires_at(registration: Registration) -> datetime | None:

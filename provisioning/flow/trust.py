@@ -1,7 +1,6 @@
 """Has Entra trust what a service client shows in place of a secret: a certificate, or tokens of another issuer."""
 
-from provisioning.domain.credentials import TOKEN_EXCHANGE_AUDIENCE
-from provisioning.domain.directory import TrustedToken
+from provisioning.domain.credentials import trusted_token
 from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.intake import CertificateCredential, FederatedCredential, ServiceClientRequest
 from provisioning.domain.manifest import key_credential
@@ -33,8 +32,7 @@ def ensure_federated_credential(run: Run) -> None:
     assert isinstance(request, ServiceClientRequest)
     assert isinstance(request.credential, FederatedCredential)
     assert registration.application_object_id is not None
-    issuer, subject = request.credential.issuer, request.credential.subject
-    wanted = TrustedToken(registration.federated_credential_name, issuer, subject, TOKEN_EXCHANGE_AUDIENCE)
+    wanted = trusted_token(registration, request.credential)
     if run.services.directory.trust_token(registration.application_object_id, wanted) != wanted:
         raise NeedsOperator(
             "federated-credential-differs",

@@ -14,14 +14,14 @@ from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.errors import RequestRejected, StaleRegistration
 from provisioning.domain.intake import fingerprint, parse
 from provisioning.domain.notices import Notice
-from provisioning.domain.operation import DueEntry, Failure, LastError, Operation, OperationStatus, OperationType
+from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status, registration_id
-from provisioning.domain.secrets import SecretState
 from provisioning.ports import Registry
 from tests.worlds.certificates import a_certificate
 from tests.worlds.clock import VirtualClock
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.variants import full
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -52,23 +52,6 @@ def a_registration(body: dict[str, object] | None = None, **changes: object) -> 
         due_at=NOW + timedelta(minutes=2),
     )
     return replace(registration, **changes)  # type: ignore[arg-type]
-
-
-def full(registration: Registration) -> Registration:
-    """Return it with every field filled."""
-    return replace(
-        registration,
-        status=Status.FAILED,
-        operation=replace(registration.operation, failure=Failure("code", "message", "remedy", "request-id")),
-        application_object_id="object",
-        client_id="client",
-        service_principal_id="principal",
-        resource=ResolvedResource(
-            "https://fhir.contoso.example", "api", None, (Permission("1", "a"),), (Permission("2", "b"),), "https://x"
-        ),
-        secret=SecretState("https://vault/secrets/name", "key", NOW),
-        last_error=LastError(Failure("other", "text"), passing=True),
-    )
 
 
 @pytest.mark.parametrize(

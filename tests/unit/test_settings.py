@@ -313,8 +313,8 @@ def test_beside_the_storage_emulator_seconds_are_enough_but_the_order_still_hold
     assert names(**{**short, "SECRET_ROTATE_BEFORE": "PT10S"}) == ["SECRET_ROTATE_BEFORE"]
 
 
-def test_callers_are_known_by_key_only_in_this_version() -> None:
-    assert names(CALLER_AUTH="entra") == ["CALLER_AUTH"]
+def test_callers_are_known_by_key_or_by_the_platform_and_in_no_other_way() -> None:
+    assert names(CALLER_AUTH="entra") == []
     assert names(CALLER_AUTH="anonymous") == ["CALLER_AUTH"]
     assert names(CALLER_AUTH="KEY") == ["CALLER_AUTH"]
 

@@ -28,5 +28,4 @@ def submit(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
 def show(req: func.HttpRequest) -> func.HttpResponse:
     """Read one row."""
     key = req.route_params["key"]
-    row = rows.get_entity(key, key)
-    return func.HttpResponse(row["request"], mimetype="application/json")
+    return func.HttpResponse(rows.get_entity(key, key)["request"], mimetype="application/json")
