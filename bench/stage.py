@@ -27,6 +27,7 @@ from dev.storage import Azurite
 from provisioning.adapters.rows import due_key
 from provisioning.adapters.tables import DUE, REGISTRATIONS
 from provisioning.api.submit import submit
+from provisioning.domain.callers import KEY_HOLDER
 from provisioning.domain.intake import parse
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import Status
@@ -106,7 +107,7 @@ class Stage:
         """Have so many service clients accepted first, and then their messages carried out."""
         request = parse(CLIENT)
         with ThreadPoolExecutor(8) as pool:
-            accepted = list(pool.map(lambda _: submit(self.services, request, "bench", None), range(number)))
+            accepted = list(pool.map(lambda _: submit(self.services, request, KEY_HOLDER, None), range(number)))
             self._clients += [each.registration.id for each in accepted]
             messages = [b64encode(str(each.message).encode()).decode() for each in accepted]
             return self._carried(host, number, lambda: list(pool.map(self.queue.send_message, messages)))

@@ -314,7 +314,8 @@ def test_beside_the_storage_emulator_seconds_are_enough_but_the_order_still_hold
 
 
 def test_callers_are_known_by_key_or_by_the_platform_and_in_no_other_way() -> None:
-    assert names(CALLER_AUTH="entra") == []
+    assert read(CALLER_AUTH="entra").front_door is not None
+    assert read(CALLER_AUTH="key").front_door is None
     assert names(CALLER_AUTH="anonymous") == ["CALLER_AUTH"]
     assert names(CALLER_AUTH="KEY") == ["CALLER_AUTH"]
 

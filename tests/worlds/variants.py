@@ -105,6 +105,7 @@ def full(registration: Registration) -> Registration:
     return replace(
         registration,
         caller="caller",
+        via="an application that speaks for the caller",
         status=Status.ACTIVE,
         operation=Operation("operation", OperationType.ROTATE, OperationStatus.PENDING, NOW, failure, "superseded"),
         due_at=later,

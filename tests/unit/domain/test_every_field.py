@@ -66,6 +66,7 @@ OWN_USE: Mapping[str, Use] = {
 # What the answer leaves out.
 NOT_TOLD: Mapping[str, str] = {
     "caller": "the caller knows; with function keys it says nothing",
+    "via": "evidence for whoever looks into it later",
     "request_hash": "tells a repeat of a request from another request",
     "resource.scopes.id": "what the manifest names a scope by; people know it by its value",
     "resource.app_roles.value": "as asked for in appRoles; the grant names the id",
