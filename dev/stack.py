@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from dev.emulator.server import EmulatorServer
 from dev.host import HostProcess
-from dev.storage import SERVICES, Azurite
+from dev.storage import SERVICES, Azurite, why_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,8 +52,8 @@ def cloud(
     `folder` takes the emulator's certificate authority. `usual_ports` gives storage the emulator's well-known ports
     where all of them are free. `app_settings` go before those that lead here.
     """
-    ports = SERVICES if usual_ports and all(map(_free, SERVICES.values())) else None
-    with Azurite(ports=ports) as storage, EmulatorServer(folder, port=emulator_port) as azure:
+    taken = emulator_port in SERVICES.values() or any(map(why_taken, SERVICES.values()))
+    with Azurite(ports=SERVICES if usual_ports and not taken else None) as storage, EmulatorServer(folder, port=emulator_port) as azure:
         settings = {
             **_SCHEDULES,
             **azure.emulator.settings(),
@@ -79,21 +78,12 @@ def stack(  # noqa: PLR0913 - each is one thing that the caller may say
     app_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """Runs the cloud and a host of the app between its parts while the context lasts."""
+    usual_ports = usual_ports and port not in SERVICES.values()
     with (
         cloud(folder, emulator_port=emulator_port, usual_ports=usual_ports, app_settings=app_settings) as given,
         HostProcess(given.settings, port=port, message_lease=message_lease, log_file=log_file) as host,
     ):
         yield Stack(given.storage, given.azure, given.settings, host)
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def stop_on_signals() -> None:
