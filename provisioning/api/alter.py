@@ -10,7 +10,7 @@ from typing import Final
 
 from provisioning.api.calls import Wish
 from provisioning.api.submit import Accepted, message_may_be_lost
-from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.intake import RegistrationRequest, parse_change
 from provisioning.domain.messages import operation_message
 from provisioning.domain.operation import OperationStatus, OperationType, new_id
@@ -103,6 +103,8 @@ def _altered(services: Services, wish: Wish, alter: Callable[[Registration, date
         row = services.registry.get(wish.registration_id)
         if row is None:
             raise RequestRejected(404, "registration-not-found", "There is no registration of that id.")
+        if not row.understood:
+            raise UnreadableRow
         wish.check(row)
         altered = alter(row, services.clock.now())
         if wish.dry_run:

@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioning.domain.errors import ProvisioningError, StaleRegistration, TryAgain
+from provisioning.domain.errors import ProvisioningError, StaleRegistration, TryAgain, UnreadableRow
 from provisioning.domain.messages import Message, Outgoing, ReconcilePage, check_message, operation_message
 from provisioning.domain.notices import are_same, of_drift, of_ended_operation
 from provisioning.domain.operation import DueEntry, Failure, LastError, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.mint import belongs_to, current_secret, shown
 from provisioning.flow.notify import announce
-from provisioning.flow.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due
+from provisioning.flow.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due, put_off
 from provisioning.flow.rotate import clean_up_time
-from provisioning.flow.run import Run
+from provisioning.flow.run import Run, understood
 from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def announce_again(services: Services, message: Message, row: Registration) -> l
     It may have died before it told. A repeat has the same id. An entry that is due long after the operation was asked
     for cannot be its own.
     """
-    if row.pending or message.due_at in (None, row.due_at):
+    if row.pending or message.due_at in (None, row.due_at) or not row.operation.type.known:
         return []
     its_own = message.due_at < row.operation.requested_at + GIVEN_UP_AFTER + 2 * DUE_AGAIN_AFTER
     return announce(services, of_ended_operation(row)) if its_own and row.last_error is None else []
@@ -147,7 +147,11 @@ def give_up(services: Services, message: Message | ReconcilePage) -> None:
     if isinstance(message, ReconcilePage):
         logger.error("reconciliation %s: stopped at %s", message.run, message.part)
         return
-    registration = services.registry.get(message.registration_id)
+    try:
+        registration = understood(services.registry, message.registration_id)
+    except UnreadableRow:
+        put_off(services, message)
+        return
     if registration is not None and message.is_check and not registration.pending:
         _report_failing_checks(services, registration)
     if registration is None or not registration.pending or not message.concerns(registration):

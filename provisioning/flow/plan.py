@@ -86,6 +86,14 @@ def forget_due(
             services.registry.remove_due(DueEntry(message.registration_id, due_at))
 
 
+def put_off(services: Services, message: Message) -> None:
+    """Have a registration that this version does not understand looked at again in half an hour, and its row left."""
+    logger.error("registration %s: another version wrote what this one does not understand", message.registration_id)
+    if message.due_at is not None:
+        services.registry.put_due(DueEntry(message.registration_id, services.clock.now() + DUE_AGAIN_AFTER))
+        services.registry.remove_due(DueEntry(message.registration_id, message.due_at))
+
+
 def put_due(services: Services, registration: Registration) -> None:
     """Have the entry exist that a row is about to name."""
     if registration.due_at is not None:

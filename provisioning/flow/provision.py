@@ -13,7 +13,7 @@ from typing import Final
 
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application
-from provisioning.domain.errors import NameTaken, NeedsOperator, TryAgain
+from provisioning.domain.errors import NameTaken, NeedsOperator, TryAgain, UnreadableRow
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import application_body, resource_identifier
 from provisioning.domain.messages import Message, Outgoing, ReconcilePage
@@ -26,11 +26,11 @@ from provisioning.flow.conclude import announce_again, conclude, failure_of, rem
 from provisioning.flow.delete import ensure_application_gone, ensure_vault_secret_gone
 from provisioning.flow.mint import belongs_to, current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.flow.patience import Patience
-from provisioning.flow.plan import forget_due
+from provisioning.flow.plan import forget_due, put_off
 from provisioning.flow.reconcile import reconcile
 from provisioning.flow.resolve import claim_server, resolve_resource
 from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, secret_is_due
-from provisioning.flow.run import Run
+from provisioning.flow.run import Run, understood
 from provisioning.flow.trust import ensure_certificate, ensure_federated_credential
 from provisioning.ports import Services
 
@@ -223,7 +223,11 @@ def carry_out(services: Services, message: Message | ReconcilePage) -> Outgoing:
     """
     if isinstance(message, ReconcilePage):
         return reconcile(services, message)
-    registration = services.registry.get(message.registration_id)
+    try:
+        registration = understood(services.registry, message.registration_id)
+    except UnreadableRow:
+        put_off(services, message)
+        return Outgoing()
     if registration is None:
         forget_due(services, message, None)
         return Outgoing()

@@ -6,12 +6,14 @@ under everything: what no other message finds is found within a day.
 """
 
 import logging
+from contextlib import suppress
 from typing import Final
 
 from provisioning.domain.directory import Marked
+from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.messages import Outgoing, ReconcilePage, operation_message, page_message, reconcile_message
 from provisioning.domain.notices import heartbeat
-from provisioning.domain.registration import Status
+from provisioning.domain.registration import Registration, Status
 from provisioning.flow.notify import announce
 from provisioning.ports import Services
 
@@ -34,7 +36,8 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     if page.part == REGISTRATIONS:
         found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
         messages = [reconcile_message(each.id, page.run) for each in found.registrations]
-        following, counted = found.continuation_token, {"registrations": len(messages)}
+        following = found.continuation_token
+        counted = {"registrations": len(messages), "unreadable": found.unreadable}
     else:
         marked = _marked(services, page)
         messages, unknown = _left_behind(services, marked)
@@ -56,7 +59,10 @@ def _marked(services: Services, page: ReconcilePage) -> Marked:
 
 def _left_behind(services: Services, marked: Marked) -> tuple[list[str], int]:
     """Return the deletions of what belongs to deleted registrations, and how much belongs to none that is known."""
-    rows = [services.registry.get(each) for each in marked.registration_ids]
+    rows = list[Registration | None]()
+    for each in marked.registration_ids:
+        with suppress(UnreadableRow):  # it is somebody's; the first part counts it
+            rows.append(services.registry.get(each))
     unknown = rows.count(None)
     if unknown:
         logger.warning("%d things carry our mark and belong to no registration", unknown)

@@ -2,9 +2,18 @@
 
 from dataclasses import dataclass, field, replace
 
+from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import MintedSecret
-from provisioning.ports import Services
+from provisioning.ports import Registry, Services
+
+
+def understood(registry: Registry, registration_id: str) -> Registration | None:
+    """Return the registration; raise UnreadableRow where this version may not act on it."""
+    registration = registry.get(registration_id)
+    if registration is not None and not registration.understood:
+        raise UnreadableRow
+    return registration
 
 
 @dataclass(slots=True)

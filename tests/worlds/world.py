@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
+from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.messages import Message, Outgoing, ReconcilePage, read_message, read_notice_message
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
@@ -129,7 +130,10 @@ class World(WiredWorld):
         self.send(*outgoing.notices, about_notices=True)
 
     def _has_secret_already(self, message: Message | ReconcilePage) -> bool:
-        row = self.registry.get(message.registration_id) if isinstance(message, Message) else None
+        try:
+            row = self.registry.get(message.registration_id) if isinstance(message, Message) else None
+        except UnreadableRow:
+            return False
         if row is None or not row.pending or row.operation.type is not OperationType.PROVISION:
             return False
         versions = versions_of(self, row)
