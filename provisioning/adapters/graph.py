@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 import requests
 from azure.core.credentials import TokenCredential
@@ -31,7 +31,7 @@ from provisioning.adapters.graph_errors import (
     refusal,
 )
 from provisioning.adapters.pace import Pace
-from provisioning.adapters.transport import TIMEOUT, BearerToken
+from provisioning.adapters.transport import TIMEOUT, BearerToken, next_page_token
 from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.domain.manifest import TAG, graph_time, marked_id
@@ -101,9 +101,11 @@ class GraphDirectory:
         listed = self._read(f"/applications?$filter=tags/any(t:t eq '{TAG}')&$select=tags&$top={PAGE}{skip}")
         if listed is None:
             raise _unavailable()
-        query = parse_qs(urlsplit(str(listed.get("@odata.nextLink", ""))).query)
         ids = (marked_id(found.get("tags") or ()) for found in listed["value"])
-        return Marked(tuple(each for each in ids if each), next(iter(query.get("$skiptoken", [])), None))
+        try:
+            return Marked(tuple(each for each in ids if each), next_page_token(listed.get("@odata.nextLink")))
+        except ValueError:
+            raise _unavailable() from None
 
     def update_application(self, object_id: str, changes: Mapping[str, Any]) -> None:
         """As the port says."""

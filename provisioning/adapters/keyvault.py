@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
+from urllib.parse import quote
 
 import requests
 from azure.core.credentials import TokenCredential
@@ -18,7 +19,7 @@ from azure.core.exceptions import (
 )
 from azure.keyvault.secrets import SecretClient, SecretProperties
 
-from provisioning.adapters.transport import retry_after, sdk_options
+from provisioning.adapters.transport import next_page_token, retry_after, sdk_options
 from provisioning.domain.directory import Marked
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
 from provisioning.domain.registration import NAME_PREFIX
@@ -89,14 +90,26 @@ class KeyVaultSecrets:
             self._translate(error, writing=False)
 
     def marked(self, continuation_token: str | None) -> Marked:
-        """As the port says."""
-        pages: Any = self._client.list_properties_of_secrets().by_page(continuation_token)
+        """As the port says. Of the link to the next page only its token is kept, never the address."""
+        link = (
+            f"{self._client.vault_url}/secrets?$skiptoken={quote(continuation_token, safe='')}"
+            if continuation_token
+            else None
+        )
+        pages: Any = self._client.list_properties_of_secrets().by_page(link)
         try:
             listed = list(next(pages, []))
+            following = next_page_token(pages.continuation_token)
+        except ValueError:
+            raise TryAgain(
+                "vault-unavailable",
+                "Key Vault's answer has a next page that cannot be asked for.",
+                remedy=_VAULT_HEALTH,
+            ) from None
         except AzureError as error:
             self._translate(error, writing=False)
         ids = ((each.tags or {}).get("id") for each in listed if (each.name or "").startswith(NAME_PREFIX))
-        return Marked(tuple(each for each in ids if each), pages.continuation_token or None)
+        return Marked(tuple(each for each in ids if each), following)
 
     def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:
         """As the port says."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import certifi
 import requests
@@ -99,6 +99,20 @@ class BearerToken(AuthBase):
         """Return the request with its Authorization header."""
         request.headers["Authorization"] = f"Bearer {self._credential.get_token(self._scope).token}"
         return request
+
+
+def next_page_token(link: str | None) -> str | None:
+    """Return the $skiptoken of a link to a next page, and nothing else of it: the address is never followed.
+
+    It is no form: a plus is a plus. Raises ValueError for a link that has none, so that no page is left out unseen.
+    """
+    if not link:
+        return None
+    for part in urlsplit(link).query.split("&"):
+        name, _, value = part.partition("=")
+        if unquote(name).lower() == "$skiptoken" and value:
+            return unquote(value)
+    raise ValueError("a link without a $skiptoken")
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

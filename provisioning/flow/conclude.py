@@ -9,7 +9,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning.domain.errors import ProvisioningError, StaleRegistration, TryAgain, UnreadableRow
-from provisioning.domain.messages import Message, Outgoing, ReconcilePage, check_message, operation_message
+from provisioning.domain.messages import (
+    DROPPED,
+    Message,
+    Outgoing,
+    ReconcilePage,
+    check_message,
+    operation_message,
+)
 from provisioning.domain.notices import are_same, of_drift, of_ended_operation
 from provisioning.domain.operation import DueEntry, Failure, LastError, OperationType
 from provisioning.domain.registration import Registration, Status
@@ -137,13 +144,16 @@ def failure_of(error: Exception) -> Failure:
     )
 
 
-def give_up(services: Services, message: Message | ReconcilePage) -> None:
+def give_up(services: Services, message: Message | ReconcilePage | None) -> None:
     """Decide about a message that failed as often as the queue allows.
 
     Afterwards the registration waits half an hour for its next turn, if its last error passes with time or is not
     known and the operation was requested less than a day ago; else its operation has failed with that error. A
-    deletion is never given up. A page of a reconciliation is: the next one comes tomorrow.
+    deletion is never given up. A page of a reconciliation is: the next one comes tomorrow. None is dropped.
     """
+    if message is None:
+        logger.error(DROPPED)
+        return
     if isinstance(message, ReconcilePage):
         logger.error("reconciliation %s: stopped at %s", message.run, message.part)
         return

@@ -8,7 +8,7 @@ the same each time. Those of one subject go in order.
 import logging
 
 from provisioning.domain.errors import TryAgain
-from provisioning.domain.messages import notice_message
+from provisioning.domain.messages import DROPPED, notice_message
 from provisioning.domain.notices import Notice
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
 from provisioning.ports import Services
@@ -24,12 +24,15 @@ def announce(services: Services, notice: Notice) -> list[str]:
     return [notice_message(notice.subject)]
 
 
-def send_notices(services: Services, subject: str) -> None:
+def send_notices(services: Services, subject: str | None) -> None:
     """Afterwards the receiver took every notice that waited for the subject, or TryAgain is raised at the first other.
 
     That one is put off: or the planner would enqueue a message at every turn while this one comes back. The others
-    wait behind it.
+    wait behind it. None, a message that is none of ours, is dropped.
     """
+    if subject is None:
+        logger.error(DROPPED)
+        return
     if services.notifier is None:
         return
     for notice in services.registry.notices(subject):

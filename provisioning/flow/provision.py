@@ -16,7 +16,7 @@ from provisioning.domain.directory import Application
 from provisioning.domain.errors import NameTaken, NeedsOperator, TryAgain, UnreadableRow
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import application_body, resource_identifier
-from provisioning.domain.messages import Message, Outgoing, ReconcilePage
+from provisioning.domain.messages import DROPPED, Message, Outgoing, ReconcilePage
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import CurrentSecret
@@ -215,12 +215,15 @@ def steps_of(registration: Registration) -> tuple[Step, ...]:
             return DELETION
 
 
-def carry_out(services: Services, message: Message | ReconcilePage) -> Outgoing:
-    """Do what the message asks, if it is still to be done; return the messages to send.
+def carry_out(services: Services, message: Message | ReconcilePage | None) -> Outgoing:
+    """Do what the message asks, if it is still to be done; return the messages to send. None is dropped.
 
     Afterwards the operation has ended, or an error is raised: TryAgain, or the unknown error itself, for the queue to
     deliver the message again; why is on the row.
     """
+    if message is None:
+        logger.error(DROPPED)
+        return Outgoing()
     if isinstance(message, ReconcilePage):
         return reconcile(services, message)
     try:
@@ -231,6 +234,10 @@ def carry_out(services: Services, message: Message | ReconcilePage) -> Outgoing:
     if registration is None:
         forget_due(services, message, None)
         return Outgoing()
+    return _carried_out(services, message, registration)
+
+
+def _carried_out(services: Services, message: Message, registration: Registration) -> Outgoing:
     run, notices = Run(services, registration), list[str]()
     try:
         if message.is_check and registration.status is Status.ACTIVE and not registration.pending:

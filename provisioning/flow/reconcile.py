@@ -7,11 +7,19 @@ under everything: what no other message finds is found within a day.
 
 import logging
 from contextlib import suppress
+from itertools import pairwise
 from typing import Final
 
 from provisioning.domain.directory import Marked
 from provisioning.domain.errors import UnreadableRow
-from provisioning.domain.messages import Outgoing, ReconcilePage, operation_message, page_message, reconcile_message
+from provisioning.domain.messages import (
+    PARTS,
+    Outgoing,
+    ReconcilePage,
+    operation_message,
+    page_message,
+    reconcile_message,
+)
 from provisioning.domain.notices import heartbeat
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.notify import announce
@@ -19,10 +27,8 @@ from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
 
-REGISTRATIONS: Final = "registrations"
-APPLICATIONS: Final = "applications"
-SECRETS: Final = "secrets"
-_FOLLOWS: Final = {REGISTRATIONS: APPLICATIONS, APPLICATIONS: SECRETS}
+REGISTRATIONS, APPLICATIONS, SECRETS = PARTS
+_FOLLOWS: Final = dict(pairwise(PARTS))
 PAGE: Final = 100
 
 

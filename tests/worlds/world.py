@@ -114,7 +114,7 @@ class World(WiredWorld):
         else:
             self.run(self.services, read_message(body))
 
-    def run(self, services: TestServices, message: Message | ReconcilePage) -> None:
+    def run(self, services: TestServices, message: Message | ReconcilePage | None) -> None:
         """Carry a message out, and note a mint by a first provisioning that began with a good secret in the vault."""
         needless, mints = self._has_secret_already(message), self.mints
         try:
@@ -129,7 +129,7 @@ class World(WiredWorld):
         self.send(*outgoing.registrations)
         self.send(*outgoing.notices, about_notices=True)
 
-    def _has_secret_already(self, message: Message | ReconcilePage) -> bool:
+    def _has_secret_already(self, message: Message | ReconcilePage | None) -> bool:
         try:
             row = self.registry.get(message.registration_id) if isinstance(message, Message) else None
         except UnreadableRow:
