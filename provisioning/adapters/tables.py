@@ -61,6 +61,8 @@ REGISTRATIONS: Final = "registrations"
 DUE: Final = "due"
 NAMES: Final = "names"
 NOTICES: Final = "notices"
+# A query that looks through many partitions may take the service 5 s; then it answers with what it has found.
+_SCAN_TIMEOUT: Final = 5.5
 # Keys have up to 1 KiB, and the service encodes them in base64.
 _PLACE: Final = re.compile(r"[\x21-\x7e]{1,1600}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
@@ -139,12 +141,14 @@ class TableRegistry:
             conditions["status ne @deleted"] = Status.DELETED.value
         names = [condition.partition("@")[2] for condition in conditions]
         position = _position(continuation_token)
+        options: dict[str, Any] = {} if owner is not None else {"read_timeout": _SCAN_TIMEOUT}
 
         def read(table: TableClient) -> tuple[list[Any], Any]:
             pages: Any = table.query_entities(
                 " and ".join(conditions),
                 parameters=dict(zip(names, conditions.values(), strict=True)),
                 results_per_page=top,
+                **options,
             ).by_page(continuation_token=position)  # type: ignore[arg-type] # a dict, in this library
             try:
                 return list(next(pages, [])), pages.continuation_token
