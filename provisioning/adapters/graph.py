@@ -73,7 +73,7 @@ class GraphDirectory:
         except _Refused as error:
             if error.refused.name_taken:
                 raise NameTaken(name_taken_error(error.refused)) from None
-            if error.refused.missing:
+            if error.refused.status == HTTPStatus.NOT_FOUND and "Directory_ObjectNotFound" not in error.refused.codes:
                 raise not_found_error(error.refused) from None
             if "passwordCredentials" in body and error.refused.inline_secret_refused:
                 return self.create_application({key: body[key] for key in body if key != "passwordCredentials"})
@@ -226,11 +226,11 @@ class GraphDirectory:
         return None if found is None else service_principal_of(found)
 
     def _read(self, path: str) -> dict[str, Any] | None:
-        """Return what is there, or None for a 404."""
+        """Return what is there, or None where Graph says that there is nothing."""
         try:
             return self._call("GET", path)
         except _Refused as error:
-            if error.refused.status == HTTPStatus.NOT_FOUND:
+            if error.refused.missing:
                 return None
             raise error_of(error.refused) from None
         except _Unanswered:

@@ -119,7 +119,9 @@ def test_a_disabled_function_leaves_its_queue_alone_and_a_disabled_route_is_not_
     assert queues.texts(queues.main) == ["waits"]
 
 
-def test_an_output_goes_out_first_an_array_as_one_message_for_each_element_and_objects_written_anew(azurite: str) -> None:
+def test_an_output_goes_out_first_an_array_as_one_message_for_each_element_and_objects_written_anew(
+    azurite: str,
+) -> None:
     queues = Queues(azurite)
     app = func.FunctionApp()
 
