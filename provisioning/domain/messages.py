@@ -38,6 +38,10 @@ class Message:
     due_at: datetime | None = None
     run: str | None = None
 
+    def __str__(self) -> str:
+        """Return what a line of the log about it begins with."""
+        return f"registration {self.registration_id}"
+
     @property
     def is_check(self) -> bool:
         """Whether it asks for whatever is left to do."""
@@ -62,6 +66,10 @@ class ReconcilePage:
     part: str
     continuation_token: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return what a line of the log about it begins with."""
+        return f"reconciliation {self.run}"
 
 
 @dataclass(frozen=True, slots=True)

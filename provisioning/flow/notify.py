@@ -11,6 +11,7 @@ from provisioning.domain.errors import TryAgain
 from provisioning.domain.messages import DROPPED, notice_message
 from provisioning.domain.notices import Notice
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
+from provisioning.flow.run import briefly
 from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ def announce(services: Services, notice: Notice) -> list[str]:
     return [notice_message(notice.subject)]
 
 
+@briefly
 def send_notices(services: Services, subject: str | None) -> None:
     """Afterwards the receiver took every notice that waited for the subject, or TryAgain is raised at the first other.
 

@@ -52,7 +52,7 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     counts = {name: page.counts.get(name, 0) + counted.get(name, 0) for name in {**page.counts, **counted}}
     part = page.part if following else _FOLLOWS.get(page.part)
     if part is None:
-        logger.info("reconciliation %s: %s", page.run, counts)
+        logger.info("%s: %s", page, counts)
         return Outgoing(tuple(messages), tuple(announce(services, heartbeat(page.run, services.clock.now(), counts))))
     return Outgoing((*messages, page_message(ReconcilePage(page.run, part, following, counts))))
 
