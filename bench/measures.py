@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -210,7 +210,7 @@ def memory(options: Options) -> Iterator[Found]:
 def planner(options: Options) -> Iterator[Found]:
     """Have it read a large table and a small one, and a bare query the large one."""
 
-    def milliseconds(read: Callable[[], Iterator[object]]) -> float:
+    def milliseconds(read: Callable[[], Iterable[object]]) -> float:
         begun = time.perf_counter()
         if len(list(read())) != found:
             raise RuntimeError("the planner and the bare query differ")

@@ -53,7 +53,10 @@ def cloud(
     where all of them are free. `app_settings` go before those that lead here.
     """
     taken = emulator_port in SERVICES.values() or any(map(why_taken, SERVICES.values()))
-    with Azurite(ports=SERVICES if usual_ports and not taken else None) as storage, EmulatorServer(folder, port=emulator_port) as azure:
+    with (
+        Azurite(ports=SERVICES if usual_ports and not taken else None) as storage,
+        EmulatorServer(folder, port=emulator_port) as azure,
+    ):
         settings = {
             **_SCHEDULES,
             **azure.emulator.settings(),

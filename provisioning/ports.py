@@ -139,11 +139,14 @@ class Registry(Protocol):
         ...
 
     def get(self, registration_id: str) -> Registration | None:
-        """Return the registration of that id."""
+        """Return the registration of that id; raise UnreadableRow for one that this version cannot read."""
         ...
 
     def replace(self, registration: Registration) -> Registration:
-        """Overwrite it and return it with its new etag; raise StaleRegistration when another run wrote it since."""
+        """Overwrite it and return it with its new etag; raise StaleRegistration when another run wrote it since.
+
+        What another version wrote beside what this one knows stays.
+        """
         ...
 
     def find(
@@ -157,6 +160,7 @@ class Registry(Protocol):
     ) -> Page:
         """Return a page of at most `top` registrations; deleted ones only when `status` asks for them.
 
+        What this version cannot read is logged by its id, counted and left out, here as in every other list.
         Raise RequestRejected (400) for a continuation token that this registry did not write.
         """
         ...

@@ -50,9 +50,9 @@ class AzureServices:
         from azure.data.tables import TableServiceClient
 
         from provisioning.adapters.tables import TableRegistry
-        from provisioning.adapters.transport import sdk_options
+        from provisioning.adapters.transport import TABLES_TIMEOUT, sdk_options
 
-        storage, options = self._settings.storage, sdk_options(self._session)
+        storage, options = self._settings.storage, sdk_options(self._session, TABLES_TIMEOUT)
         if storage.connection_string is not None:
             service = TableServiceClient.from_connection_string(storage.connection_string, **options)
         else:

@@ -92,6 +92,13 @@ def object_conflict(target: str, *, status: int = 400) -> GraphError:
     return error
 
 
+def too_large() -> GraphError:
+    """More than an application may hold; Graph has no code for it (hashicorp/vault-plugin-secrets-azure)."""
+    return bad_request(
+        "The size of the object has exceeded its limit. Please reduce the number of values and retry your request."
+    )
+
+
 def not_found(key: str) -> GraphError:
     """No such object, or not on this replica yet: Graph says the same for both."""
     message = f"Resource '{key}' does not exist or one of its queried reference-property objects are not present."

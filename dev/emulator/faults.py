@@ -48,6 +48,7 @@ class Fault:
     status: int = 0  # of `status` (default 503) and `concurrencyViolation` (409, the default, or 503)
     code: str = ""  # of `status`: another error code than the status has by default
     message: str = ""
+    detail: str = ""  # of `status`: what stands beneath the code, Key Vault's inner code or the number of an AADSTS
     retry_after: float | None = None  # seconds, of `throttle` (default 1) and `status`
     form: RetryAfterForm = "seconds"
     seconds: float = 0  # of `latency`; of `lostUpdate`: how long the secret lives before it is lost
@@ -99,6 +100,7 @@ class Switches:
     password_addition_blocked: bool = False
     certificate_lifetime_days: float | None = None
     service_management_reference_required: bool = False
+    known_services: list[str] | None = None  # the references that the tenant's inventory has; None: any
     allowed_audiences: list[str] | None = None
     non_default_uri_addition: bool = False
 
@@ -193,7 +195,7 @@ def _check_switch(name: str, value: object) -> None:
         fits = isinstance(value, bool)
     elif isinstance(default, str):
         fits = value in ("alternate", "badRequest", "forbidden")
-    elif name == "allowed_audiences":
+    elif name in ("allowed_audiences", "known_services"):
         fits = value is None or isinstance(value, list)
     else:
         fits = _is_number(value) or (value is None and default is None)

@@ -39,17 +39,19 @@ def page(items: list[Json], options: Mapping[str, str], cap: int | None) -> tupl
 
 
 def next_link(url: str, options: Mapping[str, str], token: str) -> str:
-    """The address of the next page; it repeats the other options."""
+    """The address of the next page; it repeats the other options. In the token a plus stands as it is."""
     others = {name: value for name, value in options.items() if name != "$skiptoken"}
-    return f"{url}?{urlencode({**others, '$skiptoken': token}, quote_via=quote, safe='$')}"
+    return f"{url}?{urlencode({**others, '$skiptoken': token}, quote_via=quote, safe='$+')}"
 
 
 def _token(number: int) -> str:
-    return base64.urlsafe_b64encode(f"after:{number}".encode()).decode().rstrip("=")
+    return f"+{base64.b64encode(f'after:{number}'.encode()).decode().rstrip('=')}"
 
 
 def _read_token(token: str) -> int:
     try:
-        return int(base64.urlsafe_b64decode(token + "==").decode().removeprefix("after:"))
+        if not token.startswith("+"):
+            raise ValueError("the plus is lost")  # noqa: TRY301 -- as bad as any other fault of a token
+        return int(base64.b64decode(token[1:] + "==", validate=True).decode().removeprefix("after:"))
     except (ValueError, binascii.Error, UnicodeDecodeError):
         raise bad_request("Invalid $skiptoken.", code="Request_BadRequest") from None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 import requests
 from azure.core.credentials import TokenCredential
@@ -31,7 +31,7 @@ from provisioning.adapters.graph_errors import (
     refusal,
 )
 from provisioning.adapters.pace import Pace
-from provisioning.adapters.transport import TIMEOUT, BearerToken
+from provisioning.adapters.transport import TIMEOUT, BearerToken, next_page_token
 from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.domain.manifest import TAG, graph_time, marked_id
@@ -73,7 +73,7 @@ class GraphDirectory:
         except _Refused as error:
             if error.refused.name_taken:
                 raise NameTaken(name_taken_error(error.refused)) from None
-            if error.refused.missing:
+            if error.refused.status == HTTPStatus.NOT_FOUND and "Directory_ObjectNotFound" not in error.refused.codes:
                 raise not_found_error(error.refused) from None
             if "passwordCredentials" in body and error.refused.inline_secret_refused:
                 return self.create_application({key: body[key] for key in body if key != "passwordCredentials"})
@@ -101,9 +101,11 @@ class GraphDirectory:
         listed = self._read(f"/applications?$filter=tags/any(t:t eq '{TAG}')&$select=tags&$top={PAGE}{skip}")
         if listed is None:
             raise _unavailable()
-        query = parse_qs(urlsplit(str(listed.get("@odata.nextLink", ""))).query)
         ids = (marked_id(found.get("tags") or ()) for found in listed["value"])
-        return Marked(tuple(each for each in ids if each), next(iter(query.get("$skiptoken", [])), None))
+        try:
+            return Marked(tuple(each for each in ids if each), next_page_token(listed.get("@odata.nextLink")))
+        except ValueError:
+            raise _unavailable() from None
 
     def update_application(self, object_id: str, changes: Mapping[str, Any]) -> None:
         """As the port says."""
@@ -224,11 +226,11 @@ class GraphDirectory:
         return None if found is None else service_principal_of(found)
 
     def _read(self, path: str) -> dict[str, Any] | None:
-        """Return what is there, or None for a 404."""
+        """Return what is there, or None where Graph says that there is nothing."""
         try:
             return self._call("GET", path)
         except _Refused as error:
-            if error.refused.status == HTTPStatus.NOT_FOUND:
+            if error.refused.missing:
                 return None
             raise error_of(error.refused) from None
         except _Unanswered:

@@ -1,13 +1,13 @@
 """What Microsoft Graph's refusals mean: who must act, and what they should do.
 
-Decided by status and code. Text is matched only where Graph gives nothing else; each such case says so. Graph's own
-message is never kept, because it may repeat what was sent.
+Decided by status and code. A text decides only where Graph sends no code that is known here, and each such case says
+so. Graph's own message is never kept, because it may repeat what was sent.
 Sources: "Microsoft Graph error responses", "Configure app management policies", "Restrictions on identifier URIs",
 and the public reports named beside a rule.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -20,40 +20,45 @@ from provisioning.domain.errors import CredentialNotFound, NeedsOperator, Provis
 
 _UNFINISHED: Final = frozenset({408, 423, 424, 425})
 _CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,80}")
+_NAMES: Final = frozenset({"uniquename", "identifieruris"})
+_DUPLICATE: Final = frozenset({"ObjectConflict", "Request_MultipleObjectsWithSameKeyValue"})
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Graph's error envelope, and the request's id for a support case."""
+    """Graph's error envelope, and the request's id for a support case.
+
+    `conflicts` are the properties, in lower case, of which another object has the same value.
+    """
 
     status: int
     codes: frozenset[str]
+    conflicts: frozenset[str]
     text: str
     request_id: str | None
     retry_after: float | None
 
     @property
     def name_taken(self) -> bool:
-        """Whether a name of the application to create is in use. Entra answers 409, or 400 which only its text tells.
+        """Whether a name of the application to create is in use.
 
-        Which of `uniqueName` and `identifierUris` it names first is not documented.
+        Which of `uniqueName` and `identifierUris` Graph names first is not documented, nor that it names one.
         """
-        if self.status == HTTPStatus.CONFLICT:
-            return not self.concurrent
-        named = "uniquename" in self.text or "identifieruris" in self.text
-        return self.status == HTTPStatus.BAD_REQUEST and named and self._says_duplicate
+        named = self.conflicts or self.status == HTTPStatus.CONFLICT or "ObjectConflict" in self.codes
+        return bool(self.already_exists and named and (not self.conflicts or self.conflicts & _NAMES))
 
     @property
     def already_exists(self) -> bool:
-        """Whether a service principal exists already: 409, at times 400 with nothing but the text to tell it."""
-        return (self.status == HTTPStatus.CONFLICT and not self.concurrent) or (
-            self.status == HTTPStatus.BAD_REQUEST and self._says_duplicate
-        )
+        """Whether the object to create exists already: by a code, by 409, or by a 400 with nothing but its text."""
+        if self.codes & _DUPLICATE:
+            return True
+        said = self.status == HTTPStatus.BAD_REQUEST and self.says("already exists", "same value", "already in use")
+        return said or (self.status == HTTPStatus.CONFLICT and self._untold and not self.concurrent)
 
     @property
     def missing(self) -> bool:
-        """Whether what the request names is not there, and not for a hiccup of the directory."""
-        return self.status == HTTPStatus.NOT_FOUND and "Directory_ObjectNotFound" not in self.codes
+        """Whether what the request names is not there: no other 404, such as a hiccup of the directory, says that."""
+        return self.status == HTTPStatus.NOT_FOUND and "Request_ResourceNotFound" in self.codes
 
     @property
     def unfinished(self) -> bool:
@@ -66,17 +71,43 @@ class Refusal:
 
         Graph has no code for it; a policy that forbids secrets has, and is another matter.
         """
-        named = "passwordcredential" in self.text.replace(" ", "")
-        return self.status == HTTPStatus.BAD_REQUEST and named and not self.codes & _REFUSED.keys()
+        return self.status == HTTPStatus.BAD_REQUEST and self.says("passwordcredential", "password credential")
+
+    @property
+    def credential_not_found(self) -> bool:
+        """Whether a credential to remove is not known, or not yet. Graph has no code for it (vault-plugin-secrets)."""
+        return self.status == HTTPStatus.BAD_REQUEST and self.says("no password credential found")
+
+    @property
+    def certificate_refused(self) -> bool:
+        """Whether it is about the certificate sent: all codes of certificates that are known begin alike."""
+        coded = any(code.startswith("KeyCredential") for code in self.codes)
+        return coded or self.says("keycredential", "key credential")
 
     @property
     def concurrent(self) -> bool:
-        """Whether two writes met: 409 or 503 with a code, or a 400 that only its text tells apart."""
-        return "Directory_ConcurrencyViolation" in self.codes or "concurrent" in self.text
+        """Whether two writes met: a code, and in some reports of 400 and 409 only the text."""
+        return "Directory_ConcurrencyViolation" in self.codes or self.says("concurrent")
 
     @property
-    def _says_duplicate(self) -> bool:
-        return any(each in self.text for each in ("already exists", "same value", "already in use"))
+    def not_replicated(self) -> bool:
+        """Whether a replica that has not heard of the application yet would answer so."""
+        return (
+            self.status == HTTPStatus.NOT_FOUND
+            or bool(self.codes & {"NoBackingApplicationObject", "Error_MsaAppDoesNotExist"})
+            # The same refusal with no code of its own, and a 403 that has the code of a missing permission: both are
+            # answered while the application is not replicated (terraform-provider-azuread, vault-plugin-secrets-azure).
+            or self.says("does not reference a valid application object")
+            or (self.status == HTTPStatus.FORBIDDEN and "backing application" in self.text and "tenant" in self.text)
+        )
+
+    @property
+    def _untold(self) -> bool:
+        return not self.codes & _KNOWN
+
+    def says(self, *texts: str) -> bool:
+        """Whether one of these texts is in it, and no code that says what it is."""
+        return self._untold and any(text in self.text for text in texts)
 
 
 def refusal(response: requests.Response, now: datetime) -> Refusal:
@@ -87,16 +118,22 @@ def refusal(response: requests.Response, now: datetime) -> Refusal:
         inner = error.get("innerError") or {}
         codes = {error.get("code"), inner.get("code"), *(detail.get("code") for detail in details)}
         texts = [error.get("message"), *(detail.get("message") for detail in details)]
-        texts += [detail.get("target") for detail in details]
     except (ValueError, KeyError, TypeError, AttributeError):
-        inner, codes, texts = {}, set(), []
+        inner, codes, texts, details = {}, set(), [], []
+    text = " ".join(text for text in texts if isinstance(text, str)).lower()
     return Refusal(
         status=response.status_code,
         codes=frozenset(code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)),
-        text=" ".join(text for text in texts if isinstance(text, str)).lower(),
+        conflicts=_conflicts(details) or frozenset(re.findall(r"same value for property (\w+)", text)),
+        text=text,
         request_id=_request_id(response.headers.get("request-id") or inner.get("request-id")),
         retry_after=retry_after(response.headers, now),
     )
+
+
+def _conflicts(details: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    targets = (detail.get("target") for detail in details if detail.get("code") == "ObjectConflict")
+    return frozenset(target.lower() for target in targets if isinstance(target, str))
 
 
 def _request_id(value: Any) -> str | None:  # noqa: ANN401 -- another system's JSON
@@ -105,7 +142,7 @@ def _request_id(value: Any) -> str | None:  # noqa: ANN401 -- another system's J
 
 def name_taken_error(refused: Refusal) -> ProvisioningError:
     """Return what a taken name means where no application of ours has it."""
-    if "identifieruris" in refused.text:
+    if "identifieruris" in refused.conflicts:
         return _for_operator(refused)
     return TryAgain(
         "unique-name-taken",
@@ -137,9 +174,7 @@ def certificate_error(refused: Refusal) -> NeedsOperator | None:
             remedy="Send a new request with a certificate of shorter life, or exempt this service from the policy.",
             graph_request_id=refused.request_id,
         )
-    # Graph's codes for certificates are not documented; all that are known begin like this.
-    named = any(code.startswith("KeyCredential") for code in refused.codes) or "keycredential" in refused.text
-    if named or "key credential" in refused.text:
+    if refused.certificate_refused:
         return NeedsOperator(
             "certificate-refused",
             "Microsoft Graph refused the certificate.",
@@ -151,8 +186,7 @@ def certificate_error(refused: Refusal) -> NeedsOperator | None:
 
 def error_of(refused: Refusal) -> ProvisioningError:
     """Return the error of the family whose turn it is to act."""
-    # Of a key that this replica has not seen yet as well as of one that is gone.
-    if "no password credential found" in refused.text:
+    if refused.credential_not_found:
         return CredentialNotFound(
             "credential-not-found",
             "Entra knows no credential of that key id, or not yet.",
@@ -163,36 +197,26 @@ def error_of(refused: Refusal) -> ProvisioningError:
 
 
 def _passing(refused: Refusal) -> TryAgain | None:
-    status, text = refused.status, refused.text
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
+    if refused.status == HTTPStatus.TOO_MANY_REQUESTS:
         return _try_again(refused, "graph-throttled", "Microsoft Graph asks for fewer requests.")
     if refused.concurrent:
         return _try_again(refused, "graph-concurrent-write", "Another write to the same application was under way.")
     if refused.unfinished:
         return _try_again(refused, "graph-unavailable", "Microsoft Graph could not answer.")
-    if status == HTTPStatus.UNAUTHORIZED:  # a token that ran out on the way; a missing permission is a 403
+    if refused.status == HTTPStatus.UNAUTHORIZED:  # a token that ran out on the way; a missing permission is a 403
         return _try_again(refused, "graph-token-refused", "Microsoft Graph did not accept the token.")
-    not_replicated = (
-        status == HTTPStatus.NOT_FOUND
-        or "NoBackingApplicationObject" in refused.codes
-        or "Error_MsaAppDoesNotExist" in refused.codes
-        # The same refusal with no code of its own, and a 403 that reads like a missing permission: both are answered
-        # while the application is not replicated (hashicorp/terraform-provider-azuread, vault-plugin-secrets-azure).
-        or "does not reference a valid application object" in text
-        or (status == HTTPStatus.FORBIDDEN and "backing application" in text and "local tenant" in text)
-    )
-    if not_replicated:
+    if refused.not_replicated:
         return _try_again(refused, "not-replicated-yet", "Entra does not know the object, or not yet.", REPLICATION)
     return None
 
 
 def _for_operator(refused: Refusal) -> NeedsOperator:
-    for code, (ours, message, remedy) in _REFUSED.items():
-        if code in refused.codes:
-            return NeedsOperator(ours, message, remedy=remedy, graph_request_id=refused.request_id)
-    for text, (ours, message, remedy) in _REFUSED_BY_TEXT.items():
-        if text in refused.text:
-            return NeedsOperator(ours, message, remedy=remedy, graph_request_id=refused.request_id)
+    meanings = [meaning for code, meaning in _REFUSED.items() if code in refused.codes]
+    meanings += [_IDENTIFIER_URI_TAKEN] if "identifieruris" in refused.conflicts else []
+    # Graph has no code of its own for these, or not always.
+    meanings += [meaning for text, meaning in _REFUSED_BY_TEXT.items() if refused.says(text)]
+    for ours, message, remedy in meanings:
+        return NeedsOperator(ours, message, remedy=remedy, graph_request_id=refused.request_id)
     named = ", ".join(sorted(refused.codes)) or "no code"
     return NeedsOperator(
         "graph-refused",
@@ -235,6 +259,26 @@ _PERMISSION: Final[_Meaning] = (
         "REGISTRAR_OBJECT_ID; where the application exists already, make the identity its owner; then retry."
     ),
 )
+_IDENTIFIER_URI_TAKEN: Final[_Meaning] = (
+    "identifier-uri-taken",
+    "Another application has the identifier URI, perhaps one that was deleted less than 30 days ago.",
+    "Remove the URI from that application, or delete it for good, then retry.",
+)
+_REFERENCE_MISSING: Final[_Meaning] = (
+    "service-management-reference-required",
+    "The tenant requires a service management reference on every application.",
+    "Send a new request with serviceManagementReference.",
+)
+_REFERENCE_REFUSED: Final[_Meaning] = (
+    "service-management-reference-refused",
+    "The tenant does not know the service management reference.",
+    "Look the reference up in your service inventory, and send a new request with that one.",
+)
+_TOO_LARGE: Final[_Meaning] = (
+    "application-too-large",
+    "The application would hold more entries than Entra allows.",
+    "Remove credentials that nobody uses, or send a new request with fewer redirect URIs, scopes or roles.",
+)
 _REFUSED: Final[Mapping[str, _Meaning]] = {
     "CredentialInvalidLifetimeAsPerAppPolicy": _SECRET_LIFETIME,
     "CredentialTypeNotAllowedAsPerAppPolicy": (
@@ -255,31 +299,35 @@ _REFUSED: Final[Mapping[str, _Meaning]] = {
     ),
     "Directory_QuotaExceeded": (
         "quota-exceeded",
-        "The directory quota is used up; deleted objects count for 30 days.",
-        "Delete objects for good or have the quota raised, then retry.",
+        "The quota of the directory, or the 250 objects of an identity without a directory role, is used up.",
+        (
+            "Give this app's identity a custom role with microsoft.directory/applications/create, which lifts the 250; "
+            "or delete objects for good (deleted ones count for 30 days), or have the quota raised. Then retry."
+        ),
     ),
+    "Directory_ResourceSizeExceeded": _TOO_LARGE,
+    "ServiceTreeValueMissing": _REFERENCE_MISSING,
+    "ServiceTreeNullValueProvided": _REFERENCE_MISSING,
+    "ServiceTreeInvalid": _REFERENCE_REFUSED,
     "Authorization_RequestDenied": _PERMISSION,
     "Authorization_IdentityNotFound": _PERMISSION,
 }
-# Graph has no code of its own for these.
 _REFUSED_BY_TEXT: Final[Mapping[str, _Meaning]] = {
-    "identifieruris already exists": (
-        "identifier-uri-taken",
-        "Another application has the identifier URI, perhaps one that was deleted less than 30 days ago.",
-        "Remove the URI from that application, or delete it for good, then retry.",
-    ),
-    "the newly added uri": _IDENTIFIER_URI,
-    "verified domain": _IDENTIFIER_URI,
-    "lifetime": _SECRET_LIFETIME,
-    "servicemanagementreference": (
-        "service-management-reference-required",
-        "The tenant requires a service management reference on every application.",
-        "Send a new request with serviceManagementReference.",
-    ),
-    "exceeded its limit": (
-        "application-too-large",
-        "The application would hold more entries than Entra allows.",
-        "Remove credentials that nobody uses, or send a new request with fewer redirect URIs, scopes or roles.",
-    ),
-    "insufficient privileges": _PERMISSION,
+    "the newly added uri": _IDENTIFIER_URI,  # microsoft/entra-app-identifier-uri-protection
+    "credential lifetime exceeds": _SECRET_LIFETIME,  # OfficeDev/microsoft-365-agents-toolkit
+    "servicemanagementreference field is required": _REFERENCE_MISSING,  # Azure/azure-cli #30717
+    "servicemanagementreference": _REFERENCE_REFUSED,  # Azure/azure-cli #31212
+    "exceeded its limit": _TOO_LARGE,  # vault-plugin-secrets-azure
 }
+# Each code that says by itself what it means: beside it no text decides.
+_KNOWN: Final = frozenset(
+    {
+        *_REFUSED,
+        *_DUPLICATE,
+        "Directory_ConcurrencyViolation",
+        "Directory_ObjectNotFound",
+        "Error_MsaAppDoesNotExist",
+        "NoBackingApplicationObject",
+        "Request_ResourceNotFound",
+    }
+)

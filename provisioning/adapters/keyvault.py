@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, NoReturn
+from urllib.parse import quote
 
 import requests
 from azure.core.credentials import TokenCredential
@@ -13,12 +14,11 @@ from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
     HttpResponseError,
-    ResourceExistsError,
     ResourceNotFoundError,
 )
-from azure.keyvault.secrets import SecretClient, SecretProperties
+from azure.keyvault.secrets import KeyVaultSecret, SecretClient, SecretProperties
 
-from provisioning.adapters.transport import retry_after, sdk_options
+from provisioning.adapters.transport import next_page_token, retry_after, sdk_options
 from provisioning.domain.directory import Marked
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
 from provisioning.domain.registration import NAME_PREFIX
@@ -53,21 +53,14 @@ class KeyVaultSecrets:
 
     def current(self, name: str) -> CurrentSecret | None:
         """As the port says. The vault answers with the secret's text too; it ends here."""
-        try:
-            return _current(self._client.get_secret(name).properties)
-        except ResourceNotFoundError:
-            return None
-        except AzureError as error:
-            self._translate(error, writing=False)
+        stored = self._get(name)
+        return None if stored is None else _current(stored.properties)
 
     def read(self, name: str) -> MintedSecret | None:
         """As the port says."""
-        try:
-            stored = self._client.get_secret(name)
-        except ResourceNotFoundError:
+        stored = self._get(name)
+        if stored is None:
             return None
-        except AzureError as error:
-            self._translate(error, writing=False)
         current = _current(stored.properties)
         return MintedSecret(
             current.key_id or "",
@@ -80,23 +73,39 @@ class KeyVaultSecrets:
         """As the port says: one request; it does not wait until the vault has finished."""
         try:
             self._client.begin_delete_secret(name)
-        except ResourceNotFoundError:
-            return
-        except ResourceExistsError as error:
-            if _inner_code(error) != "ObjectIsBeingDeleted":
-                self._translate(error, writing=False)
         except AzureError as error:
+            if _inner_code(error) != "ObjectIsBeingDeleted" and not _is_absent(error):
+                self._translate(error, writing=False)
+
+    def _get(self, name: str) -> KeyVaultSecret | None:
+        try:
+            return self._client.get_secret(name)
+        except AzureError as error:
+            if _is_absent(error):
+                return None
             self._translate(error, writing=False)
 
     def marked(self, continuation_token: str | None) -> Marked:
-        """As the port says."""
-        pages: Any = self._client.list_properties_of_secrets().by_page(continuation_token)
+        """As the port says. Of the link to the next page only its token is kept, never the address."""
+        link = (
+            f"{self._client.vault_url}/secrets?$skiptoken={quote(continuation_token, safe='')}"
+            if continuation_token
+            else None
+        )
+        pages: Any = self._client.list_properties_of_secrets().by_page(link)
         try:
             listed = list(next(pages, []))
+            following = next_page_token(pages.continuation_token)
+        except ValueError:
+            raise TryAgain(
+                "vault-unavailable",
+                "Key Vault's answer has a next page that cannot be asked for.",
+                remedy=_VAULT_HEALTH,
+            ) from None
         except AzureError as error:
             self._translate(error, writing=False)
         ids = ((each.tags or {}).get("id") for each in listed if (each.name or "").startswith(NAME_PREFIX))
-        return Marked(tuple(each for each in ids if each), pages.continuation_token or None)
+        return Marked(tuple(each for each in ids if each), following)
 
     def publish(self, name: str, secret: MintedSecret, tags: Mapping[str, str], not_after: datetime) -> CurrentSecret:
         """As the port says."""
@@ -144,7 +153,8 @@ class KeyVaultSecrets:
         if (
             status is not None
             and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-            and status != HTTPStatus.REQUEST_TIMEOUT
+            # A 404 that names no secret is of somebody on the way, and says nothing of the vault.
+            and status not in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.NOT_FOUND)
         ):
             raise _refused(status, _inner_code(error)) from None
         if writing:
@@ -165,8 +175,10 @@ _VAULT_HEALTH: Final = "If it lasts, see the health of Key Vault and the app's n
 def _refused(status: int, inner_code: str) -> NeedsOperator | TryAgain:
     if inner_code in ("ObjectIsBeingDeleted", "ObjectIsBeingRecovered"):
         return TryAgain("vault-secret-deleting", "The secret is being deleted or recovered.", remedy=_RECOVER)
-    if status == HTTPStatus.CONFLICT:
+    if inner_code == "ObjectIsDeletedButRecoverable":
         return NeedsOperator("vault-secret-deleted", "The vault holds a deleted secret of this name.", remedy=_RECOVER)
+    if status == HTTPStatus.CONFLICT:
+        return TryAgain("vault-conflict", "Another operation on the secret was under way.", remedy=_VAULT_HEALTH)
     if inner_code == "SecretDisabled":
         return NeedsOperator(
             "vault-secret-disabled",
@@ -188,6 +200,16 @@ def _refused(status: int, inner_code: str) -> NeedsOperator | TryAgain:
 
 
 _RECOVER: Final = "Recover it (az keyvault secret recover), so that its versions are kept, then retry."
+
+
+def _is_absent(error: AzureError) -> bool:
+    """Whether the vault says that it has no secret of the name; a 404 alone may come from anybody."""
+    return isinstance(error, ResourceNotFoundError) and _code(error) == "SecretNotFound"
+
+
+def _code(error: AzureError) -> str:
+    code = getattr(getattr(error, "error", None), "code", None)
+    return code if isinstance(code, str) else ""
 
 
 def _inner_code(error: AzureError) -> str:

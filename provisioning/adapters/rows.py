@@ -1,12 +1,16 @@
-"""What a row of each table looks like: keys and columns, and back. The tables themselves are in `tables.py`."""
+"""What a row of each table looks like: keys and columns, and back. The tables themselves are in `tables.py`.
+
+A row is read by any version. What this one does not know of it, a column or a field within one, is kept by its writes.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from itertools import count, takewhile
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from azure.data.tables import TableEntity
 
@@ -14,13 +18,21 @@ from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.intake import dump, restore
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry, Failure, LastError, Operation, OperationStatus, OperationType
-from provisioning.domain.registration import Registration, Status
+from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.secrets import MissingCredential, SecretState
+
+T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 1
 
 # A text property holds 32,768 UTF-16 units; the longest request and resource pass that, so they are kept in pieces.
 _PIECE: Final = 32_000
+# What is kept as JSON in one column, and in pieces.
+_JSON: Final[tuple[str, ...]] = ("operationFailure", "lastError", "missing")
+_JSON_IN_PIECES: Final[tuple[str, ...]] = ("request", "resource", "formerRedirectUris", "findings")
+_PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
+# What reading a row raises where another version, or somebody else, wrote what cannot be read.
+UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError)
 
 
 def time_key(moment: datetime) -> str:
@@ -33,10 +45,12 @@ def due_key(entry: DueEntry) -> dict[str, str]:
     return {"PartitionKey": "due", "RowKey": f"{time_key(entry.due_at)}_{entry.registration_id}"}
 
 
-def due_entry(row_key: str) -> DueEntry:
-    """Return the due entry of a row key."""
-    time, _, registration_id = row_key.partition("_")
-    return DueEntry(registration_id, datetime.fromisoformat(time))
+def due_entry(entity: Mapping[str, Any]) -> DueEntry:
+    """Return the due entry of a row; raise one of UNREADABLE for a key that this version would not write."""
+    time, _, registration_id = entity["RowKey"].partition("_")
+    if not REGISTRATION_ID.fullmatch(registration_id):
+        raise ValueError("no id of a registration")
+    return DueEntry(registration_id, _instant(time))
 
 
 def name_key(name: str) -> dict[str, str]:
@@ -51,10 +65,24 @@ def notice_key(notice: Notice) -> dict[str, str]:
 
 
 def registration_entity(registration: Registration) -> dict[str, Any]:
-    """Return the row of a registration."""
-    request = json.dumps(dump(registration.request), separators=(",", ":"))
-    operation = registration.operation
-    entity: dict[str, Any] = {
+    """Return the row of a registration; of the row that it was read from it keeps what this version did not read."""
+    content = _content(registration)
+    if registration.row is not None:
+        stored, read = _unpacked(registration.row), _content(_registration(registration.row, None))
+        request = _kept(stored["request"], read["request"], content["request"])
+        content = _kept(stored, read, content) | {"request": request}
+    return _packed(content)
+
+
+def registration_of(entity: TableEntity) -> Registration:
+    """Return the registration of a row, with the row's etag; raise one of UNREADABLE where that cannot be done."""
+    return _registration(entity, entity.metadata["etag"])
+
+
+def _content(registration: Registration) -> dict[str, Any]:
+    """Return what this version writes of a registration, by column; None is not written."""
+    operation, secret = registration.operation, registration.secret
+    content = {
         "PartitionKey": registration.id[:8],
         "RowKey": registration.id,
         "schema": SCHEMA_VERSION,
@@ -68,7 +96,7 @@ def registration_entity(registration: Registration) -> dict[str, Any]:
         "operationType": operation.type.value,
         "operationStatus": operation.status.value,
         "operationRequestedAt": time_key(operation.requested_at),
-        "operationFailure": _json(operation.failure),
+        "operationFailure": _json_of(operation.failure),
         "operationSupersedes": operation.supersedes,
         "createdAt": time_key(registration.created_at),
         "updatedAt": time_key(registration.updated_at),
@@ -77,48 +105,131 @@ def registration_entity(registration: Registration) -> dict[str, Any]:
         "clientId": registration.client_id,
         "servicePrincipalId": registration.service_principal_id,
         "identifierUri": registration.identifier_uri,
-        "lastError": _json(registration.last_error),
+        "lastError": _json_of(registration.last_error),
         "change": registration.change,
         "replaceBefore": _moment(registration.replace_before),
         "revokeBefore": _moment(registration.revoke_before),
-        "missing": _json(registration.missing),
+        "missing": _json_of(registration.missing),
         "expiryNoticed": registration.expiry_noticed,
         "cleanUpAt": _moment(registration.clean_up_at),
+        "secretId": secret.id if secret else None,
+        "secretKeyId": secret.key_id if secret else None,
+        "secretExpiresAt": _moment(secret.expires_at) if secret else None,
+        "secretPublishedAt": _moment(secret.published_at) if secret else None,
+        "secretMintedAt": _moment(secret.minted_at) if secret else None,
+        "request": dump(registration.request),
+        "resource": _json_of(registration.resource),
+        "formerRedirectUris": list(registration.former_redirect_uris) or None,
+        "findings": [asdict(finding) for finding in registration.findings] or None,
     }
-    if registration.secret is not None:
-        entity |= {
-            "secretId": registration.secret.id,
-            "secretKeyId": registration.secret.key_id,
-            "secretExpiresAt": _moment(registration.secret.expires_at),
-            "secretPublishedAt": _moment(registration.secret.published_at),
-            "secretMintedAt": _moment(registration.secret.minted_at),
-        }
-    entity |= _pieces("request", request) | _pieces("resource", _json(registration.resource) or "")
-    entity |= _pieces("formerRedirectUris", _json_list(registration.former_redirect_uris))
-    entity |= _pieces("findings", _json_list([asdict(finding) for finding in registration.findings]))
-    return {name: value for name, value in entity.items() if value is not None}
+    return {name: value for name, value in content.items() if value is not None}
+
+
+def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
+    content = _unpacked(entity)
+    if not REGISTRATION_ID.fullmatch(content["RowKey"]):
+        raise ValueError("no id of a registration")
+    return Registration(
+        id=content["RowKey"],
+        caller=content["caller"],
+        via=content.get("via"),
+        request=restore(content["request"]),
+        request_hash=content["requestHash"],
+        status=Status(content["status"]),
+        operation=Operation(
+            id=content["operationId"],
+            type=OperationType(content["operationType"]),
+            status=OperationStatus(content["operationStatus"]),
+            requested_at=_instant(content["operationRequestedAt"]),
+            failure=_known(Failure, content.get("operationFailure")),
+            supersedes=content.get("operationSupersedes"),
+        ),
+        created_at=_instant(content["createdAt"]),
+        updated_at=_instant(content["updatedAt"]),
+        due_at=_time(content, "dueAt"),
+        application_object_id=content.get("applicationObjectId"),
+        client_id=content.get("clientId"),
+        service_principal_id=content.get("servicePrincipalId"),
+        identifier_uri=content.get("identifierUri"),
+        resource=_resource(content.get("resource")),
+        secret=SecretState(
+            content["secretId"],
+            content["secretKeyId"],
+            _time(content, "secretExpiresAt"),
+            _time(content, "secretPublishedAt"),
+            _time(content, "secretMintedAt"),
+        )
+        if "secretId" in content
+        else None,
+        last_error=_last_error(content.get("lastError")),
+        change=int(content.get("change", 0)),
+        former_redirect_uris=tuple(content.get("formerRedirectUris", ())),
+        replace_before=_time(content, "replaceBefore"),
+        revoke_before=_time(content, "revokeBefore"),
+        missing=_known(MissingCredential, content.get("missing")),
+        findings=_all_known(Failure, content.get("findings", ())),
+        expiry_noticed=content.get("expiryNoticed"),
+        clean_up_at=_time(content, "cleanUpAt"),
+        etag=etag,
+        row=entity,
+    )
 
 
 def notice_entity(notice: Notice, due_at: datetime) -> dict[str, Any]:
-    """Return the row of a notice that waits."""
+    """Return the row of a notice that waits. Merged into one that is longer, it leaves nothing of that one's data."""
+    pieces = _pieces("data", json.dumps(notice.data, separators=(",", ":")))
     return {
         **notice_key(notice),
         "schema": SCHEMA_VERSION,
         "type": notice.type,
         "time": time_key(notice.time),
         "dueAt": time_key(due_at),
-    } | _pieces("data", json.dumps(notice.data, separators=(",", ":")))
+        **pieces,
+        f"data{len(pieces)}": "",
+    }
 
 
 def notice_of(entity: Mapping[str, Any]) -> Notice:
-    """Return the notice of a row."""
+    """Return the notice of a row; raise one of UNREADABLE where that cannot be done."""
     return Notice(
         id=entity["RowKey"],
         type=entity["type"],
         subject=entity["PartitionKey"],
-        time=datetime.fromisoformat(entity["time"]),
+        time=_instant(entity["time"]),
         data=json.loads(_joined(entity, "data")),
     )
+
+
+def waiting_of(entity: Mapping[str, Any]) -> tuple[datetime, str, str, datetime]:
+    """Return the time, the id and the subject of a row's notice, and when it is due."""
+    return _instant(entity["time"]), entity["RowKey"], entity["PartitionKey"], _instant(entity["dueAt"])
+
+
+# --- columns and JSON -----------------------------------------------------------------------------------------------
+
+
+def _packed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a row: what is no plain value is JSON, and in pieces where it may be long."""
+    entity = {name: value for name, value in content.items() if name not in (*_JSON, *_JSON_IN_PIECES)}
+    entity |= {name: _text(content[name]) for name in _JSON if name in content}
+    for name in _JSON_IN_PIECES:
+        entity |= _pieces(name, _text(content[name])) if name in content else {}
+    return entity
+
+
+def _unpacked(entity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the columns of a row hold."""
+    content = {name: value for name, value in entity.items() if not _PIECES.fullmatch(name)}
+    texts = {name: content[name] for name in _JSON if name in content}
+    texts |= {name: _joined(entity, name) for name in _JSON_IN_PIECES if entity.get(f"{name}0")}
+    return content | {name: json.loads(text) for name, text in texts.items()}
+
+
+def _kept(stored: Mapping[str, Any], read: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is written, what did not change as it was stored, with all that was stored and not read."""
+    unknown = {name: value for name, value in stored.items() if name not in read}
+    same = {name: stored[name] for name, value in written.items() if name in stored and read.get(name) == value}
+    return {**unknown, **written, **same}
 
 
 def _pieces(name: str, text: str) -> dict[str, str]:
@@ -129,75 +240,48 @@ def _joined(entity: Mapping[str, Any], name: str) -> str:
     return "".join(takewhile(bool, (entity.get(f"{name}{number}", "") for number in count())))
 
 
-def _json(value: Any) -> str | None:  # noqa: ANN401 -- any of our frozen values
-    return None if value is None else json.dumps(asdict(value), separators=(",", ":"))
+def _text(value: Any) -> str:  # noqa: ANN401 -- JSON
+    return json.dumps(value, separators=(",", ":"))
 
 
-def _json_list(values: Sequence[Any]) -> str:
-    return json.dumps(values, separators=(",", ":")) if values else ""
+def _json_of(value: Any) -> Any:  # noqa: ANN401 -- any of our frozen values
+    """Return the value as JSON gives it back, with lists for tuples."""
+    return None if value is None else json.loads(_text(asdict(value)))
 
 
 def _moment(moment: datetime | None) -> str | None:
     return None if moment is None else time_key(moment)
 
 
-def registration_of(entity: TableEntity) -> Registration:
-    """Return the registration of a row, with the row's etag."""
-    failure, last_error = _loaded(entity, "operationFailure"), _loaded(entity, "lastError")
-    resource, missing = _joined(entity, "resource"), _loaded(entity, "missing")
-    return Registration(
-        id=entity["RowKey"],
-        caller=entity["caller"],
-        via=entity.get("via"),
-        request=restore(json.loads(_joined(entity, "request"))),
-        request_hash=entity["requestHash"],
-        status=Status(entity["status"]),
-        operation=Operation(
-            id=entity["operationId"],
-            type=OperationType(entity["operationType"]),
-            status=OperationStatus(entity["operationStatus"]),
-            requested_at=datetime.fromisoformat(entity["operationRequestedAt"]),
-            failure=Failure(**failure) if failure else None,
-            supersedes=entity.get("operationSupersedes"),
-        ),
-        created_at=datetime.fromisoformat(entity["createdAt"]),
-        updated_at=datetime.fromisoformat(entity["updatedAt"]),
-        due_at=_time(entity, "dueAt"),
-        application_object_id=entity.get("applicationObjectId"),
-        client_id=entity.get("clientId"),
-        service_principal_id=entity.get("servicePrincipalId"),
-        identifier_uri=entity.get("identifierUri"),
-        resource=_resolved(json.loads(resource)) if resource else None,
-        secret=SecretState(
-            entity["secretId"],
-            entity["secretKeyId"],
-            _time(entity, "secretExpiresAt"),
-            _time(entity, "secretPublishedAt"),
-            _time(entity, "secretMintedAt"),
-        )
-        if "secretId" in entity
-        else None,
-        last_error=LastError(Failure(**last_error["failure"]), last_error["passing"]) if last_error else None,
-        change=entity.get("change", 0),
-        former_redirect_uris=tuple(json.loads(_joined(entity, "formerRedirectUris") or "[]")),
-        replace_before=_time(entity, "replaceBefore"),
-        revoke_before=_time(entity, "revokeBefore"),
-        missing=MissingCredential(**missing) if missing else None,
-        findings=tuple(Failure(**each) for each in json.loads(_joined(entity, "findings") or "[]")),
-        expiry_noticed=entity.get("expiryNoticed"),
-        clean_up_at=_time(entity, "cleanUpAt"),
-        etag=entity.metadata["etag"],
-    )
+def _time(content: Mapping[str, Any], name: str) -> datetime | None:
+    return _instant(content[name]) if name in content else None
 
 
-def _loaded(entity: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 -- what `_json` wrote
-    return json.loads(entity[name]) if name in entity else None
+def _instant(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its offset from UTC")
+    return moment
 
 
-def _time(entity: Mapping[str, Any], name: str) -> datetime | None:
-    return datetime.fromisoformat(entity[name]) if name in entity else None
+def _known(kind: type[T], content: Mapping[str, Any] | None) -> T | None:
+    """Return the value of a JSON object, of whose fields only those are read that this version knows."""
+    if content is None:
+        return None
+    names = [each.name for each in fields(kind)]  # type: ignore[arg-type] # all of ours are dataclasses
+    return kind(**{name: content[name] for name in names if name in content})
 
 
-def _resolved(content: Mapping[str, Any]) -> ResolvedResource:
-    lists = {kind: tuple(Permission(**each) for each in content[kind]) for kind in ("scopes", "app_roles")}
-    return ResolvedResource(**{**content, **lists})
+def _all_known(kind: type[T], contents: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
+    return tuple(value for value in (_known(kind, content) for content in contents) if value is not None)
+
+
+def _last_error(content: Mapping[str, Any] | None) -> LastError | None:
+    return None if content is None else _known(LastError, {**content, "failure": _known(Failure, content["failure"])})
+
+
+def _resource(content: Mapping[str, Any] | None) -> ResolvedResource | None:
+    if content is None:
+        return None
+    lists = {kind: _all_known(Permission, content[kind]) for kind in ("scopes", "app_roles")}
+    return _known(ResolvedResource, {**content, **lists})

@@ -13,10 +13,14 @@ What a row looks like is in `rows.py`.
 
 import base64
 import json
-from collections.abc import Callable, Iterator, Mapping
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 from azure.core import MatchConditions
@@ -31,6 +35,7 @@ from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
 from provisioning.adapters.rows import (
     SCHEMA_VERSION,
+    UNREADABLE,
     due_entry,
     due_key,
     name_key,
@@ -40,10 +45,11 @@ from provisioning.adapters.rows import (
     registration_entity,
     registration_of,
     time_key,
+    waiting_of,
 )
 from provisioning.adapters.transport import retry_after
 from provisioning.domain.client_types import ClientType
-from provisioning.domain.errors import RequestRejected, StaleRegistration, TryAgain
+from provisioning.domain.errors import RequestRejected, StaleRegistration, TryAgain, UnreadableRow
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import REGISTRATION_ID, Page, Registration, Status, partition_of
@@ -55,6 +61,13 @@ REGISTRATIONS: Final = "registrations"
 DUE: Final = "due"
 NAMES: Final = "names"
 NOTICES: Final = "notices"
+# A query that looks through many partitions may take the service 5 s; then it answers with what it has found.
+_SCAN_TIMEOUT: Final = 5.5
+# Keys have up to 1 KiB, and the service encodes them in base64.
+_PLACE: Final = re.compile(r"[\x21-\x7e]{1,1600}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
+
+logger = logging.getLogger(__name__)
 
 
 class TableRegistry:
@@ -75,7 +88,7 @@ class TableRegistry:
             written = self._on(self._registrations, lambda table: table.create_entity(entity))
         except ResourceExistsError:
             return None
-        return replace(registration, etag=str(written["etag"]))
+        return replace(registration, etag=str(written["etag"]), row=entity)
 
     def get(self, registration_id: str) -> Registration | None:
         """As the port says: a point read; none for what cannot be an id."""
@@ -85,7 +98,10 @@ class TableRegistry:
             entity = self._on(self._registrations, lambda table: table.get_entity(registration_id[:8], registration_id))
         except ResourceNotFoundError:
             return None
-        return registration_of(entity)
+        try:
+            return registration_of(entity)
+        except UNREADABLE:
+            raise UnreadableRow from None
 
     def replace(self, registration: Registration) -> Registration:
         """As the port says."""
@@ -102,7 +118,7 @@ class TableRegistry:
             )
         except (ResourceModifiedError, ResourceNotFoundError):
             raise StaleRegistration from None
-        return replace(registration, etag=str(written["etag"]))
+        return replace(registration, etag=str(written["etag"]), row=entity)
 
     def find(
         self,
@@ -125,26 +141,35 @@ class TableRegistry:
             conditions["status ne @deleted"] = Status.DELETED.value
         names = [condition.partition("@")[2] for condition in conditions]
         position = _position(continuation_token)
+        options: dict[str, Any] = {} if owner is not None else {"read_timeout": _SCAN_TIMEOUT}
 
         def read(table: TableClient) -> tuple[list[Any], Any]:
             pages: Any = table.query_entities(
                 " and ".join(conditions),
                 parameters=dict(zip(names, conditions.values(), strict=True)),
                 results_per_page=top,
+                **options,
             ).by_page(continuation_token=position)  # type: ignore[arg-type] # a dict, in this library
-            return list(next(pages, [])), pages.continuation_token
+            try:
+                return list(next(pages, [])), pages.continuation_token
+            except HttpResponseError as error:
+                if position is not None and error.status_code == HTTPStatus.BAD_REQUEST:
+                    raise _invalid_token() from None  # all else in the request is ours
+                raise
 
         entities, following = self._on(self._registrations, read)
+        found = list(_readable("registration", registration_of, entities))
         return Page(
-            tuple(map(registration_of, entities)),
+            tuple(found),
             _continuation_token(following) if following else None,
+            unreadable=len(entities) - len(found),
         )
 
     def put_due(self, entry: DueEntry) -> None:
         """As the port says."""
         self._on(
             self._due,
-            lambda table: table.upsert_entity({**due_key(entry), "schema": SCHEMA_VERSION}, mode=UpdateMode.REPLACE),
+            lambda table: table.upsert_entity({**due_key(entry), "schema": SCHEMA_VERSION}, mode=UpdateMode.MERGE),
         )
 
     def remove_due(self, entry: DueEntry) -> None:
@@ -158,16 +183,16 @@ class TableRegistry:
     def due(self, until: datetime, most: int) -> list[DueEntry]:
         """As the port says: a range of keys, so that the cost grows with what is due and not with what exists."""
 
-        def read(table: TableClient) -> list[Any]:
+        def read(table: TableClient) -> list[DueEntry]:
             pages = table.query_entities(
                 "PartitionKey eq 'due' and RowKey lt @until",
                 parameters={"until": time_key(until) + "`"},  # the character after "_", which ends a time
                 select=["RowKey"],
                 results_per_page=min(most, 1000),
             )
-            return [entity for entity, _ in zip(pages, range(most), strict=False)]
+            return list(islice(_readable("due entry", due_entry, pages), most))
 
-        return [due_entry(entity["RowKey"]) for entity in self._on(self._due, read)]
+        return self._on(self._due, read)
 
     def claim(self, name: str, registration_id: str, *, instead_of: str | None = None) -> str:
         """As the port says. Two requests where the name is taken, three where it changes hands."""
@@ -180,14 +205,15 @@ class TableRegistry:
         else:
             return registration_id
         taken = self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"]))
-        if taken["registrationId"] != instead_of or instead_of == registration_id:
-            return str(taken["registrationId"])
+        holder = _holder(taken)
+        if holder != instead_of or instead_of == registration_id:
+            return holder
         try:
             self._on(
                 self._names,
                 lambda table: table.update_entity(
                     entity,
-                    mode=UpdateMode.REPLACE,
+                    mode=UpdateMode.MERGE,
                     etag=taken.metadata["etag"],
                     match_condition=MatchConditions.IfNotModified,
                 ),
@@ -203,12 +229,12 @@ class TableRegistry:
             entity = self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"]))
         except ResourceNotFoundError:
             return None
-        return str(entity["registrationId"])
+        return _holder(entity)
 
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         """As the port says."""
         entity = notice_entity(notice, due_at)
-        self._on(self._notices, lambda table: table.upsert_entity(entity, mode=UpdateMode.REPLACE))
+        self._on(self._notices, lambda table: table.upsert_entity(entity, mode=UpdateMode.MERGE))
 
     def remove_notice(self, notice: Notice) -> None:
         """As the port says."""
@@ -226,15 +252,16 @@ class TableRegistry:
                 return list(table.list_entities())
             return list(table.query_entities("PartitionKey eq @subject", parameters={"subject": subject}))
 
-        return sorted(map(notice_of, self._on(self._notices, read)), key=lambda each: (each.time, each.id))[:most]
+        found = _readable("notice", notice_of, self._on(self._notices, read))
+        return sorted(found, key=lambda each: (each.time, each.id))[:most]
 
     def subjects_of_notices(self, until: datetime) -> list[str]:
         """As the port says: one pass over the table, which holds only what waits."""
         columns = ["PartitionKey", "RowKey", "time", "dueAt"]
         rows = self._on(self._notices, lambda table: list(table.list_entities(select=columns)))
-        newest_first = sorted(rows, key=lambda row: (row["time"], row["RowKey"]), reverse=True)
-        oldest = {row["PartitionKey"]: row["dueAt"] for row in newest_first}
-        return [subject for subject, due_at in oldest.items() if due_at <= time_key(until)]
+        newest_first = sorted(_readable("notice", waiting_of, rows), reverse=True)
+        oldest = {subject: due_at for _, _, subject, due_at in newest_first}
+        return [subject for subject, due_at in oldest.items() if due_at <= until]
 
     def _on(self, table: TableClient, action: Callable[[TableClient], T]) -> T:
         """Do it; where the table is missing, create it and do it again; translate what time heals."""
@@ -266,12 +293,30 @@ class TableRegistry:
             ) from None
 
 
-def _continuation_token(position: Mapping[str, str]) -> str:
+def _readable(what: str, read: Callable[[Any], T], entities: Iterable[Any]) -> Iterator[T]:
+    """Yield what can be read; what cannot is logged, by its key where that can be nothing but a name of ours."""
+    for entity in entities:
+        try:
+            yield read(entity)
+        except UNREADABLE:
+            key = str(entity.get("RowKey"))
+            name = key if _NAME.fullmatch(key) else "?"
+            logger.error("%s %s: its row cannot be read, and is passed over", what, name)  # noqa: TRY400 -- it may quote the row
+
+
+def _holder(entity: Mapping[str, Any]) -> str:
+    if "registrationId" not in entity:
+        raise UnreadableRow
+    return str(entity["registrationId"])
+
+
+def _continuation_token(position: Mapping[str, str | None]) -> str:
     keys = [position["PartitionKey"], position["RowKey"]]
     return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
 
 
-def _position(continuation_token: str | None) -> dict[str, str] | None:
+def _position(continuation_token: str | None) -> dict[str, str | None] | None:
+    """Return where a page begins; what the service does not give as such a place is no token of ours."""
     if continuation_token is None:
         return None
     try:
@@ -280,8 +325,12 @@ def _position(continuation_token: str | None) -> dict[str, str] | None:
     except (ValueError, RecursionError):
         keys = None
     match keys:
-        case [str(partition), str(row)]:
+        case [str(partition), (str() | None) as row] if all(_PLACE.fullmatch(key) for key in keys if key is not None):
             return {"PartitionKey": partition, "RowKey": row}
-    raise RequestRejected(
+    raise _invalid_token()
+
+
+def _invalid_token() -> RequestRejected:
+    return RequestRejected(
         400, "invalid-continuation-token", "Send the continuationToken of the page before, unchanged."
     )

@@ -10,7 +10,7 @@ import msal
 import requests
 from msal.exceptions import MsalError
 
-from provisioning.adapters.transport import TIMEOUT, retry_after
+from provisioning.adapters.transport import PROOF_TIMEOUT, retry_after
 from provisioning.domain.errors import NeedsOperator, TryAgain
 from provisioning.domain.secrets import MintedSecret
 from provisioning.ports import Clock
@@ -20,6 +20,9 @@ from provisioning.ports import Clock
 _NOT_YET: Final = frozenset({7000215, 700016, 7000229})
 _UNKNOWN_TENANT: Final = frozenset({90002, 900023})
 _PASSING: Final = frozenset({"temporarily_unavailable", "server_error"})
+# No answer to the question either: a loop guard that counts equal requests, and hiccups and throttles of Entra itself.
+# Source: "Microsoft Entra authentication & authorization error codes".
+_PASSING_CODES: Final = frozenset({50196, 90006, 90012, 90024, 90033, 90055})
 _SERVER_ERROR: Final = HTTPStatus.INTERNAL_SERVER_ERROR
 _DISCOVERY_KEPT_FOR: Final = timedelta(hours=1)
 
@@ -59,7 +62,7 @@ class TokenEndpointProof:
         if "access_token" in answer:
             return True
         busy = http.status is None or http.status == HTTPStatus.TOO_MANY_REQUESTS or http.status >= _SERVER_ERROR
-        if busy or str(answer.get("error")) in _PASSING:
+        if busy or str(answer.get("error")) in _PASSING or _codes(answer) & _PASSING_CODES:
             raise self._unanswered(http)
         return _judge(answer)
 
@@ -143,14 +146,14 @@ class _Http:
 
     def get(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 -- msal's protocol
         def fetch() -> requests.Response:
-            response = self._checked(self._session.get(url, timeout=TIMEOUT, **kwargs))
+            response = self._checked(self._session.get(url, timeout=PROOF_TIMEOUT, **kwargs))
             self.unknown_tenant = bool(_codes(_object(response) or {}) & _UNKNOWN_TENANT)
             return response
 
         return self._discovery.get(url, fetch)
 
     def post(self, url: str, **kwargs: Any) -> requests.Response:  # noqa: ANN401 -- msal's protocol
-        return self._checked(self._session.post(url, timeout=TIMEOUT, allow_redirects=False, **kwargs))
+        return self._checked(self._session.post(url, timeout=PROOF_TIMEOUT, allow_redirects=False, **kwargs))
 
     def close(self) -> None:
         """Leave the session to the attempt that owns it."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import certifi
 import requests
@@ -20,8 +20,17 @@ from requests.utils import get_environ_proxies
 # Seconds to connect, and between two bytes of an answer: short beside the publish bound, so that a request that left
 # in time cannot take effect long after it.
 TIMEOUT: Final = (5.0, 20.0)
-# The same for Azure's libraries, whose own retries are off: a repeat is decided where the clock is read.
-SDK_OPTIONS: Final[dict[str, Any]] = {"retry_total": 0, "connection_timeout": TIMEOUT[0], "read_timeout": TIMEOUT[1]}
+# A caller of the API waits for the tables, and whoever looks at a registration wants to know what a run waits for.
+TABLES_TIMEOUT: Final = (2.0, 3.0)
+PROOF_TIMEOUT: Final = (3.0, 5.0)
+
+
+def _sdk_options(timeout: tuple[float, float]) -> dict[str, Any]:
+    """Return the same for Azure's libraries, whose own retries are off: a repeat is decided where the clock is read."""
+    return {"retry_total": 0, "connection_timeout": timeout[0], "read_timeout": timeout[1]}
+
+
+SDK_OPTIONS: Final = _sdk_options(TIMEOUT)
 
 
 def tls_context(ca_bundle: str | None) -> ssl.SSLContext:
@@ -83,9 +92,10 @@ def new_session(context: ssl.SSLContext, pool_size: int) -> requests.Session:
     return session
 
 
-def sdk_options(session: requests.Session) -> dict[str, Any]:
-    """Return the same options for a client of Azure's libraries that is to use the session."""
-    return {**SDK_OPTIONS, "transport": RequestsTransport(session=session, session_owner=False, **SDK_OPTIONS)}
+def sdk_options(session: requests.Session, timeout: tuple[float, float] = TIMEOUT) -> dict[str, Any]:
+    """Return the options for a client of Azure's libraries that is to use the session."""
+    options = _sdk_options(timeout)
+    return {**options, "transport": RequestsTransport(session=session, session_owner=False, **options)}
 
 
 class BearerToken(AuthBase):
@@ -99,6 +109,20 @@ class BearerToken(AuthBase):
         """Return the request with its Authorization header."""
         request.headers["Authorization"] = f"Bearer {self._credential.get_token(self._scope).token}"
         return request
+
+
+def next_page_token(link: str | None) -> str | None:
+    """Return the $skiptoken of a link to a next page, and nothing else of it: the address is never followed.
+
+    It is no form: a plus is a plus. Raises ValueError for a link that has none, so that no page is left out unseen.
+    """
+    if not link:
+        return None
+    for part in urlsplit(link).query.split("&"):
+        name, _, value = part.partition("=")
+        if unquote(name).lower() == "$skiptoken" and value:
+            return unquote(value)
+    raise ValueError("a link without a $skiptoken")
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from provisioning.api.calls import Wish, not_found
 from provisioning.api.submit import Accepted, message_may_be_lost
-from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.intake import RegistrationRequest, parse_change
 from provisioning.domain.messages import operation_message
 from provisioning.domain.operation import OperationStatus, OperationType, new_id
@@ -104,6 +104,8 @@ def _altered(services: Services, wish: Wish, alter: Callable[[Registration, date
         if row is None:
             raise not_found()
         wish.check(row)
+        if not row.understood:
+            raise UnreadableRow
         altered = alter(row, services.clock.now())
         if wish.dry_run:
             return Accepted(altered, None, row)

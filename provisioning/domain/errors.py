@@ -6,7 +6,8 @@
     │  ├─ OutcomeUnknown     time: a request that must not be repeated blindly may have taken effect
     │  ├─ CredentialNotFound time: a credential to remove is not known, or not yet
     │  ├─ PublishBoundPassed time: a secret grew too old to be published; another is minted
-    │  └─ StaleRegistration  time: another run wrote the row first
+    │  ├─ StaleRegistration  time: another run wrote the row first
+    │  └─ UnreadableRow      time: a newer version wrote a row, and this one cannot read it
     ├─ NeedsOperator         a person: the registration is `failed` with a remedy
     └─ NameTaken             nobody: another delivery was here before; `provision.py` adopts its work
     SettingsError            the operator, at first use: names every wrong setting
@@ -91,6 +92,17 @@ class StaleRegistration(TryAgain):
             "registration-changed",
             "Another run changed the registration at the same time.",
             remedy="Nothing, if it passes; if it lasts, report it.",
+        )
+
+
+class UnreadableRow(TryAgain):
+    """A newer version wrote what this one cannot read, or not act on: it is left alone until that one is back."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "registration-unreadable",
+            "Another version of this service wrote the registration, and this one does not understand it.",
+            remedy="Deploy the newer version again.",
         )
 
 

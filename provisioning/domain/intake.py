@@ -264,8 +264,11 @@ def parse_change(request: RegistrationRequest, body: object) -> RegistrationRequ
 
 
 def restore(body: Mapping[str, Any]) -> RegistrationRequest:
-    """Return the request that `dump` wrote; it was checked when it came in, and is not judged by today's rules."""
-    return REQUEST_TYPES[ClientType(body["clientType"])].model_validate(body, context=STORED)
+    """Return the request that `dump` wrote; it was checked when it came in, and is not judged by today's rules.
+
+    Fields that this version does not know are left out. Raises ValueError or KeyError for what it cannot read.
+    """
+    return REQUEST_TYPES[ClientType(body["clientType"])].model_validate(body, context=STORED, extra="ignore")
 
 
 def dump(request: RegistrationRequest) -> dict[str, Any]:

@@ -1,15 +1,28 @@
-"""The queues' messages: which registration, what for, and never more than that."""
+"""The queues' messages: which registration, what for, and never more than that.
+
+Whoever may write to a queue can forge one: each part of a message is a value of its own kind, and what does not fit
+makes it no message at all.
+"""
 
 import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
+from provisioning.domain.notices import REGISTRAR
 from provisioning.domain.operation import DueEntry, OperationType
-from provisioning.domain.registration import Registration, Status
+from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
+
+# What the log says of a message that is none of ours: nothing of the message itself.
+DROPPED: Final = "a message that this service never wrote is dropped"
 
 CHECK: Final = "check"
 RECONCILE: Final = "reconcile"
+# The parts of a reconciliation, in order, and what its pages count.
+PARTS: Final = ("registrations", "applications", "secrets")
+COUNTED: Final = ("registrations", "unreadable", "unknownApplications", "unknownSecrets", "leftBehind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,10 @@ class Message:
     operation_id: str | None = None
     due_at: datetime | None = None
     run: str | None = None
+
+    def __str__(self) -> str:
+        """Return what a line of the log about it begins with."""
+        return f"registration {self.registration_id}"
 
     @property
     def is_check(self) -> bool:
@@ -49,6 +66,10 @@ class ReconcilePage:
     part: str
     continuation_token: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return what a line of the log about it begins with."""
+        return f"reconciliation {self.run}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +102,33 @@ def page_message(page: ReconcilePage) -> str:
     return json.dumps({"operation": RECONCILE, **content})
 
 
-def read_message(body: bytes) -> Message | ReconcilePage:
-    """Return the message; raise ValueError or KeyError for one that this service never wrote."""
-    content = json.loads(body)
-    operation = content["operation"]
-    if operation == RECONCILE:
-        return ReconcilePage(content["run"], content["part"], content["page"], content["counts"])
-    due = content.get("due")
+def read_message(body: bytes) -> Message | ReconcilePage | None:
+    """Return the message; None for one that this service never wrote, whatever it is."""
+    try:
+        content = json.loads(body)
+        return _page(content) if content["operation"] == RECONCILE else _message(content)
+    except _UNREADABLE:
+        return None
+
+
+def _message(content: Mapping[str, Any]) -> Message:
+    operation, due = content["operation"], content.get("due")
     return Message(
-        content["registrationId"],
-        operation,
-        None if operation == CHECK else content["operationId"],
-        datetime.fromisoformat(due) if due else None,
-        content.get("run"),
+        _matching(REGISTRATION_ID, content["registrationId"]),
+        operation if operation == CHECK else _one_of(list(OperationType), operation),
+        None if operation == CHECK else _matching(_OPERATION_ID, content["operationId"]),
+        None if due is None else _instant(due),
+        None if content.get("run") is None else _matching(_RUN, content["run"]),
+    )
+
+
+def _page(content: Mapping[str, Any]) -> ReconcilePage:
+    token, counts = content["page"], content["counts"]
+    return ReconcilePage(
+        _matching(_RUN, content["run"]),
+        _one_of(PARTS, content["part"]),
+        None if token is None else _matching(_PAGE_TOKEN, token),
+        {_one_of(COUNTED, name): _count(number) for name, number in counts.items()},
     )
 
 
@@ -102,6 +137,43 @@ def notice_message(subject: str) -> str:
     return json.dumps({"subject": subject})
 
 
-def read_notice_message(body: bytes) -> str:
-    """Return the subject; raise ValueError or KeyError for a message that this service never wrote."""
-    return str(json.loads(body)["subject"])
+def read_notice_message(body: bytes) -> str | None:
+    """Return the subject; None for a message that this service never wrote."""
+    try:
+        subject = json.loads(body)["subject"]
+        return subject if subject == REGISTRAR else _matching(REGISTRATION_ID, subject)
+    except _UNREADABLE:
+        return None
+
+
+_UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+_OPERATION_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_RUN: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
+# The token of a next page, as Table storage, Graph and Key Vault give it: never an address.
+_PAGE_TOKEN: Final = re.compile(r"[\x20-\x7e]{1,8192}", re.ASCII)
+_MOST_COUNTED: Final = 10_000_000
+
+
+def _matching(pattern: re.Pattern[str], value: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError("a message of somebody else")
+    return value
+
+
+def _one_of(known: Iterable[str], value: str) -> str:
+    if value not in list(known):
+        raise ValueError("a message of somebody else")
+    return value
+
+
+def _instant(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a message of somebody else")
+    return moment.astimezone(UTC)
+
+
+def _count(number: int) -> int:
+    if type(number) is not int or not 0 <= number <= _MOST_COUNTED:
+        raise ValueError("a message of somebody else")
+    return number

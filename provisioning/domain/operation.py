@@ -6,7 +6,27 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class OperationType(StrEnum):
+class Kept(StrEnum):
+    """Values of which a newer version may have more: one that this version does not know is kept as it is.
+
+    It is none of those that it knows. So a row of a newer version can be read and written again by this one.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Kept | None":
+        if not isinstance(value, str):
+            return None
+        kept = str.__new__(cls, value)
+        kept._name_, kept._value_ = "", value
+        return kept
+
+    @property
+    def known(self) -> bool:
+        """Whether this version knows the value."""
+        return self.name != ""
+
+
+class OperationType(Kept):
     """What is being done to a registration."""
 
     PROVISION = "provision"
@@ -15,7 +35,7 @@ class OperationType(StrEnum):
     DELETE = "delete"
 
 
-class OperationStatus(StrEnum):
+class OperationStatus(Kept):
     """How far an operation is."""
 
     PENDING = "pending"

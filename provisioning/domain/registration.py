@@ -6,14 +6,14 @@ Everything here is a frozen value; a change is a new value. Nothing here holds a
 import hashlib
 import re
 import uuid
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import ResolvedResource
-from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
+from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ REGISTRATION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}
 _IDEMPOTENT_IDS: Final = uuid.UUID("5d5f3f5b-4c3a-5bb5-9f0e-6a2c8f6d1a77")
 
 
-class Status(StrEnum):
+class Status(Kept):
     """Where a registration stands; only a failed `provision` operation makes it `failed`."""
 
     ACCEPTED = "accepted"
@@ -35,10 +35,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One request and all that became of it. `etag` is the registry's own and guards every write.
+    """One request and all that became of it.
 
     `caller` is the object id of whoever asked for it, `via` that of the application that spoke for this person.
-
+    `etag` and `row` are the registry's own: the one guards every write; the other is what was read, of which a write
+    keeps what this version does not know.
     `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
     `former_redirect_uris` are those that changes took away, the latest first. A secret minted before `replace_before`
     is due; of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is
@@ -72,6 +73,7 @@ class Registration:
     clean_up_at: datetime | None = None
     via: str | None = None
     etag: str | None = None
+    row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def client_type(self) -> ClientType:
@@ -95,6 +97,12 @@ class Registration:
     def pending(self) -> bool:
         """Whether the latest operation has not ended."""
         return self.operation.status is OperationStatus.PENDING
+
+    @property
+    def understood(self) -> bool:
+        """Whether this version knows what is to be done with it; what a newer one began is left to that one."""
+        operation = self.operation
+        return self.status.known and operation.status.known and (operation.type.known or not self.pending)
 
     @property
     def ending(self) -> bool:
@@ -213,7 +221,11 @@ def registration_id(owner: str, caller: str, idempotency_key: str | None) -> str
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list; `continuation_token` is None on the last one."""
+    """A part of a list; `continuation_token` is None on the last one.
+
+    `unreadable` is how many were passed over because this version cannot read them.
+    """
 
     registrations: tuple[Registration, ...]
     continuation_token: str | None
+    unreadable: int = 0

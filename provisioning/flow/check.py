@@ -19,7 +19,6 @@ from provisioning.domain.operation import Failure, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import CurrentSecret, MissingCredential
 from provisioning.flow.change import lacks_change, send_change
-from provisioning.flow.conclude import failure_of
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
 from provisioning.flow.plan import STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
@@ -36,7 +35,7 @@ from provisioning.flow.rotate import (
     secret_is_due,
     view,
 )
-from provisioning.flow.run import Run
+from provisioning.flow.run import Run, failure_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,16 +8,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioning.domain.errors import ProvisioningError, StaleRegistration, TryAgain
-from provisioning.domain.messages import Message, Outgoing, ReconcilePage, check_message, operation_message
+from provisioning.domain.errors import StaleRegistration, TryAgain, UnreadableRow
+from provisioning.domain.messages import (
+    DROPPED,
+    Message,
+    Outgoing,
+    ReconcilePage,
+    check_message,
+    operation_message,
+)
 from provisioning.domain.notices import are_same, of_drift, of_ended_operation
-from provisioning.domain.operation import DueEntry, Failure, LastError, OperationType
+from provisioning.domain.operation import DueEntry, Failure, LastError, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.mint import belongs_to, current_secret, shown
 from provisioning.flow.notify import announce
-from provisioning.flow.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due
+from provisioning.flow.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due, put_off
 from provisioning.flow.rotate import clean_up_time
-from provisioning.flow.run import Run
+from provisioning.flow.run import Run, briefly, failure_of, understood
 from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
@@ -33,7 +40,10 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
     if before.status is Status.DELETED:  # carried out once more, for a run that came too late
         _forget_failures(services, message, before)
         return Outgoing()
-    ended = replace(ended, due_at=next_due(ended, services.secrets, services.clock.now()))
+    now = services.clock.now()
+    done = ended.status is Status.ACTIVE and ended.operation.status is OperationStatus.SUCCEEDED
+    # What was found before may be mended by what was done: a check looks at once.
+    ended = replace(ended, due_at=now if done and ended.findings else next_due(ended, services.secrets, now))
     try:
         put_due(services, ended)
         services.registry.replace(ended)
@@ -69,7 +79,7 @@ def announce_again(services: Services, message: Message, row: Registration) -> l
     It may have died before it told. A repeat has the same id. An entry that is due long after the operation was asked
     for cannot be its own.
     """
-    if row.pending or message.due_at in (None, row.due_at):
+    if row.pending or message.due_at in (None, row.due_at) or not row.operation.type.known:
         return []
     its_own = message.due_at < row.operation.requested_at + GIVEN_UP_AFTER + 2 * DUE_AGAIN_AFTER
     return announce(services, of_ended_operation(row)) if its_own and row.last_error is None else []
@@ -123,34 +133,35 @@ def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
     return None
 
 
-def failure_of(error: Exception) -> Failure:
-    """Return the error as it is remembered and answered.
-
-    Of an error that nobody foresaw only the type: its text could hold anything.
-    """
-    if isinstance(error, ProvisioningError):
-        return Failure(error.code, error.message, error.remedy, error.graph_request_id)
-    return Failure(
-        "unexpected-error",
-        f"The run stopped on an error of the type {type(error).__name__}.",
-        "Read its traceback in the log of the function, and report it.",
-    )
-
-
-def give_up(services: Services, message: Message | ReconcilePage) -> None:
+@briefly
+def give_up(services: Services, message: Message | ReconcilePage | None) -> None:
     """Decide about a message that failed as often as the queue allows.
 
     Afterwards the registration waits half an hour for its next turn, if its last error passes with time or is not
     known and the operation was requested less than a day ago; else its operation has failed with that error. A
-    deletion is never given up. A page of a reconciliation is: the next one comes tomorrow.
+    deletion is never given up. A page of a reconciliation is: the next one comes tomorrow. None is dropped.
     """
-    if isinstance(message, ReconcilePage):
-        logger.error("reconciliation %s: stopped at %s", message.run, message.part)
+    if message is None:
+        logger.error(DROPPED)
         return
-    registration = services.registry.get(message.registration_id)
-    if registration is not None and message.is_check and not registration.pending:
+    if isinstance(message, ReconcilePage):
+        logger.error("%s: stopped at %s", message, message.part)
+        return
+    try:
+        registration = understood(services.registry, message.registration_id)
+        if registration is not None:
+            _decide(services, message, registration)
+    except UnreadableRow:
+        put_off(services, message)
+    except TryAgain as error:
+        logger.warning("%s: is given up later: %s", message, error.code)
+        raise
+
+
+def _decide(services: Services, message: Message, registration: Registration) -> None:
+    if message.is_check and not registration.pending:
         _report_failing_checks(services, registration)
-    if registration is None or not registration.pending or not message.concerns(registration):
+    if not registration.pending or not message.concerns(registration):
         return
     now = services.clock.now()
     error = registration.last_error

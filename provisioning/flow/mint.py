@@ -11,7 +11,7 @@ from provisioning.domain.durations import parse_duration
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, PublishBoundPassed, TryAgain
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import CurrentSecret, MintedSecret, NewSecret, SecretState
-from provisioning.flow.patience import waits
+from provisioning.flow.patience import WaitsFor, unsaid, waits
 from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
@@ -63,16 +63,18 @@ def mint(services: Services, registration: Registration) -> MintedSecret:
     return services.directory.add_secret(registration.application_object_id, secret.label, secret.expires_at)
 
 
-def prove(services: Services, registration: Registration, minted: MintedSecret) -> None:
+def prove(services: Services, registration: Registration, minted: MintedSecret, waits_for: WaitsFor = unsaid) -> None:
     """Return once the token endpoint accepted the secret so often in a row; else remove it, unpublished, and raise."""
     try:
-        _wait_for_acceptance(services, registration, minted)
+        _wait_for_acceptance(services, registration, minted, waits_for)
     except ProvisioningError:
         discard(services, registration, minted)
         raise
 
 
-def _wait_for_acceptance(services: Services, registration: Registration, minted: MintedSecret) -> None:
+def _wait_for_acceptance(
+    services: Services, registration: Registration, minted: MintedSecret, waits_for: WaitsFor
+) -> None:
     assert registration.client_id is not None
     clock = services.clock
     # Proven later than that, it could not be published any more.
@@ -94,6 +96,7 @@ def _wait_for_acceptance(services: Services, registration: Registration, minted:
         except TryAgain as unanswered:  # says nothing about the secret
             logger.info("registration %s: no answer to a proof: %s", registration.id, unanswered.code)
             pause = max(pause, unanswered.retry_after or 0)
+            waits_for(unanswered, pause)
         clock.sleep(min(pause, max(0.0, (deadline - clock.now()).total_seconds())))
 
 
@@ -106,7 +109,9 @@ def discard(services: Services, registration: Registration, minted: MintedSecret
         logger.warning("registration %s: credential %s stays: %s", registration.id, minted.key_id, error.code)
 
 
-def publish(services: Services, registration: Registration, minted: MintedSecret) -> CurrentSecret:
+def publish(
+    services: Services, registration: Registration, minted: MintedSecret, waits_for: WaitsFor = unsaid
+) -> CurrentSecret:
     """Return the version that holds the secret; after an unknown outcome the vault is asked before it is sent again.
 
     From the first attempt on the credential is not removed by this run: the vault may call it current at any moment.
@@ -135,6 +140,7 @@ def publish(services: Services, registration: Registration, minted: MintedSecret
             pause = max(wait, error.retry_after or 0)
             if services.clock.now() + timedelta(seconds=pause) > not_after:
                 raise
+            waits_for(error, pause)
             services.clock.sleep(pause)
     raise AssertionError("waits never end")
 

@@ -8,9 +8,10 @@ the same each time. Those of one subject go in order.
 import logging
 
 from provisioning.domain.errors import TryAgain
-from provisioning.domain.messages import notice_message
+from provisioning.domain.messages import DROPPED, notice_message
 from provisioning.domain.notices import Notice
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
+from provisioning.flow.run import briefly
 from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
@@ -24,12 +25,16 @@ def announce(services: Services, notice: Notice) -> list[str]:
     return [notice_message(notice.subject)]
 
 
-def send_notices(services: Services, subject: str) -> None:
+@briefly
+def send_notices(services: Services, subject: str | None) -> None:
     """Afterwards the receiver took every notice that waited for the subject, or TryAgain is raised at the first other.
 
     That one is put off: or the planner would enqueue a message at every turn while this one comes back. The others
-    wait behind it.
+    wait behind it. None, a message that is none of ours, is dropped.
     """
+    if subject is None:
+        logger.error(DROPPED)
+        return
     if services.notifier is None:
         return
     for notice in services.registry.notices(subject):

@@ -14,6 +14,14 @@ FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 8.0
 
 
+# Is told what is waited for, and how long, before each pause.
+WaitsFor = Callable[[TryAgain, float], None]
+
+
+def unsaid(_error: TryAgain, _pause: float) -> None:
+    """Tell nobody."""
+
+
 def waits() -> Iterator[float]:
     """Yield seconds to wait: half a second, doubling up to eight, each shortened by up to a half at random.
 
@@ -28,9 +36,10 @@ def waits() -> Iterator[float]:
 class Patience:
     """A budget of waiting shared by all that one delivery does; the queue waits out what is longer."""
 
-    def __init__(self, clock: Clock, budget: timedelta) -> None:
+    def __init__(self, clock: Clock, budget: timedelta, waits_for: WaitsFor = unsaid) -> None:
         self._clock = clock
         self._until = clock.now() + budget
+        self._waits_for = waits_for
 
     def through(self, action: Callable[[], T]) -> T:
         """Return what `action` returns, repeating it on TryAgain; raise that once the budget would be passed.
@@ -47,5 +56,6 @@ class Patience:
                 pause = max(wait, error.retry_after or 0)
                 if self._clock.now() + timedelta(seconds=pause) > self._until:
                     raise
+                self._waits_for(error, pause)
                 self._clock.sleep(pause)
         raise AssertionError("waits never end")

@@ -5,7 +5,6 @@ stale, never missing; whoever acts on it checks the row.
 """
 
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,6 +15,7 @@ from provisioning.domain.operation import DueEntry, OperationStatus, OperationTy
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.flow.rotate import rotates_at
+from provisioning.flow.run import briefly
 from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
@@ -27,10 +27,10 @@ ENTRY_OUTLIVES_ITS_ROW: Final = timedelta(minutes=10)
 MOST_PER_TURN: Final = 1000
 
 
-def due_messages(services: Services) -> Iterator[str]:
-    """Yield one message for each entry due now, oldest first. Nothing is written, so a second planner does no harm."""
-    for entry in services.registry.due(services.clock.now(), MOST_PER_TURN):
-        yield check_message(entry)
+@briefly
+def due_messages(services: Services) -> list[str]:
+    """Return one message for each entry due now, oldest first. Nothing is written, so a second planner does no harm."""
+    return [check_message(entry) for entry in services.registry.due(services.clock.now(), MOST_PER_TURN)]
 
 
 def next_due(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime | None:
@@ -66,14 +66,15 @@ def tried_again_after(policy: SecretPolicy) -> timedelta:
     return min(timedelta(days=1), policy.rotate_before / 10)
 
 
-def waiting_notices(services: Services) -> Iterator[str]:
-    """Yield one message for each subject whose oldest notice has waited for two minutes, or as long as it was put off.
+@briefly
+def waiting_notices(services: Services) -> list[str]:
+    """Return one message for each subject whose oldest notice has waited for two minutes, or as long as it was put off.
 
     A run that fails puts it off for longer than its message comes back, so that at most one is under way.
     """
-    if services.notifier is not None:
-        for subject in services.registry.subjects_of_notices(services.clock.now()):
-            yield notice_message(subject)
+    if services.notifier is None:
+        return []
+    return [notice_message(subject) for subject in services.registry.subjects_of_notices(services.clock.now())]
 
 
 def forget_due(
@@ -84,6 +85,14 @@ def forget_due(
         row_may_follow = registration is None and services.clock.now() - (due_at or NEVER) < ENTRY_OUTLIVES_ITS_ROW
         if due_at is not None and not row_may_follow:
             services.registry.remove_due(DueEntry(message.registration_id, due_at))
+
+
+def put_off(services: Services, message: Message) -> None:
+    """Have a registration that this version does not understand looked at again in half an hour, and its row left."""
+    logger.error("%s: another version wrote what this one does not understand", message)
+    if message.due_at is not None:
+        services.registry.put_due(DueEntry(message.registration_id, services.clock.now() + DUE_AGAIN_AFTER))
+        services.registry.remove_due(DueEntry(message.registration_id, message.due_at))
 
 
 def put_due(services: Services, registration: Registration) -> None:

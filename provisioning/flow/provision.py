@@ -13,24 +13,24 @@ from typing import Final
 
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application
-from provisioning.domain.errors import NameTaken, NeedsOperator, TryAgain
+from provisioning.domain.errors import NameTaken, NeedsOperator, ProvisioningError, TryAgain, UnreadableRow
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import application_body, resource_identifier
-from provisioning.domain.messages import Message, Outgoing, ReconcilePage
+from provisioning.domain.messages import DROPPED, Message, Outgoing, ReconcilePage
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import CurrentSecret
 from provisioning.flow.change import ensure_changed
 from provisioning.flow.check import check
-from provisioning.flow.conclude import announce_again, conclude, failure_of, remember
+from provisioning.flow.conclude import announce_again, conclude, remember
 from provisioning.flow.delete import ensure_application_gone, ensure_vault_secret_gone
 from provisioning.flow.mint import belongs_to, current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.flow.patience import Patience
-from provisioning.flow.plan import forget_due
+from provisioning.flow.plan import forget_due, put_off
 from provisioning.flow.reconcile import reconcile
 from provisioning.flow.resolve import claim_server, resolve_resource
 from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, secret_is_due
-from provisioning.flow.run import Run
+from provisioning.flow.run import Run, briefly, failure_of, understood
 from provisioning.flow.trust import ensure_certificate, ensure_federated_credential
 from provisioning.ports import Services
 
@@ -141,12 +141,12 @@ def ensure_secret(run: Run) -> None:
     while secret is None or not is_good(run, secret):
         minted, run.minted = run.minted or mint(run.services, run.registration), None
         counts_as = run.registration.minted_at(minted.minted_at)
-        prove(run.services, run.registration, minted)
+        prove(run.services, run.registration, minted, run.waits_for)
         run.look_again()
         if run.registration.wants_younger(counts_as):  # asked for meanwhile: nobody may begin to use it
             discard(run.services, run.registration, minted)
             continue
-        secret = publish(run.services, run.registration, minted)
+        secret = publish(run.services, run.registration, minted, run.waits_for)
         run.look_again()
     if run.registration.secret is None or run.registration.secret.key_id != secret.key_id:
         clean_up_at = clean_up_time([secret.created_at], run.services.secrets)
@@ -215,15 +215,30 @@ def steps_of(registration: Registration) -> tuple[Step, ...]:
             return DELETION
 
 
-def carry_out(services: Services, message: Message | ReconcilePage) -> Outgoing:
-    """Do what the message asks, if it is still to be done; return the messages to send.
+@briefly
+def carry_out(services: Services, message: Message | ReconcilePage | None) -> Outgoing:
+    """Do what the message asks, if it is still to be done; return the messages to send. None is dropped.
 
     Afterwards the operation has ended, or an error is raised: TryAgain, or the unknown error itself, for the queue to
-    deliver the message again; why is on the row.
+    deliver the message again; why is on the row, and in one line of the log.
     """
-    if isinstance(message, ReconcilePage):
-        return reconcile(services, message)
-    registration = services.registry.get(message.registration_id)
+    if message is None:
+        logger.error(DROPPED)
+        return Outgoing()
+    try:
+        return reconcile(services, message) if isinstance(message, ReconcilePage) else _carried_out(services, message)
+    except Exception as error:
+        level = logging.WARNING if isinstance(error, ProvisioningError) else logging.ERROR
+        logger.log(level, "%s: comes back: %s", message, failure_of(error).code)
+        raise
+
+
+def _carried_out(services: Services, message: Message) -> Outgoing:
+    try:
+        registration = understood(services.registry, message.registration_id)
+    except UnreadableRow:
+        put_off(services, message)
+        return Outgoing()
     if registration is None:
         forget_due(services, message, None)
         return Outgoing()
@@ -247,7 +262,7 @@ def carry_out(services: Services, message: Message | ReconcilePage) -> Outgoing:
 
 def _ended(run: Run) -> Registration:
     """Take the steps of the operation, and return the registration with it ended."""
-    patience = Patience(run.services.clock, PATIENCE)
+    patience = Patience(run.services.clock, PATIENCE, run.waits_for)
     try:
         for step in steps_of(run.registration):
             started = run.services.clock.now()

@@ -6,21 +6,29 @@ under everything: what no other message finds is found within a day.
 """
 
 import logging
+from contextlib import suppress
+from itertools import pairwise
 from typing import Final
 
 from provisioning.domain.directory import Marked
-from provisioning.domain.messages import Outgoing, ReconcilePage, operation_message, page_message, reconcile_message
+from provisioning.domain.errors import UnreadableRow
+from provisioning.domain.messages import (
+    PARTS,
+    Outgoing,
+    ReconcilePage,
+    operation_message,
+    page_message,
+    reconcile_message,
+)
 from provisioning.domain.notices import heartbeat
-from provisioning.domain.registration import Status
+from provisioning.domain.registration import Registration, Status
 from provisioning.flow.notify import announce
 from provisioning.ports import Services
 
 logger = logging.getLogger(__name__)
 
-REGISTRATIONS: Final = "registrations"
-APPLICATIONS: Final = "applications"
-SECRETS: Final = "secrets"
-_FOLLOWS: Final = {REGISTRATIONS: APPLICATIONS, APPLICATIONS: SECRETS}
+REGISTRATIONS, APPLICATIONS, SECRETS = PARTS
+_FOLLOWS: Final = dict(pairwise(PARTS))
 PAGE: Final = 100
 
 
@@ -34,7 +42,8 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     if page.part == REGISTRATIONS:
         found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
         messages = [reconcile_message(each.id, page.run) for each in found.registrations]
-        following, counted = found.continuation_token, {"registrations": len(messages)}
+        following = found.continuation_token
+        counted = {"registrations": len(messages), "unreadable": found.unreadable}
     else:
         marked = _marked(services, page)
         messages, unknown = _left_behind(services, marked)
@@ -43,7 +52,7 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     counts = {name: page.counts.get(name, 0) + counted.get(name, 0) for name in {**page.counts, **counted}}
     part = page.part if following else _FOLLOWS.get(page.part)
     if part is None:
-        logger.info("reconciliation %s: %s", page.run, counts)
+        logger.info("%s: %s", page, counts)
         return Outgoing(tuple(messages), tuple(announce(services, heartbeat(page.run, services.clock.now(), counts))))
     return Outgoing((*messages, page_message(ReconcilePage(page.run, part, following, counts))))
 
@@ -56,7 +65,10 @@ def _marked(services: Services, page: ReconcilePage) -> Marked:
 
 def _left_behind(services: Services, marked: Marked) -> tuple[list[str], int]:
     """Return the deletions of what belongs to deleted registrations, and how much belongs to none that is known."""
-    rows = [services.registry.get(each) for each in marked.registration_ids]
+    rows = list[Registration | None]()
+    for each in marked.registration_ids:
+        with suppress(UnreadableRow):  # it is somebody's; the first part counts it
+            rows.append(services.registry.get(each))
     unknown = rows.count(None)
     if unknown:
         logger.warning("%d things carry our mark and belong to no registration", unknown)

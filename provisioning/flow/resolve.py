@@ -124,7 +124,7 @@ def _ours(services: Services, ours: Registration, request: ClientRequest) -> Res
             "The registration named as resource is a client.",
             remedy="Name the registration of a resource application, and send a new request.",
         )
-    if ours.status is Status.ACCEPTED:
+    if ours.status is Status.ACCEPTED or not ours.status.known:
         raise TryAgain(
             "resource-not-ready",
             "The resource application is still being provisioned.",

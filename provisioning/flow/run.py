@@ -1,10 +1,62 @@
 """One delivery of a message: what is known so far about the registration that it is about."""
 
+import functools
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final, ParamSpec, TypeVar
 
+from provisioning.domain.errors import ProvisioningError, TryAgain, UnreadableRow
+from provisioning.domain.operation import Failure, LastError
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import MintedSecret
-from provisioning.ports import Services
+from provisioning.ports import Registry, Services
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Whoever looks at a pending operation ten seconds after it went wrong can read why it waits.
+TOLD_AFTER: Final = timedelta(seconds=5)
+
+
+def briefly(flow: Callable[P, T]) -> Callable[P, T]:
+    """Have an expected error leave the flow without a word of where it came from.
+
+    The platform logs the traceback of what a function raises, and of all that led to it. An error that nobody foresaw
+    keeps its own.
+    """
+
+    @functools.wraps(flow)
+    def brief(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return flow(*args, **kwargs)
+        except ProvisioningError as error:
+            raise error.with_traceback(None) from None
+
+    return brief
+
+
+def failure_of(error: Exception) -> Failure:
+    """Return the error as it is remembered and answered.
+
+    Of an error that nobody foresaw only the type: its text could hold anything.
+    """
+    if isinstance(error, ProvisioningError):
+        return Failure(error.code, error.message, error.remedy, error.graph_request_id)
+    return Failure(
+        "unexpected-error",
+        f"The run stopped on an error of the type {type(error).__name__}.",
+        "Read its traceback in the log of the function, and report it.",
+    )
+
+
+def understood(registry: Registry, registration_id: str) -> Registration | None:
+    """Return the registration; raise UnreadableRow where this version may not act on it."""
+    registration = registry.get(registration_id)
+    if registration is not None and not registration.understood:
+        raise UnreadableRow
+    return registration
 
 
 @dataclass(slots=True)
@@ -20,12 +72,32 @@ class Run:
     minted: MintedSecret | None = None
     certified: bool = False
     unsure: bool = False
+    began: datetime = field(init=False)
     _learned: dict[str, object] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Note when the delivery began."""
+        self.began = self.services.clock.now()
 
     def learn(self, **facts: object) -> None:
         """Remember facts about the registration; the runner saves them when the run ends."""
         self._learned |= facts
         self.registration = replace(self.registration, **facts)  # type: ignore[arg-type]
+
+    def waits_for(self, error: TryAgain, pause: float) -> None:
+        """Have the row say once what is waited for, where the run has lasted five seconds by the end of the pause.
+
+        Where another run wrote the row first, or storage is what is waited for, nothing is said.
+        """
+        now = self.services.clock.now()
+        if error.code in self._told or now + timedelta(seconds=pause) < self.began + TOLD_AFTER:
+            return
+        self._told.add(error.code)
+        last_error = LastError(failure_of(error), passing=True)
+        with suppress(TryAgain):
+            row = self.services.registry.replace(replace(self.registration, last_error=last_error, updated_at=now))
+            self.registration = replace(self.registration, etag=row.etag, row=row.row)
 
     def look_again(self) -> None:
         """Take over what callers asked for meanwhile, while the row is still about the same operation."""

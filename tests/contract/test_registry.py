@@ -1,5 +1,7 @@
 """The promises of the Registry port, held by Table storage and by the one in memory alike."""
 
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -161,7 +163,19 @@ def inserted(registry: Registry, body: dict[str, object], **changes: object) -> 
     return stored
 
 
-@pytest.mark.parametrize("token", ["", "x", "W10", "eyJhIjoxfQ", "bnVsbA", "ä", "['a','b']", "A" * 4000])
+def encoded(*keys: object) -> str:
+    """Return a token as Table storage's are written, of whatever keys."""
+    return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+
+
+STRANGE_KEYS = [("\ud800", "x"), ("x", "\udfff"), ("x" * 20_000, "x"), ("x", "y" * 20_000), ("x", "a b"), ("a\nb", "x")]
+STRANGE_KEYS += [("é", "x"), ("", "x"), ("x", ""), (None, "x"), (1, 2), ("x", ["y"]), ("x", "y", "z")]  # type: ignore[list-item]
+FOREIGN_TOKENS = ["", "x", "W10", "eyJhIjoxfQ", "bnVsbA", "ä", "['a','b']", "A" * 4000, "[" * 4000]
+
+
+@pytest.mark.parametrize(
+    "token", [*FOREIGN_TOKENS, *(encoded(*keys) for keys in STRANGE_KEYS)], ids=lambda token: token[:9]
+)
 def test_a_continuation_token_of_somebody_else_is_rejected(registry: Registry, token: str) -> None:
     inserted(registry, a_service_client())
     with pytest.raises(RequestRejected) as rejected:

@@ -1,10 +1,14 @@
 """The adapters as they are deployed: chosen by settings alone, over TLS and real storage."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -13,12 +17,15 @@ from dev.emulator.server import EmulatorServer
 from provisioning.adapters.transport import new_session, tls_context
 from provisioning.api import web
 from provisioning.api.calls import Call
+from provisioning.domain.errors import TryAgain
 from provisioning.domain.messages import read_message
+from provisioning.domain.secrets import MintedSecret
 from provisioning.flow import plan
 from provisioning.flow.provision import carry_out
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
-from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.steps import code_of
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +79,63 @@ def test_without_an_identity_endpoint_a_token_that_cannot_be_had_is_a_passing_er
     assert (answer.status, json.loads(answer.body)["code"]) == (503, "no-identity-token")
 
 
+AN_ID = "0badc0de-0f0e0d0c-1111-2222-3333-444455556666"
+
+
+def tables_at(environment: dict[str, str], port: int) -> dict[str, str]:
+    """Return the settings with the tables at a port of this machine."""
+    parts = dict(part.split("=", 1) for part in environment["AzureWebJobsStorage"].split(";") if part)
+    parts["TableEndpoint"] = f"http://127.0.0.1:{port}/devstoreaccount1"
+    return {**environment, "AzureWebJobsStorage": ";".join(f"{name}={value}" for name, value in parts.items())}
+
+
 def test_storage_that_is_not_there_is_a_passing_error(environment: dict[str, str]) -> None:
-    nowhere = environment["AzureWebJobsStorage"]
-    parts = dict(part.split("=", 1) for part in nowhere.split(";") if part)
-    parts["TableEndpoint"] = "http://127.0.0.1:9/devstoreaccount1"
-    connection_string = ";".join(f"{name}={value}" for name, value in parts.items())
-    services = AzureServices(Settings.from_env({**environment, "AzureWebJobsStorage": connection_string}))
+    services = AzureServices(Settings.from_env(tables_at(environment, 9)))
     answer = web.answer(lambda: services, web.list_registrations, Call(""))
     assert (answer.status, json.loads(answer.body)["code"]) == (503, "storage-unavailable")
+
+
+@pytest.mark.parametrize("call", ["submit", "show", "rotate", "list"])
+def test_storage_that_takes_a_connection_and_says_nothing_costs_a_caller_five_seconds_and_no_more(
+    environment: dict[str, str], call: str
+) -> None:
+    """A stopped process looks like that: its system goes on taking connections."""
+    headers, body = {"content-type": "application/json"}, json.dumps(a_service_client()).encode()
+    calls: dict[str, tuple[Any, Call]] = {
+        "submit": (web.submit_registration, Call("/api/registrations", headers, body=body)),
+        "show": (web.show_registration, Call("", registration_id=AN_ID)),
+        "rotate": (web.rotate_registration, Call("", registration_id=AN_ID)),
+        "list": (web.list_registrations, Call("/api/registrations", query=f"owner={OWNER}")),
+    }
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        services = AzureServices(Settings.from_env(tables_at(environment, silent.getsockname()[1])))
+        began = time.monotonic()
+        answer = web.answer(lambda: services, *calls[call])
+    assert (answer.status, code_of(answer)) == (503, "storage-unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert time.monotonic() - began < 5
+
+
+def test_a_look_through_all_registrations_may_take_the_five_seconds_that_the_service_takes_at_most(
+    environment: dict[str, str],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        services = AzureServices(Settings.from_env(tables_at(environment, silent.getsockname()[1])))
+        began = time.monotonic()
+        answer = web.answer(lambda: services, web.list_registrations, Call("/api/registrations"))
+    assert answer.status == 503
+    assert 5 < time.monotonic() - began < 6.5
+
+
+def test_a_token_endpoint_that_says_nothing_is_no_answer_within_ten_seconds(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        authority = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        services = AzureServices(Settings.from_env({**environment, "AZURE_AUTHORITY_HOST": authority}))
+        minted = MintedSecret("key", datetime.now(UTC), datetime.now(UTC), text="text")
+        began = time.monotonic()
+        with pytest.raises(TryAgain):
+            services.proof.accepts(AN_ID, minted)
+    assert time.monotonic() - began < 9
 
 
 def test_a_shared_context_trusts_the_bundle_that_the_settings_name_and_nothing_else(

@@ -154,6 +154,8 @@ def variants(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def another(value: Any, path: str) -> Any:
     match value:
+        case str() if path == "id":
+            return f"{value[:-1]}{'0' if value[-1] != '0' else '1'}"
         case StrEnum():
             return next(each for each in type(value) if each is not value)
         case str():

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
+from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.messages import Message, Outgoing, ReconcilePage, read_message, read_notice_message
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
@@ -113,7 +114,7 @@ class World(WiredWorld):
         else:
             self.run(self.services, read_message(body))
 
-    def run(self, services: TestServices, message: Message | ReconcilePage) -> None:
+    def run(self, services: TestServices, message: Message | ReconcilePage | None) -> None:
         """Carry a message out, and note a mint by a first provisioning that began with a good secret in the vault."""
         needless, mints = self._has_secret_already(message), self.mints
         try:
@@ -128,8 +129,11 @@ class World(WiredWorld):
         self.send(*outgoing.registrations)
         self.send(*outgoing.notices, about_notices=True)
 
-    def _has_secret_already(self, message: Message | ReconcilePage) -> bool:
-        row = self.registry.get(message.registration_id) if isinstance(message, Message) else None
+    def _has_secret_already(self, message: Message | ReconcilePage | None) -> bool:
+        try:
+            row = self.registry.get(message.registration_id) if isinstance(message, Message) else None
+        except UnreadableRow:
+            return False
         if row is None or not row.pending or row.operation.type is not OperationType.PROVISION:
             return False
         versions = versions_of(self, row)

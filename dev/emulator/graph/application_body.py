@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from dev.emulator.errors import Json, bad_request, denied, invalid_value
+from dev.emulator.errors import Json, bad_request, denied, invalid_value, too_large
 from dev.emulator.graph import key_credentials, uris
 from dev.emulator.graph.entitlements import check_disabled_first, check_distinct, check_preauthorized, role, scope
 from dev.emulator.shapes import (
@@ -237,9 +237,7 @@ def check_size(body: Json, credentials: int) -> None:
         *(entry["resourceAccess"] for entry in body["requiredResourceAccess"]),
     ]
     if sum(map(len, lists)) + credentials > MOST_ITEMS:
-        raise bad_request(
-            "The size of the object has exceeded its limit. Please reduce the number of values and retry your request."
-        )
+        raise too_large()
 
 
 def token_version(body: Json) -> int:

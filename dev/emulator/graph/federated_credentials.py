@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dev.emulator.errors import GraphError, Json, bad_request, invalid_value
+from dev.emulator.errors import GraphError, Json, invalid_value, too_large
 from dev.emulator.shapes import many, nullable, read, text
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def created(body: Json, stored: list[Json], new_id: Callable[[], str]) -> Json:
         if (other["issuer"], other["subject"]) == (asked["issuer"], asked["subject"]):
             raise _federated_conflict("the same issuer and subject")
     if len(stored) >= MOST_FEDERATED:
-        raise bad_request("The application already has 20 federated identity credentials.", detail="TooManyValues")
+        raise too_large()
     return {"id": new_id(), "description": None, **asked}
 
 

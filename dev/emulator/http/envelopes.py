@@ -38,13 +38,16 @@ def too_many(operation: str, headers: dict[str, str]) -> ServiceError:
     return service_error(operation, 429, code, "Too many requests.", headers)
 
 
-def service_error(operation: str, status: int, code: str, message: str, headers: dict[str, str]) -> ServiceError:
-    """A refusal in the form of the operation's service."""
+def service_error(  # noqa: PLR0913, PLR0917 -- what the forms of the four services hold
+    operation: str, status: int, code: str, message: str, headers: dict[str, str], detail: str = ""
+) -> ServiceError:
+    """A refusal in the form of the operation's service; `detail` is what that form has beneath the code."""
     area = operation.partition(".")[0]
     if area == "vault":
-        return VaultError(status, code, message, headers=headers)
+        return VaultError(status, code, message, detail or None, headers=headers)
     if area == "token":
-        return TokenError(status, "temporarily_unavailable", 90033, message, headers=headers)
+        error = code if detail else "temporarily_unavailable"
+        return TokenError(status, error, int(detail or 90033), message, headers=headers)
     if area == "identity":
         return IdentityError(status, message, headers=headers)
     return GraphError(status, code, message, headers=headers)

@@ -318,7 +318,15 @@ def test_the_directory_quota_ends_creation(client: Client) -> None:
 
 def test_a_tenant_can_require_a_service_management_reference_and_forbid_audiences(client: Client) -> None:
     client.emulator.faults.set(service_management_reference_required=True, allowed_audiences=["AzureADMyOrg"])
-    assert "ServiceManagementReference" in refused(client)["message"]
+    assert refused(client)["code"] == "ServiceTreeValueMissing"
     error = refused(client, serviceManagementReference="x", signInAudience="AzureADMultipleOrgs")
     assert error["code"] == "SignInAudienceNotAllowedAsPerAppPolicy"
     client.create(serviceManagementReference="x")
+
+
+def test_a_tenant_can_know_its_services_and_refuse_the_reference_of_another(client: Client) -> None:
+    client.emulator.faults.set(known_services=["a"])
+    error = refused(client, serviceManagementReference="b")
+    assert (error["code"], error.get("details")) == ("ServiceTreeInvalid", None)
+    client.create(serviceManagementReference="a")
+    client.create()

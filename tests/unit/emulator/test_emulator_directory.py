@@ -181,6 +181,17 @@ def test_lists_come_in_pages_that_survive_deletions(client: Client) -> None:
         assert client.graph("GET", f"/applications?{bad}").status_code == 400
 
 
+@pytest.mark.parametrize(("plus", "status"), [("+", 200), ("%2B", 200), ("%20", 400), ("", 400)])
+def test_a_plus_in_the_token_of_a_next_page_is_a_plus(client: Client, plus: str, status: int) -> None:
+    for _ in range(2):
+        client.create()
+    link = client.graph("GET", "/applications?$top=1").json()["@odata.nextLink"]
+    token = link.partition("$skiptoken=")[2]
+    assert token.startswith("+")
+    response = client.graph("GET", f"/applications?$skiptoken={plus}{token.removeprefix('+')}")
+    assert response.status_code == status
+
+
 def test_pages_may_be_smaller_than_asked_for(client: Client) -> None:
     for _ in range(3):
         client.create()

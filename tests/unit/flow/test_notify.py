@@ -29,10 +29,14 @@ def world(receiver: Receiver) -> World:
     return World(receiver=receiver)
 
 
+A, B = ("0badc0de-aaaaaaaa-0000-4000-8000-000000000000", "0badc0de-bbbbbbbb-0000-4000-8000-000000000000")
+SHORT = {A: "a", B: "b"}
+
+
 def put(world: World, subject: str, name: str) -> list[str]:
     """Have a notice wait; return the messages that have it sent."""
     world.clock.sleep(0.001)
-    notice = Notice(f"{subject}-{name}", HEARTBEAT, subject, world.clock.now(), {"name": name})
+    notice = Notice(f"{SHORT.get(subject, subject)}-{name}", HEARTBEAT, subject, world.clock.now(), {"name": name})
     return announce(world.services, notice)
 
 
@@ -53,9 +57,9 @@ def pass_time(world: World, duration: timedelta) -> None:
 
 
 def test_each_notice_is_taken_once_and_in_order(world: World, receiver: Receiver) -> None:
-    tell(world, "a", "1", "2")
-    tell(world, "b", "1")
-    tell(world, "a", "3")
+    tell(world, A, "1", "2")
+    tell(world, B, "1")
+    tell(world, A, "3")
     world.deliver()
     assert [name for name in receiver.ids if name.startswith("a")] == ["a-1", "a-2", "a-3"]
     assert receiver.ids.count("b-1") == 1
@@ -77,12 +81,12 @@ def test_what_a_registration_became_reaches_the_receiver_without_a_secret(world:
 
 
 def test_a_lost_message_is_found_by_the_planner_after_two_minutes(world: World, receiver: Receiver) -> None:
-    put(world, "a", "1")
-    put(world, "b", "1")
+    put(world, A, "1")
+    put(world, B, "1")
     assert world.plan() == 0, "its message may still be on its way"
     world.clock.sleep(STALLED_AFTER.total_seconds())
     assert world.plan() == 2, "one message for each subject"
-    assert {json.dumps({"subject": name}) for name in "ab"} == {queued.text for queued in world.queue}
+    assert {json.dumps({"subject": name}) for name in (A, B)} == {queued.text for queued in world.queue}
     world.deliver()
     assert sorted(receiver.ids) == ["a-1", "b-1"]
     assert world.plan() == 0
@@ -93,9 +97,9 @@ def test_a_receiver_that_does_not_take_them_loses_nothing_and_changes_no_order(
     world: World, receiver: Receiver, status: int | None
 ) -> None:
     receiver.status = status
-    tell(world, "a", "1", "2", "3")
+    tell(world, A, "1", "2", "3")
     pass_time(world, timedelta(hours=9))
-    tell(world, "a", "4")
+    tell(world, A, "4")
     assert receiver.taken == []
     receiver.status = 200
     world.settle()
@@ -106,7 +110,7 @@ def test_while_the_receiver_is_down_no_messages_pile_up_and_each_subject_is_trie
     world: World, receiver: Receiver
 ) -> None:
     receiver.status = 503
-    subjects = [f"s{number}" for number in range(5)]
+    subjects = [f"0badc0de-{number:08}-0000-4000-8000-000000000000" for number in range(5)]
     for subject in subjects:
         tell(world, subject, "1", "2")
     pass_time(world, timedelta(hours=1))
@@ -126,7 +130,7 @@ def test_while_the_receiver_is_down_no_messages_pile_up_and_each_subject_is_trie
 
 def test_a_receiver_that_is_down_delays_no_registration(world: World, receiver: Receiver) -> None:
     receiver.status = None
-    tell(world, "a", "1")
+    tell(world, A, "1")
     world.registered(a_resource())
     world.registered(a_public_client())
     assert world.clock.slept == [0.001], "nothing waited"
@@ -137,19 +141,19 @@ def test_a_receiver_that_is_down_delays_no_registration(world: World, receiver: 
 
 def test_one_subject_does_not_wait_for_another(world: World, receiver: Receiver) -> None:
     receiver.status = 500
-    tell(world, "a", "1")
+    tell(world, A, "1")
     world.deliver()
     receiver.status = 204
-    tell(world, "b", "1")
+    tell(world, B, "1")
     world.deliver()
     assert receiver.ids == ["b-1"]
 
 
 def test_a_failed_run_raises_for_the_queue_to_deliver_again(world: World, receiver: Receiver) -> None:
     receiver.status = 500
-    put(world, "a", "1")
+    put(world, A, "1")
     with pytest.raises(TryAgain) as raised:
-        send_notices(world.services, "a")
+        send_notices(world.services, A)
     assert (raised.value.code, raised.value.message) == ("notice-not-taken", "The receiver of notices answered 500.")
     assert receiver.attempts == 1, "it repeats nothing by itself"
 
@@ -161,20 +165,20 @@ def test_a_message_for_a_subject_without_notices_sends_nothing(world: World, rec
 
 def test_where_nobody_is_to_be_told_nothing_is_put_or_sent() -> None:
     world = World()
-    assert put(world, "a", "1") == []
+    assert put(world, A, "1") == []
     assert world.registry.notices() == []
-    send_notices(world.services, "a")
+    send_notices(world.services, A)
     world.clock.sleep(3600)
     assert world.plan() == 0
 
 
 def test_notices_that_waited_when_the_webhook_was_unset_are_no_longer_sent_and_stop_nothing(receiver: Receiver) -> None:
     before = World(receiver=receiver)
-    put(before, "a", "1")
+    put(before, A, "1")
     after = World(registry=before.registry)
     after.clock.sleep(3600)
     assert after.plan() == 0
-    send_notices(after.services, "a")
+    send_notices(after.services, A)
     assert [notice.id for notice in after.registry.notices()] == ["a-1"]
 
 
@@ -184,7 +188,7 @@ def test_neither_the_token_in_the_url_nor_the_key_is_logged_raised_or_shown(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     receiver.status = status
-    tell(world, "a", "1")
+    tell(world, A, "1")
     world.deliver()
     assert "notice a-1: " in caplog.text
     shown = [caplog.text, repr(world.settings), repr(world.registry.notices()), *map(repr, world.errors)]

@@ -446,6 +446,7 @@ PERMANENT = {
     "password_lifetime_days": (1, "secret-lifetime-refused"),
     "password_addition_blocked": (True, "secrets-forbidden"),
     "service_management_reference_required": (True, "service-management-reference-required"),
+    "known_services": ([], "service-management-reference-refused"),
     "directory_quota_exceeded": (True, "quota-exceeded"),
     "vault_denied": (True, "vault-denied"),
     "allowed_audiences": ([], "audience-forbidden"),
@@ -458,7 +459,8 @@ def test_a_permanent_refusal_fails_within_one_delivery_without_waiting_and_names
 ) -> None:
     value, code = PERMANENT[switch]
     world.emulator.faults.set(**{switch: value})
-    registration_id = submitted(world, a_service_client())
+    reference = {"serviceManagementReference": "a service"} if switch == "known_services" else {}
+    registration_id = submitted(world, a_service_client(**reference))
     world.deliver()
     assert failure_of(world, registration_id)["code"] == code
     assert world.clock.slept == []
