@@ -4,7 +4,7 @@ Only the Protocols are here; their values are in `domain/`. All methods raise th
 nothing else: `TryAgain` for what passes, `NeedsOperator` for what does not. Times are aware and in UTC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -152,7 +152,7 @@ class Registry(Protocol):
     def find(
         self,
         *,
-        owner: str | None = None,
+        owners: Collection[str] | None = None,
         client_type: ClientType | None = None,
         status: Status | None = None,
         top: int,
@@ -160,9 +160,16 @@ class Registry(Protocol):
     ) -> Page:
         """Return a page of at most `top` registrations; deleted ones only when `status` asks for them.
 
+        With `owners` those of these owners that `put_owned` has named, in the order of their ids: the cost follows from
+        how many these are, and not from how many there are.
+
         What this version cannot read is logged by its id, counted and left out, here as in every other list.
         Raise RequestRejected (400) for a continuation token that this registry did not write.
         """
+        ...
+
+    def put_owned(self, owner: str, registration_id: str) -> None:
+        """Have the owner's list name the registration; before its row is. A name that is wrong does no harm."""
         ...
 
     def put_due(self, entry: DueEntry) -> None:

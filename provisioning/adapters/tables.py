@@ -1,11 +1,12 @@
-"""Registry over Azure Table storage: four tables, and no transaction across them.
+"""Registry over Azure Table storage: five tables, and no transaction across them.
 
 A transaction ends at one partition of one table, so nothing here pretends to span two: `due` is written before
 `registrations`, and whoever acts on a due entry looks at the row. Tables are created when first found missing.
 
-    registrations   PartitionKey: hash of the owner     RowKey: registration id     one row each, ETag-guarded
+    registrations   PartitionKey: the id's beginning    RowKey: registration id     one row each, ETag-guarded
     due             PartitionKey: "due"                 RowKey: {UTC time}_{registration id}
     names           PartitionKey: hash of the name      RowKey: the same            which registration holds it
+    owners          PartitionKey: owner                 RowKey: registration id     may be stale, never missing
     notices         PartitionKey: subject               RowKey: the notice's id     only those that wait
 
 What a row looks like is in `rows.py`.
@@ -15,7 +16,8 @@ import base64
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -52,7 +54,7 @@ from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import RequestRejected, StaleRegistration, TryAgain, UnreadableRow
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
-from provisioning.domain.registration import REGISTRATION_ID, Page, Registration, Status, partition_of
+from provisioning.domain.registration import REGISTRATION_ID, Page, Registration, Status
 from provisioning.ports import Clock
 
 T = TypeVar("T")
@@ -60,7 +62,11 @@ T = TypeVar("T")
 REGISTRATIONS: Final = "registrations"
 DUE: Final = "due"
 NAMES: Final = "names"
+OWNERS: Final = "owners"
 NOTICES: Final = "notices"
+# How many requests one list makes at a time.
+_AT_ONCE: Final = 8
+_OWNED: Final = "owned"
 # A query that looks through many partitions may take the service 5 s; then it answers with what it has found.
 _SCAN_TIMEOUT: Final = 5.5
 # Keys have up to 1 KiB, and the service encodes them in base64.
@@ -79,6 +85,7 @@ class TableRegistry:
         self._registrations = service.get_table_client(REGISTRATIONS)
         self._due = service.get_table_client(DUE)
         self._names = service.get_table_client(NAMES)
+        self._owners = service.get_table_client(OWNERS)
         self._notices = service.get_table_client(NOTICES)
 
     def insert(self, registration: Registration) -> Registration | None:
@@ -123,16 +130,16 @@ class TableRegistry:
     def find(
         self,
         *,
-        owner: str | None = None,
+        owners: Collection[str] | None = None,
         client_type: ClientType | None = None,
         status: Status | None = None,
         top: int,
         continuation_token: str | None = None,
     ) -> Page:
-        """As the port says. With an owner one partition is read; a page may hold fewer than `top` and still go on."""
+        """As the port says. A page may hold fewer than `top` and still go on."""
+        if owners is not None:
+            return self._find_owned(owners, client_type, status, top, continuation_token)
         conditions: dict[str, str] = {}
-        if owner is not None:
-            conditions |= {"PartitionKey eq @partition": partition_of(owner), "owner eq @owner": owner}
         if client_type is not None:
             conditions["clientType eq @type"] = client_type.value
         if status is not None:
@@ -141,14 +148,13 @@ class TableRegistry:
             conditions["status ne @deleted"] = Status.DELETED.value
         names = [condition.partition("@")[2] for condition in conditions]
         position = _position(continuation_token)
-        options: dict[str, Any] = {} if owner is not None else {"read_timeout": _SCAN_TIMEOUT}
 
         def read(table: TableClient) -> tuple[list[Any], Any]:
             pages: Any = table.query_entities(
                 " and ".join(conditions),
                 parameters=dict(zip(names, conditions.values(), strict=True)),
                 results_per_page=top,
-                **options,
+                read_timeout=_SCAN_TIMEOUT,
             ).by_page(continuation_token=position)  # type: ignore[arg-type] # a dict, in this library
             try:
                 return list(next(pages, [])), pages.continuation_token
@@ -164,6 +170,57 @@ class TableRegistry:
             _continuation_token(following) if following else None,
             unreadable=len(entities) - len(found),
         )
+
+    def _find_owned(
+        self,
+        owners: Collection[str],
+        client_type: ClientType | None,
+        status: Status | None,
+        top: int,
+        continuation_token: str | None,
+    ) -> Page:
+        """Return a page of these owners' registrations: one request for each owner, and one for each on the page."""
+        after = _owned_after(continuation_token)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            listed = pool.map(lambda owner: self._owned(owner, after, top + 1), sorted(owners))
+            ids = sorted(set().union(*listed))
+            rows = list(pool.map(self._readable_row, ids[:top]))
+        found = tuple(
+            row
+            for row in rows
+            if row is not None
+            and row.request.owner in owners
+            and client_type in (None, row.client_type)
+            and (row.status is not Status.DELETED if status is None else row.status is status)
+        )
+        following = _continuation_token({"PartitionKey": _OWNED, "RowKey": ids[top - 1]}) if len(ids) > top else None
+        return Page(found, following)
+
+    def _owned(self, owner: str, after: str, most: int) -> list[str]:
+        """Return the first ids of an owner's list that come after one."""
+
+        def read(table: TableClient) -> list[str]:
+            entities = table.query_entities(
+                "PartitionKey eq @owner and RowKey gt @after",
+                parameters={"owner": owner, "after": after},
+                select=["RowKey"],
+                results_per_page=min(most, 1000),
+            )
+            return [str(entity["RowKey"]) for entity in islice(entities, most)]
+
+        return self._on(self._owners, read)
+
+    def _readable_row(self, registration_id: str) -> Registration | None:
+        try:
+            return self.get(registration_id)
+        except UnreadableRow:
+            logger.error("registration %s: its row cannot be read, and is passed over", registration_id)  # noqa: TRY400 -- it may quote the row
+            return None
+
+    def put_owned(self, owner: str, registration_id: str) -> None:
+        """As the port says."""
+        entity = {"PartitionKey": owner, "RowKey": registration_id, "schema": SCHEMA_VERSION}
+        self._on(self._owners, lambda table: table.upsert_entity(entity, mode=UpdateMode.MERGE))
 
     def put_due(self, entry: DueEntry) -> None:
         """As the port says."""
@@ -327,6 +384,16 @@ def _position(continuation_token: str | None) -> dict[str, str | None] | None:
     match keys:
         case [str(partition), (str() | None) as row] if all(_PLACE.fullmatch(key) for key in keys if key is not None):
             return {"PartitionKey": partition, "RowKey": row}
+    raise _invalid_token()
+
+
+def _owned_after(continuation_token: str | None) -> str:
+    """Return the id after which a page of an owner's list begins."""
+    match _position(continuation_token):
+        case None:
+            return ""
+        case {"PartitionKey": "owned", "RowKey": str(registration_id)} if REGISTRATION_ID.fullmatch(registration_id):
+            return registration_id
     raise _invalid_token()
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from provisioning.api.calls import Wish, not_found
-from provisioning.api.submit import Accepted, message_may_be_lost
+from provisioning.api.submit import Accepted, check_owner, message_may_be_lost
 from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.intake import RegistrationRequest, parse_change
 from provisioning.domain.messages import operation_message
@@ -64,6 +64,8 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
     def changed(row: Registration, now: datetime) -> Registration:
         _check_active(row)
         request = parse_change(row.request, body)
+        if request.owner != row.request.owner:
+            check_owner(wish.caller, request.owner)
         failed = row.operation.status is OperationStatus.FAILED and row.operation.type is OperationType.CHANGE
         if request == row.request and not failed:
             return row
@@ -112,6 +114,8 @@ def _altered(services: Services, wish: Wish, alter: Callable[[Registration, date
         if altered is row:
             return Accepted(row, operation_message(row) if message_may_be_lost(row, services) else None, row)
         put_due(services, altered)
+        if altered.request.owner != row.request.owner:
+            services.registry.put_owned(altered.request.owner, altered.id)
         try:
             stored = services.registry.replace(altered)
         except StaleRegistration:

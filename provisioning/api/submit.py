@@ -63,6 +63,7 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
         _claim_server(services, registration)
         entry = DueEntry(registration.id, registration.created_at + STALLED_AFTER)
         services.registry.put_due(entry)
+        services.registry.put_owned(request.owner, registration.id)
         stored = services.registry.insert(registration)
         if stored is not None:
             return Accepted(stored, operation_message(stored), stored)
@@ -128,7 +129,12 @@ def _check_caller(caller: Caller, request: RegistrationRequest) -> None:
         raise RequestRejected(
             403, "role-required", f"Asking for a registration needs the app role {Role.CREATE}. Ask the administrator."
         )
-    if not caller.may_change(request.owner):
+    check_owner(caller, request.owner)
+
+
+def check_owner(caller: Caller, owner: str) -> None:
+    """Refuse (403) that a caller makes somebody own a registration who is neither itself nor one of its groups."""
+    if not caller.may_change(owner):
         rule = f"Name yourself or one of your groups. Another owner needs the app role {Role.MANAGE_ALL}."
         raise RequestRejected(
             403, "owner-not-yours", "The owner is somebody else.", [Fault("#/owner", "owner-not-yours", rule)]

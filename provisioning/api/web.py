@@ -155,11 +155,11 @@ def list_registrations(services: Services, caller: Caller, call: Call) -> Answer
     """GET /registrations: 200 and a page of registrations."""
     no_body(call)
     query = ListQuery.read(call)
-    owner = query.owner if caller.sees_all else query.owner or caller.object_id
-    if owner is not None and not caller.may_read(owner):
-        return ok({"value": [], "continuationToken": None})
+    owners = frozenset({query.owner}) if query.owner else None if caller.sees_all else caller.identities
+    if query.owner and not caller.may_read(query.owner):
+        owners = frozenset()
     page = services.registry.find(
-        owner=owner,
+        owners=owners,
         client_type=query.client_type,
         status=query.status,
         top=query.top,

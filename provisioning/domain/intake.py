@@ -211,7 +211,7 @@ REQUEST_TYPES: Final[Mapping[ClientType, type[RegistrationRequest]]] = {
     ClientType.SERVICE: ServiceClientRequest,
 }
 
-_CHANGEABLE: Final = ("displayName", "contact", "description")
+_CHANGEABLE: Final = ("displayName", "owner", "contact", "description")
 CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
     ResourceApplicationRequest: _CHANGEABLE,
     ConfidentialClientRequest: (*_CHANGEABLE, "redirectUris", "logoutUrl"),

@@ -207,6 +207,7 @@ def changed_properties(registration: Registration, redirect_uris: Mapping[str, I
         "displayName": request.display_name,
         "description": request.description,
         "notes": notes(registration),
+        "tags": tags(registration),
     }
     platform = redirect_platform(request)
     if platform is not None:

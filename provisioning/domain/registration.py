@@ -3,7 +3,6 @@
 Everything here is a frozen value; a change is a new value. Nothing here holds a secret's text.
 """
 
-import hashlib
 import re
 import uuid
 from collections.abc import Mapping
@@ -205,18 +204,13 @@ _TRANSITIONS: Final = frozenset(
 NAME_PREFIX: Final = "fhir-registrar-"
 
 
-def partition_of(owner: str) -> str:
-    """Return the first eight hexadecimal digits of the owner's hash: a list by owner reads one partition."""
-    return hashlib.sha256(owner.encode()).hexdigest()[:8]
-
-
 def registration_id(owner: str, caller: str, idempotency_key: str | None) -> str:
     """Return a new registration's id: the same one for the same caller, owner and key, a random one without a key."""
     if idempotency_key is None:
         unique = uuid.uuid4()
     else:
         unique = uuid.uuid5(_IDEMPOTENT_IDS, f"{caller}\n{owner}\n{idempotency_key}")
-    return f"{partition_of(owner)}-{unique}"
+    return f"{unique.hex[-8:]}-{unique}"
 
 
 @dataclass(frozen=True, slots=True)

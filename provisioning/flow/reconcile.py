@@ -41,6 +41,8 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     """Return the messages that a page leads to, that of the next page last; after the last page a heartbeat is told."""
     if page.part == REGISTRATIONS:
         found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
+        for each in found.registrations:  # rows of a version that had no lists of owners, too
+            services.registry.put_owned(each.request.owner, each.id)
         messages = [reconcile_message(each.id, page.run) for each in found.registrations]
         following = found.continuation_token
         counted = {"registrations": len(messages), "unreadable": found.unreadable}

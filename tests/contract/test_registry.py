@@ -150,15 +150,45 @@ def test_filters_join_and_deleted_ones_are_shown_only_when_asked_for(registry: R
         return {each.id for each in registry.find(top=10, **query).registrations}  # type: ignore[arg-type]
 
     assert found() == {service.id, public.id, failed.id}
-    assert found(owner=mine) == {service.id, public.id}
-    assert found(owner=mine, client_type=ClientType.SERVICE) == {service.id}
+    assert found(owners={mine}) == {service.id, public.id}
+    assert found(owners={mine}, client_type=ClientType.SERVICE) == {service.id}
     assert found(status=Status.DELETED) == {deleted.id}
     assert found(client_type=ClientType.SERVICE, status=Status.FAILED) == {failed.id}
-    assert found(owner=other, status=Status.ACTIVE) == set()
+    assert found(owners={other}, status=Status.ACTIVE) == set()
+
+
+def test_a_list_of_several_owners_holds_each_of_theirs_once_in_pages(registry: Registry) -> None:
+    owners = [str(uuid4()) for _ in range(5)]
+    theirs = {inserted(registry, a_service_client(owner=owners[number % 4])).id for number in range(11)}
+    for _ in range(3):
+        inserted(registry, a_service_client(owner=str(uuid4())))
+    seen: list[str] = []
+    token = None
+    while True:
+        page = registry.find(owners=set(owners), top=3, continuation_token=token)
+        assert len(page.registrations) <= 3
+        seen += [registration.id for registration in page.registrations]
+        token = page.continuation_token
+        if token is None:
+            break
+    assert seen == sorted(theirs)
+
+
+def test_a_name_in_an_owners_list_that_is_stale_or_without_a_row_does_no_harm(registry: Registry) -> None:
+    before, after = str(uuid4()), str(uuid4())
+    moved = inserted(registry, a_service_client(owner=before))
+    registry.put_owned(after, moved.id)
+    registry.put_owned(before, a_registration().id)
+    registry.replace(replace(moved, request=moved.request.model_copy(update={"owner": after})))
+    assert registry.find(owners={before}, top=9).registrations == ()
+    assert [each.id for each in registry.find(owners={before, after}, top=9).registrations] == [moved.id]
+    assert registry.find(owners=set(), top=9).registrations == ()
 
 
 def inserted(registry: Registry, body: dict[str, object], **changes: object) -> Registration:
-    stored = registry.insert(a_registration(body, **changes))
+    registration = a_registration(body, **changes)
+    registry.put_owned(registration.request.owner, registration.id)
+    stored = registry.insert(registration)
     assert stored is not None
     return stored
 

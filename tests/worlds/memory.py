@@ -1,6 +1,7 @@
 """A Registry in memory, with ETags; the contract suite holds it to the same promises as Table storage."""
 
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,6 +19,7 @@ class MemoryRegistry:
         self.rows: dict[str, Registration] = {}
         self.entries: set[DueEntry] = set()
         self.names: dict[str, str] = {}
+        self.owned: set[tuple[str, str]] = set()
         self.waiting: dict[str, tuple[Notice, datetime]] = {}
         self._writes = 0
         self._lock = threading.Lock()
@@ -26,6 +28,7 @@ class MemoryRegistry:
         """Return one of its own that remembers the same."""
         copied = MemoryRegistry()
         copied.rows, copied.entries, copied.names = self.rows.copy(), self.entries.copy(), self.names.copy()
+        copied.owned = self.owned.copy()
         copied.waiting, copied._writes = self.waiting.copy(), self._writes
         return copied
 
@@ -52,7 +55,7 @@ class MemoryRegistry:
     def find(
         self,
         *,
-        owner: str | None = None,
+        owners: Collection[str] | None = None,
         client_type: ClientType | None = None,
         status: Status | None = None,
         top: int,
@@ -65,12 +68,16 @@ class MemoryRegistry:
             row
             for _, row in sorted(self.rows.items())
             if row.id > after
-            and owner in (None, row.request.owner)
+            and (owners is None or (row.request.owner in owners and (row.request.owner, row.id) in self.owned))
             and client_type in (None, row.client_type)
             and (row.status is not Status.DELETED if status is None else row.status is status)
         ]
         following = f"after:{found[top - 1].id}" if len(found) > top else None
         return Page(tuple(found[:top]), following)
+
+    def put_owned(self, owner: str, registration_id: str) -> None:
+        with self._lock:
+            self.owned.add((owner, registration_id))
 
     def put_due(self, entry: DueEntry) -> None:
         with self._lock:

@@ -233,6 +233,39 @@ def test_who_may_read_everything_may_change_nothing_of_another() -> None:
     assert (answer.status, code_of(answer)) == (403, "not-the-owner")
 
 
+def test_an_owner_gives_a_registration_to_a_group_of_its_own_and_a_manager_to_anybody() -> None:
+    world = World(settings=ENTRA)
+    registration_id = json.loads(post(world, ALICE, a_resource(owner=ALICE.object_id)).body)["registrationId"]
+    world.deliver()
+    assert code_of(give(world, ALICE, registration_id, OTHER_TEAM)) == "owner-not-yours"
+    assert give(world, ALICE, registration_id, TEAM).status == 202
+    world.deliver()
+    assert owned_by(world, registration_id) == TEAM
+    manager = replace(MALLORY, roles=frozenset({Role.MANAGE_ALL}), groups=frozenset())
+    assert give(world, manager, registration_id, OTHER_TEAM).status == 202
+    world.deliver()
+    assert owned_by(world, registration_id) == OTHER_TEAM
+    for caller, seen in ((ALICE, []), (MALLORY, [registration_id])):
+        page = json.loads(listed(world, headers_of(caller, world.emulator)).body)
+        assert [each["registrationId"] for each in page["value"]] == seen
+
+
+def give(world: World, caller: Caller, registration_id: str, owner: str) -> Answer:
+    headers = {"content-type": "application/json", **headers_of(caller, world.emulator)}
+    path = f"/api/registrations/{registration_id}"
+    call = Call(path, headers, body=json.dumps({"owner": owner}).encode(), registration_id=registration_id)
+    return world.call(web.change_registration, replace(call, method="PATCH"))
+
+
+def owned_by(world: World, registration_id: str) -> str:
+    """Whose it is, as the row and the application in Entra say alike."""
+    row = world.row(registration_id)
+    application = world.emulator.directory.application(app_id=row.client_id or "")
+    assert application is not None
+    assert f"fhir-registrar:owner={row.request.owner}" in application.body["tags"]
+    return row.request.owner
+
+
 def test_a_bot_acts_for_a_person_and_both_are_recorded() -> None:
     world = World(settings=ENTRA)
     created = post(world, BOT, a_resource(owner=ALICE.object_id), **{"on-behalf-of": ALICE.object_id})

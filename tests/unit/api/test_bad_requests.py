@@ -497,7 +497,8 @@ def test_an_unknown_registration_is_not_found_whatever_its_id(handle: Any, regis
 CHANGES: dict[str, tuple[dict[str, Any], Any, dict[str, str]]] = {
     "nothing": (a_service_client(), {}, {"#": "required"}),
     "a list": (a_service_client(), [], {"#": "required"}),
-    "an owner": (a_service_client(), {"owner": OWNER}, {"#/owner": "field-not-changeable"}),
+    "an owner who is none": (a_service_client(), {"owner": MARKER}, {"#/owner": "not-a-guid"}),
+    "no owner": (a_service_client(), {"owner": None}, {"#/owner": "required"}),
     "a client type": (a_service_client(), {"clientType": "public"}, {"#/clientType": "field-not-changeable"}),
     "an unknown field": (a_service_client(), {MARKER: 1}, {f"#/{MARKER}": "field-not-changeable"}),
     "a field that could be a secret": (a_service_client(), {f"{MARKER} ~!": 1}, {"#": "field-not-changeable"}),

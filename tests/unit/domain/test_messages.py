@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -24,7 +23,7 @@ from provisioning.domain.messages import (
 from provisioning.domain.operation import DueEntry, OperationType
 
 ID = "0badc0de-0f0e0d0c-1111-2222-3333-444455556666"
-OPERATION = str(uuid4())
+OPERATION = "0badc0de-0000-4000-8000-00000000000e"
 RUN = "20260115T023000Z"
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
 A_CHECK: dict[str, Any] = {"operation": "check", "registrationId": ID, "due": NOW.isoformat()}
