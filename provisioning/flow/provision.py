@@ -19,17 +19,16 @@ from provisioning.domain.manifest import application_body, resource_identifier
 from provisioning.domain.messages import DROPPED, Message, Outgoing, ReconcilePage
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration, Status
-from provisioning.domain.secrets import CurrentSecret
 from provisioning.flow.change import ensure_changed
 from provisioning.flow.check import check
 from provisioning.flow.conclude import announce_again, conclude, remember
 from provisioning.flow.delete import ensure_application_gone, ensure_vault_secret_gone
-from provisioning.flow.mint import belongs_to, current_secret, discard, mint, new_secret, prove, publish, shown
+from provisioning.flow.mint import current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.flow.patience import Patience
 from provisioning.flow.plan import forget_due, put_off
 from provisioning.flow.reconcile import reconcile
 from provisioning.flow.resolve import claim_server, resolve_resource
-from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, secret_is_due
+from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, is_good
 from provisioning.flow.run import Run, briefly, failure_of, understood
 from provisioning.flow.trust import ensure_certificate, ensure_federated_credential
 from provisioning.ports import Services
@@ -153,12 +152,6 @@ def ensure_secret(run: Run) -> None:
         run.learn(secret=shown(secret), clean_up_at=clean_up_at)
 
 
-def is_good(run: Run, secret: CurrentSecret) -> bool:
-    """Whether the vault's current secret is one of this very application, and not due."""
-    now, policy = run.services.clock.now(), run.services.secrets
-    return belongs_to(secret, run.registration) and not secret_is_due(run.registration, secret, now, policy)
-
-
 Step = Callable[[Run], None]
 
 STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
@@ -170,18 +163,8 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
         ensure_known_by_client_id,
     ),
     (ClientType.PUBLIC, None): (ensure_resource, ensure_application, ensure_service_principal),
-    (ClientType.CONFIDENTIAL, "secret"): (
-        ensure_resource,
-        ensure_application,
-        ensure_service_principal,
-        ensure_secret,
-    ),
-    (ClientType.SERVICE, "secret"): (
-        ensure_resource,
-        ensure_application,
-        ensure_service_principal,
-        ensure_secret,
-    ),
+    (ClientType.CONFIDENTIAL, "secret"): (ensure_resource, ensure_application, ensure_service_principal, ensure_secret),
+    (ClientType.SERVICE, "secret"): (ensure_resource, ensure_application, ensure_service_principal, ensure_secret),
     (ClientType.SERVICE, "federated"): (
         ensure_resource,
         ensure_application,
