@@ -111,15 +111,17 @@ class GraphDirectory:
         """As the port says."""
         self._repeatable("PATCH", f"/applications/{object_id}", changes)
 
-    def delete_application(self, object_id: str) -> None:
+    def delete_application(self, object_id: str) -> bool:
         """As the port says."""
         try:
             self._call("DELETE", f"/applications/{object_id}")
         except _Refused as error:
             if not error.refused.missing:
                 raise error_of(error.refused) from None
+            return False
         except _Unanswered:
             raise _unavailable() from None
+        return True
 
     def create_service_principal(self, client_id: str) -> str:
         """As the port says. Two requests where it exists already: the second reads its id."""

@@ -22,7 +22,7 @@ from provisioning.domain.registration import Registration, Status
 from provisioning.flow.change import ensure_changed
 from provisioning.flow.check import check
 from provisioning.flow.conclude import announce_again, conclude, remember
-from provisioning.flow.delete import ensure_application_gone, ensure_vault_secret_gone
+from provisioning.flow.delete import ensure_gone
 from provisioning.flow.mint import current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.flow.patience import Patience
 from provisioning.flow.plan import forget_due, put_off
@@ -182,7 +182,7 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
 
 ROTATION: Final[tuple[Step, ...]] = (ensure_room, ensure_secret, ensure_revoked)
 CHANGE: Final[tuple[Step, ...]] = (ensure_changed,)
-DELETION: Final[tuple[Step, ...]] = (ensure_application_gone, ensure_vault_secret_gone)
+DELETION: Final[tuple[Step, ...]] = (ensure_gone,)
 
 
 def steps_of(registration: Registration) -> tuple[Step, ...]:

@@ -99,6 +99,10 @@ class Run:
             row = self.services.registry.replace(replace(self.registration, last_error=last_error, updated_at=now))
             self.registration = replace(self.registration, etag=row.etag, row=row.row)
 
+    def save(self) -> None:
+        """Write the row now: what is done next must be known even if this run does not live to tell of it."""
+        self.registration = self.services.registry.replace(self.registration)
+
     def look_again(self) -> None:
         """Take over what callers asked for meanwhile, while the row is still about the same operation."""
         row = self.services.registry.get(self.registration.id)
