@@ -231,7 +231,7 @@ def _carried_out(services: Services, message: Message) -> Outgoing:
             notices = check(run, message)
         before = run.registration
         if message.concerns(before):
-            return conclude(services, message, before, _ended(run))
+            return conclude(run, message, before, _ended(run))
     except Exception as error:
         instead = remember(run, message, error)
         if instead is not None:
@@ -244,16 +244,28 @@ def _carried_out(services: Services, message: Message) -> Outgoing:
 
 
 def _ended(run: Run) -> Registration:
-    """Take the steps of the operation, and return the registration with it ended."""
+    """Take the steps of the operation, and return the registration with it ended.
+
+    A refusal is final only when the world, asked once more from the first step on, still leaves to do what is refused:
+    another delivery may have done it meanwhile.
+    """
     patience = Patience(run.services.clock, PATIENCE, run.waits_for)
-    try:
-        for step in steps_of(run.registration):
-            started = run.services.clock.now()
-            patience.through(lambda step=step: step(run))  # type: ignore[misc]
-            took = run.services.clock.now() - started
-            logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())
-    except NeedsOperator as error:
-        if run.registration.operation.type is OperationType.DELETE:
-            raise  # a deletion is never given up
-        return run.registration.failed(failure_of(error), run.services.clock.now())
+    for is_last in (False, True):
+        try:
+            _take_steps(run, patience)
+            break
+        except NeedsOperator as error:
+            if run.registration.operation.type is OperationType.DELETE:
+                raise  # a deletion is never given up
+            if is_last:
+                return run.registration.failed(failure_of(error), run.services.clock.now())
+            logger.info("registration %s: %s; the world is asked once more", run.registration.id, error.code)
     return run.registration.succeeded(run.services.clock.now())
+
+
+def _take_steps(run: Run, patience: Patience) -> None:
+    for step in steps_of(run.registration):
+        started = run.services.clock.now()
+        patience.through(lambda step=step: step(run))  # type: ignore[misc]
+        took = run.services.clock.now() - started
+        logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())
