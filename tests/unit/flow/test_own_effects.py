@@ -16,7 +16,7 @@ from tests.worlds.checker import check
 from tests.worlds.outside import Died, straight
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_resource, a_service_client
-from tests.worlds.steps import live_keys, text_of, works
+from tests.worlds.steps import live_keys, operations, text_of, works
 from tests.worlds.world import World
 
 DAY = timedelta(days=1)
@@ -182,3 +182,23 @@ def test_a_secret_that_was_published_within_the_hour_is_not_reported_as_lost(wor
         found.append([each["code"] for each in world.get(registration_id)["findings"]])
         world.clock.sleep(3660)
     assert found == [[], ["current-secret-not-listed"], []]
+
+
+# --- what a tenant was heard to refuse ------------------------------------------------------------------------------
+
+
+def test_a_tenant_that_refuses_a_secret_in_the_create_call_is_not_asked_again_for_an_hour(world: World) -> None:
+    world.emulator.faults.set(inline_secret_refused=True)
+    asked = []
+    for minutes in (0, 1, 58, 1):
+        world.clock.sleep(60 * minutes)
+        world.emulator.calls.clear()
+        world.registered(a_service_client())
+        asked.append(operations(world)["graph.createApplication"])
+    assert asked == [2, 1, 1, 2]
+    world.emulator.faults.clear()
+    world.clock.sleep(3600)
+    world.emulator.calls.clear()
+    world.registered(a_service_client())
+    assert operations(world)["graph.addPassword"] == 0
+    check(world)
