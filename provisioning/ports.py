@@ -41,8 +41,11 @@ class Directory(Protocol):
         """Set these properties: collections are replaced, the fields of complex values are merged."""
         ...
 
-    def delete_application(self, object_id: str) -> None:
-        """Have the application, and its service principal with it, not exist; a second time is no error."""
+    def delete_application(self, object_id: str) -> bool:
+        """Have the application, and its service principal with it, not exist; return whether this replica knew it.
+
+        A second time is no error.
+        """
         ...
 
     def create_service_principal(self, client_id: str) -> str:

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 PAGE: Final = 100
 REMEMBERED_FOR: Final = timedelta(minutes=10)
+REFUSAL_REMEMBERED_FOR: Final = timedelta(hours=1)
 
 
 class _Refused(Exception):
@@ -64,10 +65,16 @@ class GraphDirectory:
         self._clock = clock
         self._pace = Pace(clock)
         self._resources: dict[str, tuple[datetime, ResourceServicePrincipal]] = {}
+        self._no_inline_secret_until: datetime | None = None
 
     def create_application(self, body: Mapping[str, Any]) -> Application:
-        """As the port says. Two requests where Graph refuses a secret in the create call: again, without it."""
+        """As the port says. Two requests where Graph refuses a secret in the create call: again, without it.
+
+        The tenant refuses it to the next client too, so for an hour none is sent.
+        """
         asked_at = self._clock.now()
+        if self._no_inline_secret_until is not None and asked_at < self._no_inline_secret_until:
+            body = {key: body[key] for key in body if key != "passwordCredentials"}
         try:
             answer = self._call("POST", "/applications", body)
         except _Refused as error:
@@ -76,7 +83,8 @@ class GraphDirectory:
             if error.refused.status == HTTPStatus.NOT_FOUND and "Directory_ObjectNotFound" not in error.refused.codes:
                 raise not_found_error(error.refused) from None
             if "passwordCredentials" in body and error.refused.inline_secret_refused:
-                return self.create_application({key: body[key] for key in body if key != "passwordCredentials"})
+                self._no_inline_secret_until = self._clock.now() + REFUSAL_REMEMBERED_FOR
+                return self.create_application(body)
             raise _error_of(error.refused, body) from None
         except _Unanswered:
             raise _unavailable() from None
@@ -111,15 +119,17 @@ class GraphDirectory:
         """As the port says."""
         self._repeatable("PATCH", f"/applications/{object_id}", changes)
 
-    def delete_application(self, object_id: str) -> None:
+    def delete_application(self, object_id: str) -> bool:
         """As the port says."""
         try:
             self._call("DELETE", f"/applications/{object_id}")
         except _Refused as error:
             if not error.refused.missing:
                 raise error_of(error.refused) from None
+            return False
         except _Unanswered:
             raise _unavailable() from None
+        return True
 
     def create_service_principal(self, client_id: str) -> str:
         """As the port says. Two requests where it exists already: the second reads its id."""

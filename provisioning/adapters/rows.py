@@ -112,6 +112,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "missing": _json_of(registration.missing),
         "expiryNoticed": registration.expiry_noticed,
         "cleanUpAt": _moment(registration.clean_up_at),
+        "deletionSentAt": _moment(registration.deletion_sent_at),
         "secretId": secret.id if secret else None,
         "secretKeyId": secret.key_id if secret else None,
         "secretExpiresAt": _moment(secret.expires_at) if secret else None,
@@ -170,6 +171,7 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         findings=_all_known(Failure, content.get("findings", ())),
         expiry_noticed=content.get("expiryNoticed"),
         clean_up_at=_time(content, "cleanUpAt"),
+        deletion_sent_at=_time(content, "deletionSentAt"),
         etag=etag,
         row=entity,
     )

@@ -43,7 +43,8 @@ class Registration:
     `former_redirect_uris` are those that changes took away, the latest first. A secret minted before `replace_before`
     is due; of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is
     what a check found and does not repair; `expiry_noticed` the days before its credential's end that were told last;
-    `clean_up_at` is when replaced secrets may be removed.
+    `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was last asked to delete an
+    application that not all of its replicas may have heard of.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Registration:
     expiry_noticed: int | None = None
     clean_up_at: datetime | None = None
     via: str | None = None
+    deletion_sent_at: datetime | None = None
     etag: str | None = None
     row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 

@@ -5,12 +5,13 @@ provably broken is repaired; whatever else is found is reported on the registrat
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning.domain.credentials import credential_expires_at
+from provisioning.domain.directory import Credential
 from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.manifest import added_by_hand, change_of
 from provisioning.domain.messages import Message
@@ -29,7 +30,8 @@ from provisioning.flow.rotate import (
     clean_up_time,
     is_labelled,
     lists,
-    remove_replaced,
+    remove,
+    replaced_credentials,
     rotates,
     rotation_id,
     secret_is_due,
@@ -58,8 +60,8 @@ def check(run: Run, message: Message) -> list[str]:
         check_ours(run, seen.application)
         if before.holds_secret and _begins_rotation(run, message, seen):
             return []
-        _clean_up(run, seen)
-        run.learn(findings=tuple(_findings(run, seen)))
+        removed = _clean_up(run, seen)
+        run.learn(findings=tuple(_findings(run, seen, [each for each in seen.live if each not in removed])))
         due_at = next_due(run.registration, run.services.secrets, now)
     except NeedsOperator as error:
         due_at = now + tried_again_after(run.services.secrets)
@@ -119,14 +121,14 @@ def _is_broken(run: Run, reconciliation: str, seen: View, current: CurrentSecret
     return not any(services.proof.accepts(registration.client_id, secret) for _ in range(services.secrets.proof_count))
 
 
-def _clean_up(run: Run, seen: View) -> None:
-    """Remove what may be removed, send a change that Entra lacks, and learn when there will be more to remove."""
+def _clean_up(run: Run, seen: View) -> list[Credential]:
+    """Remove what may be removed, and return it; send a change that Entra lacks, and learn when to come again."""
     application, current, policy = check_ours(run, seen.application), seen.current, run.services.secrets
-    removed = remove_replaced(run, seen)
+    removed = remove(run, seen, replaced_credentials(run, seen))
     if lacks_change(run, application):
         send_change(run, application)
     if current is None:
-        return
+        return removed
     others = [each for each in seen.live if is_labelled(each) and each.key_id != current.key_id]
     times = [clean_up_time([current.created_at, each.minted_at], policy) for each in others if each not in removed]
     overlap_ends = clean_up_time([current.created_at], policy)
@@ -135,26 +137,27 @@ def _clean_up(run: Run, seen: View) -> None:
     elif times and min(times) <= seen.now:  # the current secret is not listed: drift
         times = [seen.now + tried_again_after(policy)]
     run.learn(secret=shown(current), clean_up_at=min(times, default=None))
+    return removed
 
 
-def _findings(run: Run, seen: View) -> Iterator[Failure]:
+def _findings(run: Run, seen: View, left: Sequence[Credential]) -> Iterator[Failure]:
     """Yield what a person has to know about and this service does not touch."""
     registration, current, application = run.registration, seen.current, seen.application
     assert application is not None
-    foreign = [each for each in seen.live if not is_labelled(each)]
+    foreign = [each for each in left if not is_labelled(each)]
     if foreign:
         yield Failure(
             "foreign-credentials",
             f"The application has {len(foreign)} secrets that this service did not make.",
             "Find out who uses them; remove them, or keep them and their rotation in your own hands.",
         )
-    if len(seen.live) >= MOST_CREDENTIALS - 1:
+    if len(left) >= MOST_CREDENTIALS - 1:
         yield Failure(
             "credentials-near-limit",
-            f"The application has {len(seen.live)} live secrets; at {MOST_CREDENTIALS} it is not rotated any more.",
+            f"The application has {len(left)} live secrets; at {MOST_CREDENTIALS} it is not rotated any more.",
             "Remove those that nobody uses: list them with az ad app credential list.",
         )
-    if current is not None and not lists(application, current):
+    if current is not None and not lists(application, current) and seen.now - current.created_at >= LISTED_AFTER:
         yield Failure(
             "current-secret-not-listed",
             "Entra does not list the vault's current secret among the application's.",

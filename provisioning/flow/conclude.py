@@ -22,7 +22,7 @@ from provisioning.domain.operation import DueEntry, Failure, LastError, Operatio
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.mint import belongs_to, current_secret, shown
 from provisioning.flow.notify import announce
-from provisioning.flow.plan import DUE_AGAIN_AFTER, forget_due, next_due, put_due, put_off
+from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER, forget_due, next_due, put_due, put_off
 from provisioning.flow.rotate import clean_up_time
 from provisioning.flow.run import Run, briefly, failure_of, understood
 from provisioning.ports import Services
@@ -32,11 +32,13 @@ logger = logging.getLogger(__name__)
 GIVEN_UP_AFTER: Final = timedelta(hours=24)
 
 
-def conclude(services: Services, message: Message, before: Registration, ended: Registration) -> Outgoing:
+def conclude(run: Run, message: Message, before: Registration, ended: Registration) -> Outgoing:
     """Save how the operation ended, with what is due next, and tell of it; return the messages to send.
 
-    Where another run ended it first, the row shows what the vault calls current after both.
+    Where another run ended it first, the row shows what the vault calls current after both; and what another run calls
+    failed although this one has done it is opened again.
     """
+    services = run.services
     if before.status is Status.DELETED:  # carried out once more, for a run that came too late
         _forget_failures(services, message, before)
         return Outgoing()
@@ -51,6 +53,9 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
         row = services.registry.get(ended.id)
         if row is not None and row.ending:
             return Outgoing((operation_message(row),))  # what this run made has to go as well
+        opened = _open_again(run, ended)
+        if opened is not None:
+            return Outgoing((operation_message(opened),))
         if ended.secret is None:
             raise
         due_at, notices = _show_current_secret(services, ended.id), list[str]()
@@ -65,6 +70,28 @@ def conclude(services: Services, message: Message, before: Registration, ended: 
     if due_at is not None and due_at <= services.clock.now():
         messages = (check_message(DueEntry(ended.id, due_at)),)  # what was asked for meanwhile does not wait
     return Outgoing(messages, tuple(notices))
+
+
+def _open_again(run: Run, ended: Registration) -> Registration | None:
+    """Have the operation be pending again that another run calls failed and this one has done; return its row.
+
+    The next run finds nothing left to do of it, or only what a caller asked for before it was called failed. None is
+    returned where the row says anything else.
+    """
+    done = ended.operation.status is OperationStatus.SUCCEEDED
+    while (row := run.services.registry.get(ended.id)) is not None and done:
+        operation, now = row.operation, run.services.clock.now()
+        if operation.id != ended.operation.id or operation.status is not OperationStatus.FAILED:
+            break
+        opened = run.with_learned(row.begun(operation.id, operation.type, now, now + STALLED_AFTER))
+        put_due(run.services, opened)
+        try:
+            stored = run.services.registry.replace(opened)
+        except StaleRegistration:
+            continue  # by a third run, or a caller: look again
+        logger.info("registration %s: %s is done, and opened again", row.id, operation.type)
+        return stored
+    return None
 
 
 def _forget_failures(services: Services, message: Message, deleted: Registration) -> None:

@@ -19,17 +19,16 @@ from provisioning.domain.manifest import application_body, resource_identifier
 from provisioning.domain.messages import DROPPED, Message, Outgoing, ReconcilePage
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration, Status
-from provisioning.domain.secrets import CurrentSecret
 from provisioning.flow.change import ensure_changed
 from provisioning.flow.check import check
 from provisioning.flow.conclude import announce_again, conclude, remember
-from provisioning.flow.delete import ensure_application_gone, ensure_vault_secret_gone
-from provisioning.flow.mint import belongs_to, current_secret, discard, mint, new_secret, prove, publish, shown
+from provisioning.flow.delete import ensure_gone
+from provisioning.flow.mint import current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.flow.patience import Patience
 from provisioning.flow.plan import forget_due, put_off
 from provisioning.flow.reconcile import reconcile
 from provisioning.flow.resolve import claim_server, resolve_resource
-from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, secret_is_due
+from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, is_good
 from provisioning.flow.run import Run, briefly, failure_of, understood
 from provisioning.flow.trust import ensure_certificate, ensure_federated_credential
 from provisioning.ports import Services
@@ -153,12 +152,6 @@ def ensure_secret(run: Run) -> None:
         run.learn(secret=shown(secret), clean_up_at=clean_up_at)
 
 
-def is_good(run: Run, secret: CurrentSecret) -> bool:
-    """Whether the vault's current secret is one of this very application, and not due."""
-    now, policy = run.services.clock.now(), run.services.secrets
-    return belongs_to(secret, run.registration) and not secret_is_due(run.registration, secret, now, policy)
-
-
 Step = Callable[[Run], None]
 
 STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
@@ -170,18 +163,8 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
         ensure_known_by_client_id,
     ),
     (ClientType.PUBLIC, None): (ensure_resource, ensure_application, ensure_service_principal),
-    (ClientType.CONFIDENTIAL, "secret"): (
-        ensure_resource,
-        ensure_application,
-        ensure_service_principal,
-        ensure_secret,
-    ),
-    (ClientType.SERVICE, "secret"): (
-        ensure_resource,
-        ensure_application,
-        ensure_service_principal,
-        ensure_secret,
-    ),
+    (ClientType.CONFIDENTIAL, "secret"): (ensure_resource, ensure_application, ensure_service_principal, ensure_secret),
+    (ClientType.SERVICE, "secret"): (ensure_resource, ensure_application, ensure_service_principal, ensure_secret),
     (ClientType.SERVICE, "federated"): (
         ensure_resource,
         ensure_application,
@@ -199,7 +182,7 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
 
 ROTATION: Final[tuple[Step, ...]] = (ensure_room, ensure_secret, ensure_revoked)
 CHANGE: Final[tuple[Step, ...]] = (ensure_changed,)
-DELETION: Final[tuple[Step, ...]] = (ensure_application_gone, ensure_vault_secret_gone)
+DELETION: Final[tuple[Step, ...]] = (ensure_gone,)
 
 
 def steps_of(registration: Registration) -> tuple[Step, ...]:
@@ -248,7 +231,7 @@ def _carried_out(services: Services, message: Message) -> Outgoing:
             notices = check(run, message)
         before = run.registration
         if message.concerns(before):
-            return conclude(services, message, before, _ended(run))
+            return conclude(run, message, before, _ended(run))
     except Exception as error:
         instead = remember(run, message, error)
         if instead is not None:
@@ -261,16 +244,28 @@ def _carried_out(services: Services, message: Message) -> Outgoing:
 
 
 def _ended(run: Run) -> Registration:
-    """Take the steps of the operation, and return the registration with it ended."""
+    """Take the steps of the operation, and return the registration with it ended.
+
+    A refusal is final only when the world, asked once more from the first step on, still leaves to do what is refused:
+    another delivery may have done it meanwhile.
+    """
     patience = Patience(run.services.clock, PATIENCE, run.waits_for)
-    try:
-        for step in steps_of(run.registration):
-            started = run.services.clock.now()
-            patience.through(lambda step=step: step(run))  # type: ignore[misc]
-            took = run.services.clock.now() - started
-            logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())
-    except NeedsOperator as error:
-        if run.registration.operation.type is OperationType.DELETE:
-            raise  # a deletion is never given up
-        return run.registration.failed(failure_of(error), run.services.clock.now())
+    for is_last in (False, True):
+        try:
+            _take_steps(run, patience)
+            break
+        except NeedsOperator as error:
+            if run.registration.operation.type is OperationType.DELETE:
+                raise  # a deletion is never given up
+            if is_last:
+                return run.registration.failed(failure_of(error), run.services.clock.now())
+            logger.info("registration %s: %s; the world is asked once more", run.registration.id, error.code)
     return run.registration.succeeded(run.services.clock.now())
+
+
+def _take_steps(run: Run, patience: Patience) -> None:
+    for step in steps_of(run.registration):
+        started = run.services.clock.now()
+        patience.through(lambda step=step: step(run))  # type: ignore[misc]
+        took = run.services.clock.now() - started
+        logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())

@@ -17,7 +17,7 @@ from provisioning.domain.errors import CredentialNotFound, NeedsOperator, TryAga
 from provisioning.domain.manifest import is_marked
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, CurrentSecret, SecretPolicy
-from provisioning.flow.mint import belongs_to
+from provisioning.flow.mint import belongs_to, current_secret
 from provisioning.flow.run import Run
 
 logger = logging.getLogger(__name__)
@@ -120,6 +120,12 @@ def secret_is_due(
     return is_due(current, now, rotate_before, registration.replace_before, registration.revoke_before)
 
 
+def is_good(run: Run, current: CurrentSecret) -> bool:
+    """Whether the vault's current secret is one of this very application, and not due."""
+    now, policy = run.services.clock.now(), run.services.secrets
+    return belongs_to(current, run.registration) and not secret_is_due(run.registration, current, now, policy)
+
+
 def clean_up_time(moments: Iterable[datetime], policy: SecretPolicy) -> datetime:
     """Return when the removal rule first allows what has to have been there since all of these moments.
 
@@ -168,23 +174,33 @@ class View:
 
 def view(run: Run) -> View:
     """Return what the vault and Entra say now. The order matters: a removal never uses a later clock."""
-    registration = run.registration
-    assert registration.application_object_id is not None
-    now = run.services.clock.now()
+    registration, now = run.registration, run.services.clock.now()
     current = run.services.vault.current(registration.secret_name) if registration.holds_secret else None
-    return View(now, current, run.services.directory.read_application(registration.application_object_id))
+    return View(now, current, _application(run))
+
+
+def _application(run: Run) -> Application | None:
+    assert run.registration.application_object_id is not None
+    return run.services.directory.read_application(run.registration.application_object_id)
 
 
 def ensure_room(run: Run) -> None:
-    """Afterwards the application is known to be ours and has room for one secret more.
+    """Afterwards the application is known to be ours and has room for the secret that is still to be minted, if any is.
 
-    Safe to repeat because it removes only what the removal rule allows.
+    Safe to repeat because it removes only what the removal rule allows, and what the operation itself has minted takes
+    no room from it: a secret that was published needs none, and those that were lost on the way are counted apart.
     """
-    seen = view(run)
+    now, current = run.services.clock.now(), current_secret(run.services, run.registration)
+    if current is not None and is_good(run, current):
+        return
+    seen = View(now, current, _application(run))
     check_ours(run, seen.application)
-    removed = remove_replaced(run, seen)
-    left = [each for each in seen.live if each not in removed]
-    if len(left) >= MOST_CREDENTIALS and not _has_to_be_revoked(run.registration, seen.current):
+    replaced = replaced_credentials(run, seen)
+    remove(run, seen, replaced)
+    left = [each for each in seen.live if each not in replaced]
+    own = [each for each in left if each.label.startswith(run.registration.credential_label)]
+    is_full = max(len(own), len(left) - len(own)) >= MOST_CREDENTIALS
+    if is_full and not _has_to_be_revoked(run.registration, current):
         raise NeedsOperator(
             "too-many-credentials",
             f"The application has {MOST_CREDENTIALS} live secrets or more, and none may be removed yet.",
@@ -219,7 +235,7 @@ def ensure_revoked(run: Run) -> None:
             "Entra does not list the new secret yet, so its list may lack a revoked one too.",
             remedy="Nothing to do; if it lasts, see whether the vault's current secret is among the application's.",
         )
-    removed = remove_replaced(run, seen)
+    removed = remove(run, seen, replaced_credentials(run, seen))
     left = [each for each in seen.live if is_revoked(each, revoke_before) and is_labelled(each) and each not in removed]
     if left:
         wait = max(publishable_until(each, run.services.secrets) for each in left) - run.services.clock.now()
@@ -231,19 +247,24 @@ def ensure_revoked(run: Run) -> None:
         )
 
 
-def remove_replaced(run: Run, seen: View) -> list[Credential]:
-    """Remove what the removal rule allows, and return it; what is gone already is removed.
-
-    Of a young credential Entra may not know yet what it has just listed: another replica answers.
-    """
+def replaced_credentials(run: Run, seen: View) -> list[Credential]:
+    """Return what the removal rule allows to remove."""
     registration, current, application = run.registration, seen.current, seen.application
     if current is None or application is None or not belongs_to(current, registration):
         return []
-    found = removable(application.credentials, current, seen.now, run.services.secrets, registration.revoke_before)
-    removed = []
-    for credential in found:
+    return removable(application.credentials, current, seen.now, run.services.secrets, registration.revoke_before)
+
+
+def remove(run: Run, seen: View, credentials: Iterable[Credential]) -> list[Credential]:
+    """Remove them, and return those that are gone for certain; what another delivery removed is gone.
+
+    Of a young credential Entra may not know yet what it has just listed: another replica answers.
+    """
+    registration, removed = run.registration, []
+    assert registration.application_object_id is not None
+    for credential in credentials:
         try:
-            run.services.directory.remove_secret(application.object_id, credential.key_id)
+            run.services.directory.remove_secret(registration.application_object_id, credential.key_id)
         except CredentialNotFound:
             if seen.now - credential.minted_at < REPLICATED_AFTER:
                 continue

@@ -28,7 +28,8 @@ from dev.stack import Stack
 from provisioning.domain.registration import Status
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
-from tests.faults.scenarios import REQUESTS, a_world
+from tests.faults.pasts import a_world
+from tests.faults.scenarios import REQUESTS
 from tests.worlds.checker import check
 from tests.worlds.clock import VirtualClock
 from tests.worlds.outside import Died

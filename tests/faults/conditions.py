@@ -20,7 +20,8 @@ from dev.emulator.graph.records import Application
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.conclude import GIVEN_UP_AFTER
-from tests.faults.scenarios import REQUESTS, a_world
+from tests.faults.pasts import a_world
+from tests.faults.scenarios import REQUESTS
 from tests.faults.schedules import plays
 from tests.worlds.checker import check
 from tests.worlds.clock import VirtualClock

@@ -4,6 +4,8 @@
     service: 4 runs, seed 17            four runs interleave in the order that the seed draws
     rotate meets delete at 5 for 15 min a caller deletes what a run rotates that stalls before its call 5
     service: second POST at 5           the same request is sent a second time before call 5 of the first
+    rotate: refused at 5, the other dead  one of two runs is refused call 5 for good, and the other dies unsaved
+    rotate: overtaken at 5              one of two runs stalls before its call 5 and ends while the other publishes
 
 In the end there is one application, and one current secret that works; or nothing that lives, where it was deleted.
 """
@@ -12,16 +14,19 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
-from provisioning.domain.errors import TryAgain
+from dev.emulator import Fault
+from provisioning.domain.errors import NeedsOperator, TryAgain
 from provisioning.domain.messages import read_message
 from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Registration, Status
-from tests.faults.scenarios import ASKS, NEW_VALUES, REQUESTS, SCENARIOS, a_world, is_cleaned_up, is_deleted
-from tests.faults.schedules import plays
+from tests.faults.pasts import a_world
+from tests.faults.scenarios import ASKS, NEW_VALUES, REQUESTS, SCENARIOS, is_cleaned_up, is_deleted
+from tests.faults.schedules import PUBLISH, SAVE, plays
 from tests.worlds.checker import check
-from tests.worlds.outside import straight
+from tests.worlds.outside import Died, straight
 from tests.worlds.world import World
 
 T = TypeVar("T")
@@ -36,6 +41,7 @@ class Job:
         self.result: Any = None
         self.next_call = ""
         self.ended = False
+        self.killed = False
         self.go = threading.Semaphore(0)
         self.stopped = threading.Semaphore(0)
 
@@ -55,7 +61,7 @@ class Overlap:
         job.go.acquire()
         try:
             job.result = job.work()
-        except Exception as error:  # noqa: BLE001 -- the test looks at it
+        except (Exception, Died) as error:  # noqa: BLE001 -- the test looks at it
             job.error = error
         job.ended = True
         job.stopped.release()
@@ -66,6 +72,8 @@ class Overlap:
             job.next_call = name
             job.stopped.release()
             job.go.acquire()
+            if job.killed:
+                raise Died
         return action()
 
     def step(self, number: int) -> bool:
@@ -77,6 +85,16 @@ class Overlap:
         job.stopped.acquire()
         return not job.ended
 
+    def go_on_to(self, number: int, call: str) -> None:
+        """Let a job go on until before its next call of that name, or to its end."""
+        while self.jobs[number].next_call != call and self.step(number):
+            pass
+
+    def kill(self, number: int) -> None:
+        """Have a job's process die before the outside call that it stands at."""
+        self.jobs[number].killed = True
+        self.finish(number)
+
     def finish(self, number: int) -> int:
         """Let a job run to its end; return how many steps that took."""
         steps = 1
@@ -85,8 +103,24 @@ class Overlap:
         return steps
 
 
+def deliveries_of(world: World, text: str, number: int) -> list[Callable[[], Any]]:
+    """So many processes that take the same message at once; none knows what another remembers."""
+    message = read_message(text.encode())
+
+    def one() -> Callable[[], Any]:
+        services = world.new_process()
+        return lambda: world.run(services, message)
+
+    return [one() for _ in range(number)]
+
+
 class Deliveries(Overlap):
-    """What is asked in a scenario, whose one message that many processes take at once."""
+    """What is asked in a scenario, whose one message that many processes take at once.
+
+    `awaited` are the errors with which a run may end so that its message comes back.
+    """
+
+    awaited: tuple[type[BaseException], ...] = (TryAgain,)
 
     def __init__(self, scenario: str, number: int, prepare: Callable[[World], None] | None = None) -> None:
         self.scenario = SCENARIOS[scenario]
@@ -96,15 +130,9 @@ class Deliveries(Overlap):
         self.registration_id = self.scenario.ask(world)
         [queued] = world.queue
         world.queue.clear()
-        message = read_message(queued.text.encode())
-
-        def one() -> Callable[[], Any]:
-            services = world.new_process()
-            return lambda: world.run(services, message)
-
         self.world = world
         self.text = queued.text
-        super().__init__(world, [one() for _ in range(number)])
+        super().__init__(world, deliveries_of(world, queued.text, number))
 
     def stall(self, call: int) -> str | None:
         """Let the first run go on until before that call; return the call's name, or None where it ended before."""
@@ -118,7 +146,7 @@ class Deliveries(Overlap):
         for job in self.jobs:
             assert job.ended
             if job.error is not None:
-                assert isinstance(job.error, TryAgain), job.error
+                assert isinstance(job.error, self.awaited), job.error
                 world.send(self.text)
         # The runs began together.
         world.violations = [each for each in world.violations if "had a good one" not in each]
@@ -129,6 +157,14 @@ class Deliveries(Overlap):
         self.settle()
         check(self.world)
         self.scenario.ends(self.world, self.world.row(self.registration_id))
+
+
+def calls_of(scenario: str) -> list[str]:
+    """The outside calls of a run that nobody disturbs."""
+    runs, calls = Deliveries(scenario, 1), []
+    while runs.step(0):
+        calls.append(runs.jobs[0].next_call)
+    return calls
 
 
 @plays(r"([a-z-]+): stalls at (\d+) for (\d+) min")
@@ -200,6 +236,52 @@ def interleave(scenario: str, number: int, seed: int) -> None:
         if not runs.step(chosen):
             alive.remove(chosen)
     runs.end()
+
+
+@plays(r"([a-z-]+): refused at (\d+), the other (done|unsaved|dead)")
+def refuse(scenario: str, call: int, other: str, prepare: Callable[[World], None] | None = None) -> str | None:
+    """Have one of two runs be refused for good what it asks from that call on, while the other does the whole of it.
+
+    The other has ended, or still has to save what it did, or dies before it can. Of one that died nobody else can tell,
+    so there a single call is refused. Return the name of the call; None where the run had ended before.
+    """
+    runs = Deliveries(scenario, 2, prepare)
+    runs.awaited = (TryAgain, NeedsOperator, Died)
+    world = runs.world
+    reached = runs.stall(call)
+    if other == "done":
+        runs.finish(1)
+    else:
+        runs.go_on_to(1, SAVE)
+    denied = partial(Fault, "status", status=403, code="Authorization_RequestDenied")
+    for fault in (
+        [denied("*")] if other == "dead" else [denied(each, times=None) for each in ("graph.*", "vault.*", "token.*")]
+    ):
+        world.emulator.faults.add(fault)
+    if other == "dead":
+        runs.kill(1)
+    runs.finish(0)
+    world.emulator.faults.clear()
+    runs.finish(1)
+    runs.end()
+    return reached
+
+
+@plays(r"([a-z-]+): overtaken at (\d+)")
+def overtake(scenario: str, call: int, prepare: Callable[[World], None] | None = None) -> str | None:
+    """Have one of two runs stall before that call until the other is about to publish, and then end before it.
+
+    Nothing is refused, so it must not say that anything has failed. Return the name of the call; None where the run
+    had ended before.
+    """
+    runs = Deliveries(scenario, 2, prepare)
+    reached = runs.stall(call)
+    runs.go_on_to(1, PUBLISH)
+    runs.finish(0)
+    assert runs.world.row(runs.registration_id).operation.failure is None, "it failed for what the other did"
+    runs.finish(1)
+    runs.end()
+    return reached
 
 
 @plays(r"(\w+): second POST at (\d+)")

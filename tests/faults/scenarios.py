@@ -4,7 +4,6 @@ The four client types are provisioned, and the service clients without a secret.
 rotation, clean-up, revocation, change and deletion, asked for by a caller or found to be due.
 """
 
-import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,19 +15,42 @@ import requests
 
 from provisioning.api.answers import Answer
 from provisioning.domain.errors import TryAgain
-from provisioning.domain.messages import reconcile_message
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.reconcile import first_page
+from tests.faults.pasts import (
+    DAY,
+    HAND_MADE,
+    a_client,
+    a_confidential,
+    a_crowded_client,
+    a_due_client,
+    a_full_client,
+    a_lost_secret,
+    a_newborn_client,
+    a_newborn_server,
+    a_secret_by_hand,
+    a_server,
+    a_stray,
+    a_world,
+    a_young_client,
+    an_ended_secret,
+    an_overlapped_client,
+    compared,
+    credentials,
+    keys_of_versions,
+    leftovers,
+    listed_late,
+    subject,
+)
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.outside import Died
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
-from tests.worlds.watch import is_labelled, live, versions_of
+from tests.worlds.watch import is_labelled, versions_of
 from tests.worlds.world import World
 
-DAY: Final = timedelta(days=1)
-HAND_MADE: Final = "by hand"
+SOON: Final = timedelta(minutes=20)
 
 REQUESTS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "resource": a_resource,
@@ -52,23 +74,6 @@ class Scenario:
     begin: Callable[[], World]
     ask: Callable[[World], str]
     ends: Callable[[World, Registration], None]
-
-
-def ready(make: Callable[..., World]) -> Callable[..., World]:
-    """Make such a world only once, and then return copies of it."""
-    made = functools.cache(make)
-    return functools.wraps(make)(lambda *args: made(*args).copy())
-
-
-@ready
-def a_world(client_type: str) -> World:
-    """A world in which a client's FHIR server is registered already."""
-    world = World()
-    if client_type != "resource":
-        world.registered(a_resource())
-    # The vault's library remembers for the whole process that it was challenged: after this, all worlds count alike.
-    world.services.vault.current("none")
-    return world
 
 
 def answered(world: World, ask: Callable[[], Answer]) -> Answer:
@@ -97,162 +102,6 @@ def is_active(_world: World, row: Registration) -> None:
 
 def provisioning(client_type: str) -> Scenario:
     return Scenario(lambda: a_world(client_type), lambda world: submitted(world, client_type), is_active)
-
-
-# --- what a registration may have lived through ---------------------------------------------------------------------
-
-
-def subject(world: World) -> Registration:
-    """The registration that a scenario is about: the last one that was made."""
-    rows = [*world.registry.find(top=9).registrations, *world.registry.find(top=9, status=Status.DELETED).registrations]
-    return max(rows, key=lambda row: (row.created_at, row.client_type != "resource"))
-
-
-def add_credential(world: World, label: str, lives: timedelta = 300 * DAY) -> str:
-    """Add a credential beside those that are there, whose text nobody keeps."""
-    row = subject(world)
-    return world.services.directory.add_secret(row.application_object_id or "", label, world.clock.now() + lives).key_id
-
-
-def registered(body: dict[str, Any]) -> World:
-    """A world with a registration of some days, which has been cleaned up since, and has a credential not ours."""
-    world = a_world(body["clientType"])
-    world.registered(body)
-    if subject(world).holds_secret:
-        add_credential(world, HAND_MADE)
-    pass_time(world, 8 * DAY)
-    return world
-
-
-@ready
-def a_client() -> World:
-    return registered(a_service_client())
-
-
-@ready
-def a_confidential() -> World:
-    return registered(a_confidential_client())
-
-
-@ready
-def a_server() -> World:
-    return registered(a_resource())
-
-
-def pass_time(world: World, time: timedelta) -> None:
-    """Let time pass in which nothing happens, and then the platform catch up."""
-    world.clock.sleep(time.total_seconds())
-    world.plan()
-    world.settle()
-
-
-@ready
-def a_young_client() -> World:
-    """A world with a secret that was minted so lately that its own run could still publish it."""
-    world = a_newborn_client()
-    world.clock.sleep(330)
-    return world
-
-
-@ready
-def a_newborn_client() -> World:
-    """A world with a secret that was minted a second ago."""
-    world = a_world("service")
-    world.registered(a_service_client())
-    world.clock.sleep(1)
-    return world
-
-
-@ready
-def a_rotated_client() -> World:
-    """A world in which a secret was replaced."""
-    world = a_client()
-    world.rotate(subject(world).id)
-    world.settle()
-    return world
-
-
-@ready
-def a_due_client() -> World:
-    """A world in which a secret has to be replaced."""
-    return until_due(a_client())
-
-
-@ready
-def an_overlapped_client() -> World:
-    """A world in which a replaced secret may be removed."""
-    return until_due(a_rotated_client())
-
-
-def until_due(world: World) -> World:
-    """Let time pass until the planner finds something."""
-    due_at = subject(world).due_at
-    assert due_at is not None
-    world.clock.time = due_at + timedelta(seconds=1)
-    return world
-
-
-@ready
-def a_lost_secret() -> World:
-    """A world in which Entra lost a secret soon after it was published; a reconciliation has seen that, weeks later."""
-    world = a_rotated_client()
-    row = subject(world)
-    [lost] = [each for each in credentials(world) if row.secret and each.key_id == row.secret.key_id]
-    lost.lose_after(3600)
-    world.watch.lost.add(lost.key_id)
-    world.clock.sleep(8 * 86_400)
-    compared(world)
-    world.deliver()
-    world.clock.sleep(86_400)
-    return world
-
-
-@ready
-def a_secret_by_hand() -> World:
-    """A world in which somebody put a secret of their own into the vault, long ago, in place of ours."""
-    world = a_rotated_client()
-    row = subject(world)
-    [theirs] = [each for each in credentials(world) if each.display_name == HAND_MADE]
-    world.emulator.vault.set(row.secret_name, {"value": theirs.text, "tags": {"keyId": theirs.key_id}})
-    world.clock.sleep(8 * 86_400)
-    return world
-
-
-@ready
-def an_ended_secret() -> World:
-    """A world that stood still until the current secret had ended, which lives for less long than the one before it."""
-    world = a_rotated_client()
-    [current] = [each for each in credentials(world) if each.key_id == keys_of_versions(world, subject(world))[-1]]
-    current.end = world.clock.now() + 9 * DAY
-    version = versions_of(world, subject(world))[-1]
-    version.expires = int(current.end.timestamp())
-    world.clock.sleep(10 * 86_400)
-    return world
-
-
-@ready
-def a_stray() -> World:
-    """A world with a credential of ours that a run of long ago left, and that no entry tells of."""
-    world = a_client()
-    add_credential(world, subject(world).credential_label)
-    world.clock.sleep(8 * 86_400)
-    return world
-
-
-@ready
-def leftovers() -> World:
-    """A world in which a run that came too late brought back what was deleted."""
-    world = a_client()
-    row = subject(world)
-    world.delete(row.id)
-    world.settle()
-    application = world.emulator.directory.application(app_id=row.client_id or "")
-    assert application is not None
-    application.deleted_at = None
-    application.body.put(world.clock.now(), application.last_body)
-    world.emulator.vault.deleted.clear()
-    world.emulator.vault.set(row.secret_name, {"value": "late", "tags": {"id": row.id}})
-    return world
 
 
 # --- what is asked --------------------------------------------------------------------------------------------------
@@ -299,19 +148,7 @@ def reconciled(world: World) -> str:
     return subject(world).id
 
 
-def compared(world: World) -> str:
-    """Have a reconciliation come to the registration."""
-    row = subject(world)
-    world.send(reconcile_message(row.id, f"{world.clock.now():%Y%m%dT%H%M%SZ}"))
-    return row.id
-
-
 # --- how it must end ------------------------------------------------------------------------------------------------
-
-
-def credentials(world: World) -> list[Any]:
-    application = world.emulator.directory.application(app_id=subject(world).client_id or "")
-    return live(application, world.clock.now()) if application else []
 
 
 def ours(world: World) -> set[str]:
@@ -319,13 +156,14 @@ def ours(world: World) -> set[str]:
     return {each.key_id for each in credentials(world) if is_labelled(each)}
 
 
-def keys_of_versions(world: World, row: Registration) -> list[str]:
-    return [each.tags["keyId"] for each in versions_of(world, row)]
-
-
 def has_succeeded(operation: OperationType, row: Registration) -> None:
     assert (row.status, row.operation.type) == (Status.ACTIVE, operation)
     assert row.operation.status is OperationStatus.SUCCEEDED, row.operation.failure
+
+
+def has_rotated(world: World, row: Registration) -> None:
+    has_succeeded(OperationType.ROTATE, row)
+    assert len(set(keys_of_versions(world, row))) > 1, "nothing was rotated"
 
 
 def is_rotated(world: World, row: Registration) -> None:
@@ -339,8 +177,7 @@ def is_rotated(world: World, row: Registration) -> None:
 
 def is_revoked(world: World, row: Registration) -> None:
     """Of all secrets from before, none works."""
-    has_succeeded(OperationType.ROTATE, row)
-    assert len(set(keys_of_versions(world, row))) > 1, "nothing was rotated"
+    has_rotated(world, row)
     is_cleaned_up(world, row)
 
 
@@ -374,6 +211,16 @@ def is_deleted(world: World, row: Registration) -> None:
     assert application.last_body["identifierUris"] == [], "a deleted application keeps its URI"
 
 
+def soon(ends: Callable[[World, Registration], None]) -> Callable[[World, Registration], None]:
+    """It ends so, and not later than one run that died, or one wait of each kind, explains."""
+
+    def ends_soon(world: World, row: Registration) -> None:
+        assert row.updated_at - row.operation.requested_at <= SOON, "it took too long"
+        ends(world, row)
+
+    return ends_soon
+
+
 LIVES: Final[dict[str, Scenario]] = {
     "rotate": Scenario(a_client, partial(asked, "rotate"), is_rotated),
     "due": Scenario(a_due_client, planned, is_rotated),
@@ -390,7 +237,16 @@ LIVES: Final[dict[str, Scenario]] = {
     "stray": Scenario(a_stray, compared, is_cleaned_up),
     "leftovers": Scenario(leftovers, reconciled, is_deleted),
 }
+# Made seconds ago, and with room for one secret more: here a run is most likely to trip over its own effect.
+TIGHT: Final[dict[str, Scenario]] = {
+    "rotate-full": Scenario(a_full_client, partial(asked, "rotate"), soon(is_rotated)),
+    "revoke-full": Scenario(a_full_client, partial(asked, "revoke"), soon(is_revoked)),
+    "delete-full": Scenario(a_full_client, partial(asked, "delete"), soon(is_deleted)),
+    "delete-newborn": Scenario(a_newborn_server, partial(asked, "delete"), soon(is_deleted)),
+}
 SCENARIOS: Final[dict[str, Scenario]] = {
     **{client_type: provisioning(client_type) for client_type in REQUESTS | SECRETLESS},
     **LIVES,
+    **TIGHT,
+    "rotate-crowded": Scenario(lambda: listed_late(a_crowded_client()), partial(asked, "rotate"), has_rotated),
 }

@@ -50,7 +50,12 @@ CREATE: Final = "POST /*/applications"
 MINT: Final = "POST /*/applications/*/addPassword"
 PROVE: Final = "POST /*/*/*/token"
 PUBLISH: Final = "PUT /secrets/*"
+READ: Final = "GET /*/applications/*"
+REMOVE: Final = "POST /*/applications/*/removePassword"
+DELETE: Final = "DELETE /*/applications/*"
+SAVE: Final = "registry.replace"
 SEND: Final = "queue.send"
+READS: Final = ("GET ", "registry.get", "registry.find", "registry.due", "registry.holder")
 
 PLAYED: Final[Counter[str]] = Counter()
 KINDS: Final[dict[re.Pattern[str], Callable[..., Any]]] = {}
@@ -192,6 +197,19 @@ def lost_and_refused_answers(scenario: str) -> Iterator[str]:
             else:
                 kinds = tuple(HTTP_BLOWS)
             yield from (f"{begun} {kind}-{call}" for kind in kinds)
+
+
+def after_effects(scenario: str) -> Iterator[str]:
+    """Yield, for each outside call that changes something, a death after its effect, and an answer that is lost."""
+    lost = itertools.cycle(kind for kind in HTTP_BLOWS if kind.endswith("after"))
+    for call, name in enumerate(replay(f"{scenario}:").calls, start=1):
+        if name == PROVE or name.startswith(READS):
+            continue
+        yield f"{scenario}: after-{call}"
+        if name.startswith("registry."):
+            yield f"{scenario}: unanswered-after-{call}"
+        else:
+            yield f"{scenario}: {'reset-after' if name == SEND else next(lost)}-{call}"
 
 
 def answers_in_turn(scenario: str) -> Iterator[str]:

@@ -15,6 +15,8 @@ from tests.faults.schedules import replay
         "public: stalls at 3 for 15 min",
         "public: 2 runs, seed 17",
         "public: second POST at 2",
+        "change: refused at 2, the other unsaved",
+        "rotate: overtaken at 3",
         "clean-up: hang-after-6",
         "change meets delete at 2 for 15 min",
         "resource-v2: lag 30 s, 2 replicas, told as alternate",

@@ -6,14 +6,18 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.faults.overlaps import stall
-from tests.faults.scenarios import LIVES
+from tests.faults.overlaps import calls_of, overtake, refuse, stall
+from tests.faults.scenarios import LIVES, REQUESTS, TIGHT
 from tests.faults.schedules import (
     CREATE,
+    DELETE,
     MINT,
     PROVE,
     PUBLISH,
+    READ,
+    REMOVE,
     SEND,
+    after_effects,
     answers_in_turn,
     deaths_between,
     lost_and_refused_answers,
@@ -22,8 +26,14 @@ from tests.faults.schedules import (
 )
 from tests.faults.weakened import (
     Rule,
+    ask_for_room_for_what_is_there,
+    believe_the_first_refusal,
+    count_what_another_run_removed,
     create_without_a_unique_name,
+    forget_that_a_deletion_was_sent,
+    forget_which_operation_minted,
     have_the_planner_name_an_operation,
+    let_a_failure_stand,
     publish_before_the_proof,
     remove_strays_by_label_alone,
     remove_without_asking_for,
@@ -53,9 +63,18 @@ class Meeting(NamedTuple):
     found: str
 
 
+class Refusal(NamedTuple):
+    """The same for two runs of which one is refused its first call of that name; what the other has come to."""
+
+    scenario: str
+    call: str
+    other: str
+    found: str
+
+
 OWN_AGE: Final = remove_without_asking_for("its own age")
 AGE_OF_THE_CURRENT: Final = remove_without_asking_for("the current one's age")
-BLOWS: Final[Mapping[Rule, Betrayal]] = {
+BLOWS: Final[dict[Rule, Betrayal]] = {
     # The secret is born with the application: only a run that follows a killed one has a mint that can be repeated.
     repeat_a_mint_blindly: Betrayal(
         "service", [("after", CREATE), ("reset-after", MINT)], "a mint was repeated blindly"
@@ -69,8 +88,6 @@ BLOWS: Final[Mapping[Rule, Betrayal]] = {
     publish_before_the_proof: Betrayal("service", [("after", CREATE)], "published before it was proven"),
     # The POST's own message is never sent, so only the planner's can have the operation carried out.
     have_the_planner_name_an_operation: Betrayal("service", [("before", SEND)], "does not settle: .* is accepted"),
-    # The next run looks at the application again, and consumers have had no time to read the vault.
-    AGE_OF_THE_CURRENT: Betrayal("rotate", [("after", PUBLISH)], "a secret was removed that somebody may still use"),
     # These show in drift alone, which needs no blow.
     remove_without_asking_for("the current one is listed"): Betrayal("lost", [], "the only valid secret was removed"),
     remove_without_asking_for("the current one has not ended"): Betrayal(
@@ -80,25 +97,52 @@ BLOWS: Final[Mapping[Rule, Betrayal]] = {
         "by-hand", [], "removed while the vault's current one was somebody else's"
     ),
 }
+EFFECTS: Final[dict[Rule, Betrayal]] = {
+    # The message comes back to a full application, on which nothing has to be minted any more.
+    ask_for_room_for_what_is_there: Betrayal(
+        "rotate-full", [("after", PUBLISH)], "the row shows another secret than the vault holds"
+    ),
+    # What the run that died has minted is the one too many.
+    forget_which_operation_minted: Betrayal("rotate-full", [("after", MINT)], "too-many-credentials"),
+    # The application is gone, and that looks as if no replica had heard of it.
+    forget_that_a_deletion_was_sent: Betrayal("delete-full", [("after", DELETE)], "it took too long"),
+}
 STALLS: Final[Mapping[Rule, Meeting]] = {
     # The other run takes this one's proven secret for a stray; then this one publishes it.
     remove_strays_by_label_alone: Meeting(
         "service", PUBLISH, 0, "published that had been removed|refuses the secret in the vault: AADSTS7000215"
     ),
     OWN_AGE: Meeting("rotate", PUBLISH, 0, "a secret was published that had been removed"),
+    # The other run has just published, and consumers have had no time to read the vault.
+    AGE_OF_THE_CURRENT: Meeting("rotate", READ, 0, "a secret was removed that somebody may still use"),
     # The proof comes too late, and this run writes so over the row on which the other one ended well.
     write_the_row_without_its_etag: Meeting("service", PROVE, 15, "active became accepted"),
 }
+REFUSALS: Final[Mapping[Rule, Refusal]] = {
+    # All is done, and there is nobody to say so but the run that was refused.
+    believe_the_first_refusal: Refusal("change", READ, "dead", "permission-missing"),
+    # All is done, and the run that did it comes second.
+    let_a_failure_stand: Refusal("change", READ, "unsaved", "permission-missing"),
+}
+OVERTAKEN: Final[Mapping[Rule, tuple[str, str]]] = {
+    count_what_another_run_removed: ("rotate-crowded", REMOVE),
+}
 HARMLESS_IN_CALM: Final = [
-    (rule, "rotate" if scenario in LIVES else "service")
-    for rule, (scenario, *_) in (*BLOWS.items(), *STALLS.items())
+    (rule, "rotate" if scenario in LIVES else "service" if scenario in REQUESTS else scenario)
+    for rule, (scenario, *_) in (
+        *BLOWS.items(),
+        *EFFECTS.items(),
+        *STALLS.items(),
+        *REFUSALS.items(),
+        *OVERTAKEN.items(),
+    )
     if rule is not publish_before_the_proof
 ]
 
 
-@pytest.mark.parametrize("rule", BLOWS)
+@pytest.mark.parametrize("rule", [*BLOWS, *EFFECTS])
 def test_a_broken_rule_fails_a_schedule_that_the_service_survives(rule: Rule) -> None:
-    scenario, blows, found = BLOWS[rule]
+    scenario, blows, found = (BLOWS | EFFECTS)[rule]
     schedule = schedule_of(scenario, blows)
     assert schedule in schedules_of(scenario)
     play(schedule)
@@ -118,7 +162,9 @@ def schedule_of(scenario: str, blows: list[tuple[str, str]]) -> str:
 def schedules_of(scenario: str) -> Iterator[str]:
     """Yield the schedules that are played of a scenario."""
     yield f"{scenario}:"
-    if scenario in LIVES:
+    if scenario in TIGHT:
+        yield from after_effects(scenario)
+    elif scenario in LIVES:
         yield from deaths_between(scenario)
         yield from answers_in_turn(scenario)
     else:
@@ -142,6 +188,24 @@ def number_of(scenario: str, call: str, minutes: int) -> int:
         if stalled_before == call:
             break
     return number
+
+
+@pytest.mark.parametrize("rule", REFUSALS)
+def test_a_broken_rule_fails_a_refusal_that_the_service_survives(rule: Rule) -> None:
+    scenario, call, other, found = REFUSALS[rule]
+    refused_at = calls_of(scenario).index(call)
+    refuse(scenario, refused_at, other)
+    with pytest.raises(AssertionError, match=found):
+        refuse(scenario, refused_at, other, rule)
+
+
+@pytest.mark.parametrize("rule", OVERTAKEN)
+def test_a_broken_rule_fails_where_one_run_overtakes_another(rule: Rule) -> None:
+    scenario, call = OVERTAKEN[rule]
+    overtaken_at = calls_of(scenario).index(call)
+    overtake(scenario, overtaken_at)
+    with pytest.raises(AssertionError, match="it failed for what the other did"):
+        overtake(scenario, overtaken_at, rule)
 
 
 @pytest.mark.parametrize(("rule", "scenario"), HARMLESS_IN_CALM)

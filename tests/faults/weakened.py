@@ -13,12 +13,18 @@ from typing import Any, Final, cast
 from dev.emulator.graph.password_credentials import Password
 from dev.emulator.vault.secrets import Version
 from provisioning.domain.directory import Application
-from provisioning.domain.errors import OutcomeUnknown
-from provisioning.domain.operation import OperationType
+from provisioning.domain.errors import CredentialNotFound, NeedsOperator, OutcomeUnknown
+from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration
-from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, CurrentSecret, MintedSecret
+from provisioning.domain.secrets import (
+    CREDENTIAL_LABEL_PREFIX,
+    CurrentSecret,
+    MintedSecret,
+    labelled_time,
+    timed_label,
+)
 from provisioning.ports import Directory, Registry, SecretStore, Services, TokenProof
-from tests.worlds.watch import is_labelled
+from tests.worlds.watch import is_labelled, live
 from tests.worlds.world import World
 
 Rule = Callable[[World], None]
@@ -118,9 +124,10 @@ class RemovesMore(InsteadOf):
         self._conditions = [condition for name, condition in CONDITIONS.items() if name != left_out]
 
     def read_application(self, object_id: str) -> Application | None:
+        application = cast("Application | None", self._inner.read_application(object_id))
         for key_id in [each.key_id for each in self._removable(object_id)]:
             self._inner.remove_secret(object_id, key_id)
-        return cast("Application | None", self._inner.read_application(object_id))
+        return application
 
     def _removable(self, object_id: str) -> Iterator[Password]:
         emulator, now = self._world.emulator, self._world.clock.now()
@@ -149,6 +156,139 @@ def remove_without_asking_for(left_out: str) -> Rule:
 
     rule.__name__ = f"remove without asking for: {left_out}"
     return rule
+
+
+class AsksForRoom(InsteadOf):
+    """Asks for room on the application before it looks whether there is anything left to mint, but for a leak."""
+
+    def __init__(self, inner: SecretStore, world: World) -> None:
+        super().__init__(inner)
+        self._world = world
+
+    def current(self, name: str) -> CurrentSecret | None:
+        current = cast("CurrentSecret | None", self._inner.current(name))
+        row = self._world.registry.get(name.removeprefix("fhir-registrar-"))
+        application = self._world.emulator.directory.application(unique_name=name)
+        rotates = row is not None and row.pending and row.operation.type is OperationType.ROTATE
+        if rotates and application is not None and not is_leaked(row, current):
+            check_room(len(live(application, self._world.clock.now())))
+        return current
+
+
+def is_leaked(row: Registration | None, current: CurrentSecret | None) -> bool:
+    bound = row.revoke_before if row is not None else None
+    return bound is not None and (current is None or current.minted_at < bound)
+
+
+def check_room(taken: int) -> None:
+    if taken >= 10:
+        raise NeedsOperator("too-many-credentials", "There is no room.", remedy="Remove some.")
+
+
+def ask_for_room_for_what_is_there(world: World) -> None:
+    world.exchange(lambda services: replace(services, vault=cast("SecretStore", AsksForRoom(services.vault, world))))
+
+
+class ForgetsWhoMinted(InsteadOf):
+    """Knows of a credential that this service minted it, and not for which operation."""
+
+    def read_application(self, object_id: str) -> Application | None:
+        application = cast("Application | None", self._inner.read_application(object_id))
+        if application is None:
+            return None
+        credentials = [replace(each, label=self._without_id(each.label)) for each in application.credentials]
+        return replace(application, credentials=tuple(credentials))
+
+    def _without_id(self, label: str) -> str:
+        minted_at = labelled_time(label)
+        return timed_label(f"{CREDENTIAL_LABEL_PREFIX}anybody", minted_at) if minted_at is not None else label
+
+
+def forget_which_operation_minted(world: World) -> None:
+    world.exchange(
+        lambda services: replace(services, directory=cast("Directory", ForgetsWhoMinted(services.directory)))
+    )
+
+
+class MissesWhatIsGone(InsteadOf):
+    """Counts a credential that another run has removed as one that is still there."""
+
+    def __init__(self, inner: Directory) -> None:
+        super().__init__(inner)
+        self._listed = 0
+
+    def read_application(self, object_id: str) -> Application | None:
+        application = cast("Application | None", self._inner.read_application(object_id))
+        self._listed = len(application.credentials) if application is not None else 0
+        return application
+
+    def remove_secret(self, object_id: str, key_id: str) -> None:
+        try:
+            self._inner.remove_secret(object_id, key_id)
+        except CredentialNotFound:
+            check_room(self._listed)
+        else:
+            self._listed -= 1
+
+
+def count_what_another_run_removed(world: World) -> None:
+    world.exchange(
+        lambda services: replace(services, directory=cast("Directory", MissesWhatIsGone(services.directory)))
+    )
+
+
+class BelievesTheFirstRefusal(InsteadOf):
+    """Takes what was refused once for refused, and asks for nothing more."""
+
+    def __init__(self, inner: Directory) -> None:
+        super().__init__(inner)
+        self._refusal: NeedsOperator | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+
+        def asked(*args: Any) -> Any:
+            if self._refusal is not None:
+                raise self._refusal
+            try:
+                return method(*args)
+            except NeedsOperator as refusal:
+                self._refusal = refusal
+                raise
+
+        return asked
+
+
+def believe_the_first_refusal(world: World) -> None:
+    world.exchange(
+        lambda services: replace(services, directory=cast("Directory", BelievesTheFirstRefusal(services.directory)))
+    )
+
+
+class LetsFailuresStand(InsteadOf):
+    """Writes nothing over the failure of an operation but another operation."""
+
+    def replace(self, registration: Registration) -> Registration:
+        there = cast("Registration", self._inner.get(registration.id))
+        same = there.operation.id == registration.operation.id
+        if same and there.operation.status is OperationStatus.FAILED:
+            return there
+        return cast("Registration", self._inner.replace(registration))
+
+
+def let_a_failure_stand(world: World) -> None:
+    world.exchange(lambda services: replace(services, registry=cast("Registry", LetsFailuresStand(services.registry))))
+
+
+class ForgetsDeletions(InsteadOf):
+    """Does not remember that Entra was asked to delete an application."""
+
+    def replace(self, registration: Registration) -> Registration:
+        return cast("Registration", self._inner.replace(replace(registration, deletion_sent_at=None)))
+
+
+def forget_that_a_deletion_was_sent(world: World) -> None:
+    world.exchange(lambda services: replace(services, registry=cast("Registry", ForgetsDeletions(services.registry))))
 
 
 class AsksTheRow(InsteadOf):

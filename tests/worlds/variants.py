@@ -131,6 +131,7 @@ def full(registration: Registration) -> Registration:
         findings=(failure,),
         expiry_noticed=30,
         clean_up_at=later,
+        deletion_sent_at=later,
         etag="etag",
     )
 

@@ -83,6 +83,7 @@ class WiredWorld:
         self.clock = VirtualClock()
         self.emulator = Emulator(now=self.clock.now, sleep=self.clock.sleep, **emulator)
         self.receiver = receiver
+        self._asked_for = settings
         told = receiver.settings() if receiver else {}
         self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **told, **(settings or {})})
         self.registry = registry or MemoryRegistry()
@@ -135,7 +136,7 @@ class WiredWorld:
         assert isinstance(self.registry, MemoryRegistry)
         assert not self.queue
         assert not self.violations, self.violations
-        world = type(self)(registry=self.registry.copy())
+        world = type(self)(registry=self.registry.copy(), settings=self._asked_for)
         ours, theirs = self.emulator, world.emulator
         memo: dict[int, Any] = {id(self.clock): world.clock, id(ours.faults): theirs.faults}
         world.clock.time = self.clock.time

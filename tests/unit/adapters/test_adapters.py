@@ -218,7 +218,7 @@ def test_our_own_resource_is_adopted_whichever_of_its_names_graph_says_is_taken(
 def test_an_identifier_uri_of_a_foreign_application_fails_at_once(world: World) -> None:
     message = "Another object with the same value for property identifierUris already exists."
     body = json.dumps({"error": {"code": "Request_BadRequest", "message": message}}).encode()
-    world.outside = answering("POST /*/applications", 400, body)
+    world.outside = answering("POST /*/applications", 400, body, times=2)
     registration_id = submitted(world, a_resource(fhirServerUrl="https://other.example"))
     world.deliver()
     failure = world.row(registration_id).operation.failure
@@ -229,7 +229,7 @@ def test_an_identifier_uri_of_a_foreign_application_fails_at_once(world: World) 
 
 def test_a_create_call_that_nobody_knows_fails_at_once(world: World) -> None:
     body = json.dumps({"error": {"code": "Request_ResourceNotFound", "message": "Resource not found."}}).encode()
-    world.outside = answering("POST /*/applications", 404, body)
+    world.outside = answering("POST /*/applications", 404, body, times=2)
     registration_id = submitted(world, a_public_client())
     world.deliver()
     failure = world.row(registration_id).operation.failure

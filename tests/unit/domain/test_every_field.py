@@ -81,6 +81,7 @@ NOT_TOLD: Mapping[str, str] = {
     "missing.run": "as missing.key_id",
     "expiry_noticed": "keeps a notice from being sent twice",
     "clean_up_at": "when replaced secrets may be removed",
+    "deletion_sent_at": "tells a deletion's own effect from a late replica",
     "etag": "the registry's own guard of a write",
 }
 
