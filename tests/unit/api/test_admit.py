@@ -262,7 +262,7 @@ def owned_by(world: World, registration_id: str) -> str:
     row = world.row(registration_id)
     application = world.emulator.directory.application(app_id=row.client_id or "")
     assert application is not None
-    assert f"fhir-registrar:owner={row.request.owner}" in application.body["tags"]
+    assert f"fhir-registrar:owner={row.request.owner}" in application.last_body["tags"]
     return row.request.owner
 
 
