@@ -65,7 +65,11 @@ class _Handler(BaseHTTPRequestHandler):
             request = Request(self.command, self.path, headers, body)
             self._write(self.server.answer(request) if going else Response(HTTPStatus.SERVICE_UNAVAILABLE))
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = _serve  # noqa: N815 - the library's
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        """Serves any method: the host answers one that no function takes with 404, as it does any other."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
 
     def _body(self) -> bytes:
         length = self.headers.get_all("content-length", [])

@@ -91,6 +91,13 @@ def test_a_request_that_should_say_its_length_must(server: HttpServer, method: s
     assert answered.split()[1] == str(status).encode()
 
 
+@pytest.mark.parametrize("method", ["QUERY", "TRACE", "PURGE"])
+def test_a_method_that_few_know_reaches_the_routes_like_any_other(client: HTTPConnection, method: str) -> None:
+    client.request(method, "/")
+    client.getresponse().read()
+    assert [one.method for one in SEEN] == [method]
+
+
 def test_an_answer_to_head_has_no_body(client: HTTPConnection) -> None:
     client.request("HEAD", "/")
     response = client.getresponse()
