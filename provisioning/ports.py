@@ -278,6 +278,6 @@ class Services(Protocol):
         ...
 
     @property
-    def allowed_resources(self) -> frozenset[str]:
-        """Foreign resources that may be asked for."""
+    def allowed_resources(self) -> Mapping[str, str]:
+        """Foreign resources that may be asked for: by canonical name, what Entra knows them by."""
         ...

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import SettingsError
 from provisioning.domain.front_door import FrontDoor, front_door
+from provisioning.domain.names import can_name_resource, canonical_name, opens_directory_or_azure
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.tenant import Tenant
-from provisioning.domain.uris import canonical_name
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Settings:
     storage: Storage
     tenant: Tenant
     secrets: SecretPolicy
-    allowed_resources: frozenset[str]
+    allowed_resources: Mapping[str, str]
     webhook: Webhook | None
     client_id: str | None
     has_identity_endpoint: bool
@@ -84,11 +84,11 @@ class Settings:
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
         """Read the settings; raise SettingsError that names every wrong one."""
         reader = _Reader(env)
-        storage = reader.storage()
+        storage, tenant_id = reader.storage(), reader.guid("AZURE_TENANT_ID", required=True) or ""
         settings = cls(
             storage=storage,
             tenant=Tenant(
-                id=reader.guid("AZURE_TENANT_ID", required=True) or "",
+                id=tenant_id,
                 authority_host=reader.endpoint("AZURE_AUTHORITY_HOST", storage, "https://login.microsoftonline.com"),
                 graph_endpoint=reader.endpoint("GRAPH_ENDPOINT", storage, "https://graph.microsoft.com"),
                 key_vault_url=reader.endpoint("KEY_VAULT_URL", storage, None),
@@ -96,10 +96,7 @@ class Settings:
                 verified_domains=reader.domains("VERIFIED_DOMAINS"),
             ),
             secrets=reader.secret_policy(storage),
-            allowed_resources=frozenset(
-                canonical_name(item, env.get("AZURE_TENANT_ID", "").lower())
-                for item in reader.items("ALLOWED_RESOURCES")
-            ),
+            allowed_resources=reader.resources("ALLOWED_RESOURCES", tenant_id),
             webhook=reader.webhook("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET", storage),
             client_id=reader.guid("AZURE_CLIENT_ID"),
             has_identity_endpoint="IDENTITY_ENDPOINT" in env,
@@ -147,6 +144,23 @@ class _Reader:
         if not all(_DOMAIN.fullmatch(domain) for domain in domains):
             self.faults.append(f"{name}: must be domain names joined by commas, such as contoso.com")
         return domains
+
+    def resources(self, name: str, tenant_id: str) -> Mapping[str, str]:
+        """Return each resource by its canonical name, as Entra is asked for it and tokens name it."""
+        items = self.items(name)
+        if not all(map(can_name_resource, items)):
+            self.faults.append(
+                f"{name}: must be client ids and identifier URIs joined by commas, such as api://payments"
+            )
+            return {}
+        resources = {canonical_name(item, tenant_id): item.rstrip("/") for item in items}
+        if any(map(opens_directory_or_azure, resources)):
+            self.faults.append(
+                f"{name}: must not hold Microsoft Graph, Azure's management or Key Vault: whoever may register could "
+                "have their permissions declared"
+            )
+        # A client id is the name of a resource in any of its forms.
+        return {known: known if _GUID.fullmatch(known) else written for known, written in resources.items()}
 
     def whole_number(self, name: str, default: int) -> int:
         return self._parsed(name, _positive, default, "must be a whole number of at least 1")

@@ -28,7 +28,7 @@ SCHEMA_VERSION: Final = 1
 # A text property holds 32,768 UTF-16 units; the longest request and resource pass that, so they are kept in pieces.
 _PIECE: Final = 32_000
 # What is kept as JSON in one column, and in pieces.
-_JSON: Final[tuple[str, ...]] = ("operationFailure", "lastError", "missing")
+_JSON: Final[tuple[str, ...]] = ("operationFailure", "lastError", "missing", "changedFields")
 _JSON_IN_PIECES: Final[tuple[str, ...]] = ("request", "resource", "formerRedirectUris", "findings")
 _PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
 # What reading a row raises where another version, or somebody else, wrote what cannot be read.
@@ -107,6 +107,8 @@ def _content(registration: Registration) -> dict[str, Any]:
         "identifierUri": registration.identifier_uri,
         "lastError": _json_of(registration.last_error),
         "change": registration.change,
+        "changedFields": list(registration.changed_fields) or None,
+        "formerContact": registration.former_contact,
         "replaceBefore": _moment(registration.replace_before),
         "revokeBefore": _moment(registration.revoke_before),
         "missing": _json_of(registration.missing),
@@ -165,6 +167,8 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         last_error=_last_error(content.get("lastError")),
         change=int(content.get("change", 0)),
         former_redirect_uris=tuple(content.get("formerRedirectUris", ())),
+        changed_fields=tuple(content.get("changedFields", ())),
+        former_contact=content.get("formerContact"),
         replace_before=_time(content, "replaceBefore"),
         revoke_before=_time(content, "revokeBefore"),
         missing=_known(MissingCredential, content.get("missing")),

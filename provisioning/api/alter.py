@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from provisioning.api.answers import differences
 from provisioning.api.calls import Wish, not_found
 from provisioning.api.submit import Accepted, check_owner, message_may_be_lost
 from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
@@ -63,7 +64,7 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
 
     def changed(row: Registration, now: datetime) -> Registration:
         _check_active(row)
-        request = parse_change(row.request, body)
+        request = parse_change(row.request, body, row.client_id)
         if request.owner != row.request.owner:
             check_owner(wish.caller, request.owner)
         failed = row.operation.status is OperationStatus.FAILED and row.operation.type is OperationType.CHANGE
@@ -73,7 +74,17 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
         begun = row.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
         former = dict.fromkeys((*_redirect_uris(row.request), *row.former_redirect_uris))
         gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
-        return replace(begun, request=request, change=row.change + 1, former_redirect_uris=tuple(gone))
+        # What a failed change was about is changed with this one, and told with it.
+        fields = {*(row.changed_fields if failed else ()), *_changed_fields(row.request, request)}
+        contact = (row.former_contact if failed else None) or row.request.contact
+        return replace(
+            begun,
+            request=request,
+            change=row.change + 1,
+            former_redirect_uris=tuple(gone),
+            changed_fields=tuple(sorted(fields)),
+            former_contact=contact if contact != request.contact else None,
+        )
 
     return _altered(services, wish, changed)
 
@@ -134,6 +145,10 @@ def _check_idle(row: Registration) -> None:
         raise RequestRejected(
             409, "operation-in-progress", "An operation is pending. Wait until it has ended, then send this again."
         )
+
+
+def _changed_fields(before: RegistrationRequest, after: RegistrationRequest) -> list[str]:
+    return [each["field"] for each in differences(before, after)]
 
 
 def _redirect_uris(request: RegistrationRequest) -> tuple[str, ...]:

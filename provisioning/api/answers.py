@@ -66,7 +66,7 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
     }
     if operation.supersedes is not None:
         content["operation"]["supersedes"] = operation.supersedes
-    if (credential := shown_credential(registration)) is not None:
+    if (credential := shown_credential(registration, tenant)) is not None:
         content["credential"] = credential
     if registration.pending and registration.last_error is not None:
         # Why it is still pending: kind to whoever waits, and gone with the next success.

@@ -20,9 +20,9 @@ from provisioning.domain.intake import (
     ServiceClientRequest,
 )
 from provisioning.domain.manifest import resource_identifier
+from provisioning.domain.names import managed_fhir_service
 from provisioning.domain.registration import Registration
 from provisioning.domain.tenant import Tenant
-from provisioning.domain.uris import managed_fhir_service, managed_fhir_url
 
 PORTAL: Final = "https://portal.azure.com/#view"
 _UNKNOWN: Final = "<assigned when active>"
@@ -223,12 +223,6 @@ def warnings(registration: Registration) -> tuple[Warning_, ...]:
 
 def _warnings(registration: Registration) -> Iterator[Warning_]:
     request, resource = registration.request, registration.resource
-    if isinstance(request, ResourceApplicationRequest) and managed_fhir_url(request.fhir_server_url):
-        yield Warning_(
-            "managed-fhir-service",
-            "A managed FHIR service has its own application in Entra. Register it only for custom claims, and switch "
-            "the service's audience to this registration.",
-        )
     if resource is not None and resource.service_principal_id is None:
         yield Warning_(
             "resource-service-principal-missing",

@@ -224,8 +224,12 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
     )
     secret = _object({"id": text, "keyId": text, "expiresAt": maybe_moment, "rotatesAt": maybe_moment}, ["id", "keyId"])
     trusted = _object(
-        {"type": {"const": "federated"}, **dict.fromkeys(("issuer", "subject", "audience"), text)},
-        ["type", "issuer", "subject", "audience"],
+        {
+            "type": {"const": "federated"},
+            **dict.fromkeys(("issuer", "subject", "audience"), text),
+            "subjects": {"type": "array", "items": text},
+        },
+        ["type", "issuer", "audience"],
     )
     in_use = _object(
         {

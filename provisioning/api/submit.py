@@ -19,6 +19,7 @@ from provisioning.domain.intake import (
 )
 from provisioning.domain.manifest import application_body
 from provisioning.domain.messages import operation_message
+from provisioning.domain.names import canonical_name, is_microsofts
 from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType, new_id
 from provisioning.domain.registration import Registration, Status, registration_id
 from provisioning.flow.mint import new_secret
@@ -143,15 +144,31 @@ def check_owner(caller: Caller, owner: str) -> None:
 
 def _check(services: Services, request: RegistrationRequest) -> None:
     """Refuse what the request alone, beside the settings and the names of our resources, shows to be wrong."""
-    policy = services.secrets
-    faults = secret_lifetime_faults(request, policy.rotate_before + policy.overlap, policy.lifetime)
+    faults = secret_lifetime_faults(request, services.secrets.lifetimes)
     faults += certificate_validity_faults(request, services.clock.now())
+    if isinstance(request, ResourceApplicationRequest):
+        faults += _claim_faults(services, request.fhir_server_url)
     if not isinstance(request, ResourceApplicationRequest) and not may_be_asked_for(
         services.registry, request.resource, services.tenant.id, services.allowed_resources
     ):
         faults.append(_at_resource(not_allowed()))
     if faults:
         raise RequestRejected(400, "invalid-request", "The request breaks rules of this service; see errors.", faults)
+
+
+def _claim_faults(services: Services, server_url: str) -> list[Fault]:
+    """Return the fault of a name that means somebody else's resource to whoever reads it."""
+    tenant = services.tenant
+    listed = canonical_name(server_url, tenant.id) in services.allowed_resources
+    if not listed and not is_microsofts(server_url, tenant.verified_domains):
+        return []
+    rule = (
+        "The name belongs to a service of Microsoft, or to a resource in ALLOWED_RESOURCES: clients name it as their "
+        "resource, and nobody registers it, unless the operator decides otherwise. For claims of your own at a managed "
+        "FHIR service register a name of your own domain, and have authenticationConfiguration.audience of the service "
+        "be its identifier URI."
+    )
+    return [Fault("#/fhirServerUrl", "name-not-claimable", rule)]
 
 
 def _claim_server(services: Services, registration: Registration) -> None:

@@ -74,7 +74,7 @@ def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
 def submit_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """POST /registrations: 202 and the registration; with dryRun=true 200 and what would be done."""
     dry_run, key = read_dry_run(call), idempotency_key(call)
-    request = parse(json_body(call))
+    request = parse(json_body(call), services.secrets.lifetimes)
     if dry_run:
         return _preview(services, caller, request, key)
     return _accepted(submit(services, request, caller, key), call, services)

@@ -9,7 +9,9 @@ SHA-256, SHA-384 or SHA-512), "Application authentication certificate credential
 
 import base64
 import binascii
+import functools
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -18,29 +20,48 @@ from typing import TYPE_CHECKING, Final
 from provisioning.domain.errors import Fault
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
     from cryptography.x509 import Certificate
 
 LARGEST: Final = 16 * 1024
 SHORTEST_KEY: Final = 2048
+LONGEST_KEY: Final = 16_384
 SHORTEST_REST_OF_LIFE: Final = timedelta(days=7)
 CLOCK_SKEW: Final = timedelta(minutes=5)
 
 _PEM: Final = re.compile(
     r"\s*-----BEGIN CERTIFICATE-----(?P<body>[A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*", re.ASCII
 )
+# By its label, whatever stands between the words, or by how its DER begins: a sequence whose first part is a version,
+# or says how the key is encrypted (PKCS #5).
+_KEY_LABEL: Final = re.compile(r"(?:BEGIN|END)[\w\s+-]{0,40}PRIVATE[\s_+-]{0,8}KEY|PRIVATE[\s_+-]{0,8}KEY\s{0,8}----")
+_BASE64: Final = re.compile(r"(?=(M[A-Za-z0-9+/_-]{31}|b3BlbnNzaC1rZXktdjEA))", re.ASCII)
+_LENGTH: Final = rb"(?:[\x1a-\x7f]|\x81.|\x82..)"
+_KEY_IN_DER: Final = re.compile(
+    rb"\x30"
+    + _LENGTH
+    + rb"(?:\x02\x01[\x00-\x03][\x30\x02\x04]|\x30"
+    + _LENGTH
+    + rb"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05)",
+    re.DOTALL,
+)
+_KEY_OF_OPENSSH: Final = b"openssh-key-v1\0"
 _GOOD_HASHES: Final = frozenset({"sha256", "sha384", "sha512"})
+
+
+def holds_private_key(text: str) -> bool:
+    """Whether the text holds a private key: in PEM, with or without line breaks, or the base64 inside of PEM alone."""
+    return _KEY_LABEL.search(text.upper()) is not None or any(map(_begins_key, _BASE64.finditer(text)))
+
+
+def _begins_key(found: re.Match[str]) -> bool:
+    begins = base64.b64decode(found[1], altchars=b"-_" if set("-_") & set(found[1]) else None)
+    return _KEY_IN_DER.match(begins) is not None or begins.startswith(_KEY_OF_OPENSSH)
 
 
 def certificate_faults(text: str) -> Iterator[Fault]:
     """Yield what is wrong with the text, or with the certificate in it, whatever the time is."""
-    if "PRIVATE KEY" in text.upper():
-        yield Fault(
-            "",
-            "certificate-private-key",
-            "The text holds a private key, which must never leave its owner. Make a new key pair, throw this one "
-            "away, and send the new certificate alone.",
-        )
-    elif len(text) > LARGEST:
+    if len(text) > LARGEST:
         yield Fault("", "certificate-too-large", "A certificate may have at most 16 KB as PEM. Send a smaller one.")
     elif text.count("-----BEGIN ") > 1:
         yield Fault("", "certificate-chain", "Send the client's own certificate only, without those of its issuers.")
@@ -55,19 +76,49 @@ def certificate_faults(text: str) -> Iterator[Fault]:
 
 
 def _content_faults(pem: str) -> Iterator[Fault]:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
     try:
         certificate = _load(pem)
-        key, signed_over = certificate.public_key(), _signature_hash(certificate)
+        sound, signed_over = _is_sound(certificate.public_key()), _signature_hash(certificate)
     except Exception:  # noqa: BLE001 -- foreign bytes: the library raises more than it documents
         yield Fault("", "certificate-unreadable", "What is between the lines is no X.509 certificate. Export it anew.")
         return
-    if not isinstance(key, RSAPublicKey) or key.key_size < SHORTEST_KEY:
-        yield Fault("", "certificate-key", "Entra takes RSA keys of 2048 bits or more. Make a new key pair.")
+    if not sound:
+        message = "Entra takes RSA keys of 2048 bits or more, here up to 16,384, of two primes. Make a new key pair."
+        yield Fault("", "certificate-key", message)
     if signed_over not in _GOOD_HASHES:
         message = "The certificate must be signed with SHA-256, SHA-384 or SHA-512. Have it issued anew."
         yield Fault("", "certificate-signature", message)
+
+
+def _is_sound(key: "CertificatePublicKeyTypes") -> bool:
+    """Whether it is an RSA key of a length that is taken, and not one whose factors anybody finds."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    if not isinstance(key, RSAPublicKey) or not SHORTEST_KEY <= key.key_size <= LONGEST_KEY:
+        return False
+    modulus = key.public_numbers().n
+    return math.gcd(modulus, math.prod(_small_primes())) == 1 and not _is_power(modulus)
+
+
+def _is_power(modulus: int) -> bool:
+    """Whether it is a power of a number above 2000: the square of one prime, above all."""
+    most = modulus.bit_length() // 10
+    return any(_root(modulus, exponent) ** exponent == modulus for exponent in _small_primes() if exponent <= most)
+
+
+@functools.cache
+def _small_primes() -> tuple[int, ...]:
+    return tuple(n for n in range(2, 2000) if all(n % each for each in range(2, math.isqrt(n) + 1)))
+
+
+def _root(power: int, exponent: int) -> int:
+    """Return the whole part of a root, by Newton's method from a guess that is a little too high."""
+    size = math.log2(power) / exponent
+    shift = max(0, int(size) - 40)
+    root = (int(2 ** (size - shift)) + 4) << shift
+    while (lower := ((exponent - 1) * root + power // root ** (exponent - 1)) // exponent) < root:
+        root = lower
+    return root
 
 
 def _signature_hash(certificate: "Certificate") -> str | None:

@@ -18,6 +18,11 @@ and no answer of another system is ever part of one, so that nothing secret can 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+# More of them help nobody, and a small request must not be answered by a large one.
+MOST_FAULTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,12 @@ class ProvisioningError(Exception):
 
 
 class RequestRejected(ProvisioningError):
-    """The caller must change something; answered with `status` and every fault at once."""
+    """The caller must change something; answered with `status` and every fault at once, of very many the first ones."""
 
     def __init__(self, status: int, code: str, message: str, faults: Iterable[Fault] = ()) -> None:
         super().__init__(code, message)
         self.status = status
-        self.faults = tuple(faults)
+        self.faults = tuple(islice(faults, MOST_FAULTS))
 
 
 class TryAgain(ProvisioningError):

@@ -6,7 +6,8 @@ names by the Graph resources permissionScope and appRole, SMART scopes by the FH
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
@@ -15,20 +16,21 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from provisioning.domain.certificates import LARGEST, certificate_faults, normalise_certificate
 from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import Fault
+from provisioning.domain.hosts import length
+from provisioning.domain.names import normalise_server_url, server_url_faults
+from provisioning.domain.texts import has_invisible_character
 from provisioning.domain.uris import (
+    MOST_REDIRECT_URIS,
     issuer_faults,
-    length,
     logout_url_faults,
     normalise_redirect_uri,
-    normalise_server_url,
     redirect_uri_faults,
     redirect_uri_list_faults,
-    server_url_faults,
 )
 
 MOST_PERMISSIONS: Final = 400
-# The context in which a stored request is read back: what was accepted once stays readable when rules are tightened.
-STORED: Final[Mapping[str, bool]] = {"stored": True}
+MOST_SUBJECTS: Final = 20
+LONGEST_CLAIM: Final = 600
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _EMAIL: Final = re.compile(
@@ -44,19 +46,42 @@ _SMART_SCOPE: Final = re.compile(
     r"(?:patient|user|system)\.(?:all|\*|[A-Z][A-Za-z]{1,63})\.(?:read|write|all|\*|(?=[cruds])c?r?u?d?s?)(?:\?[^?\s]+)?"
 )
 
-FindFaults = Callable[[Any, Mapping[str, Any]], Iterable[Fault]]
+
+Lifetimes = tuple[timedelta, timedelta]  # a secret lives longer than the first, at most as long as the second
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a request is judged by beside itself.
+
+    `judged` are the fields that are judged and normalised, by their Python names: None for all. `lifetimes` is told,
+    not judged by. Of a change: `client_id` is the client's own, `redirect_uris` are those that were accepted before.
+    """
+
+    judged: frozenset[str] | None = None
+    lifetimes: Lifetimes | None = None
+    client_id: str | None = None
+    redirect_uris: frozenset[str] = frozenset()
+
+
+NEW: Final = Basis()
+# A stored request is read back: what was accepted once stays readable when rules are tightened.
+STORED: Final = Basis(judged=frozenset())
+
+FindFaults = Callable[[Any, Mapping[str, Any], Basis], Iterable[Fault]]
 
 
 def rule(find: FindFaults, normalise: Callable[[Any], Any] = lambda value: value) -> AfterValidator:
     """Make a validator: it refuses a value with every fault that `find` names, and normalises one without.
 
-    `find` is given the value and the fields that stand before it in the request type and are valid.
+    `find` is given the value, the fields that stand before it in the request type and are valid, and the basis.
     """
 
     def check(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 -- the type of the field
-        if info.context is STORED:
+        basis: Basis = info.context or NEW
+        if basis.judged is not None and info.field_name not in basis.judged:
             return value
-        _raise_all(find(value, info.data))
+        _raise_all(find(value, info.data, basis))
         return normalise(value)
 
     return AfterValidator(check)
@@ -81,24 +106,34 @@ def _raise_all(faults: Iterable[Fault]) -> None:
 
 def text(longest: int) -> AfterValidator:
     """Make the rule for a text of one to `longest` characters, as Entra counts them."""
+    return rule(_text(longest))
 
-    def find(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+
+def _text(longest: int) -> FindFaults:
+    def find(value: str, _: Mapping[str, Any], __: Basis) -> Iterable[Fault]:
         if not 1 <= length(value) <= longest:
             yield Fault("", "wrong-length", f"Write 1 to {longest} characters (an emoji counts as two).")
         if _CONTROL.search(value):
             yield Fault("", "control-character", "Line breaks and control characters are not allowed. Remove them.")
+        elif has_invisible_character(value):
+            yield Fault(
+                "",
+                "invisible-character",
+                "A character is invisible, changes the direction of writing, or is not assigned. Remove it; joiners "
+                "inside of words and emoji may stay.",
+            )
         if value != value.strip():
             yield Fault("", "outer-whitespace", "White space at the beginning or end is not allowed. Remove it.")
 
-    return rule(find)
+    return find
 
 
-def _guid(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+def _guid(value: str, _: Mapping[str, Any], __: Basis) -> Iterable[Fault]:
     if not _GUID.fullmatch(value):
         yield Fault("", "not-a-guid", "Give an Entra object id: 8-4-4-4-12 hexadecimal digits.")
 
 
-def _email(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+def _email(value: str, _: Mapping[str, Any], __: Basis) -> Iterable[Fault]:
     if length(value) > _LONGEST_EMAIL or not _EMAIL.fullmatch(value):
         yield Fault("", "not-an-email-address", "Give one e-mail address, such as team@contoso.com: notices go there.")
 
@@ -140,9 +175,10 @@ def _defined_scope_name(name: str) -> Iterable[Fault]:
 
 
 def _names(one: Callable[[str], Iterable[Fault]]) -> FindFaults:
-    def find(names: tuple[str, ...], _: Mapping[str, Any]) -> Iterable[Fault]:
+    def find(names: tuple[str, ...], _: Mapping[str, Any], __: Basis) -> Iterable[Fault]:
         if len(names) > MOST_PERMISSIONS:
             yield Fault("", "too-many-items", "At most 400 names are allowed. Leave some out.")
+            return
         seen: set[str] = set()
         for index, name in enumerate(names):
             yield from (replace(fault, pointer=f"/{index}") for fault in one(name))
@@ -153,41 +189,75 @@ def _names(one: Callable[[str], Iterable[Fault]]) -> FindFaults:
     return find
 
 
-def _defined_roles(names: tuple[str, ...], fields: Mapping[str, Any]) -> Iterable[Fault]:
+def _defined_roles(names: tuple[str, ...], fields: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
     """What app roles of a resource may be called: Entra refuses a role and a scope that share a value."""
-    yield from _names(_permission_name)(names, fields)
+    yield from _names(_permission_name)(names, fields, basis)
     scopes = {name.lower() for name in fields.get("scopes", ())}
     for index, name in enumerate(names):
         if name.lower() in scopes:
             yield Fault(f"/{index}", "role-named-as-scope", "A scope has the same name. Rename one of the two.")
 
 
-def _redirect_uris(uris: tuple[str, ...], fields: Mapping[str, Any]) -> Iterable[Fault]:
+def _redirect_uris(uris: tuple[str, ...], fields: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
     # Where the platform itself is refused, the rules that every platform shares are still told.
     platform = fields.get("platform", "native" if fields.get("client_type") == "public" else "web")
-    for index, uri in enumerate(uris):
-        yield from redirect_uri_faults(uri, platform, f"/{index}")
+    if len(uris) <= MOST_REDIRECT_URIS:
+        for index, uri in enumerate(uris):
+            if not basis.redirect_uris & {uri, normalise_redirect_uri(uri)}:
+                yield from redirect_uri_faults(uri, platform, f"/{index}", basis.client_id)
     yield from redirect_uri_list_faults(uris)
 
 
-def _duration(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+def lifetime_rule(lifetimes: Lifetimes | None) -> str:
+    """Return all that there is to say of the life of a secret: form, example, limits."""
+    form = "Write days and time as ISO 8601 has it, such as P90D"
+    if lifetimes is None:
+        return f"{form}; or leave it out."
+    shortest, longest = map(format_duration, lifetimes)
+    return f"{form}: more than {shortest}, at most {longest}; or leave it out."
+
+
+def _lifetime(value: str, _: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
     try:
         parse_duration(value)
     except ValueError:
-        yield Fault("", "not-a-duration", "Give an ISO 8601 duration of days and time, such as P90D.")
+        yield Fault("", "not-a-duration", lifetime_rule(basis.lifetimes))
 
 
-def _token_version(version: int, _: Mapping[str, Any]) -> Iterable[Fault]:
+def _token_version(version: int, _: Mapping[str, Any], __: Basis) -> Iterable[Fault]:
     if version not in (1, 2):
         yield Fault("", "not-one-of", "Send 1 (the audience is the identifier URI) or 2 (it is the client id).")
 
 
-def _subject(value: str, _: Mapping[str, Any]) -> Iterable[Fault]:
+def _subjects(subjects: tuple[str, ...], fields: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
+    if not subjects:
+        yield Fault("", "too-few-items", "At least one subject is required: the claim sub of the workload's token.")
+    if len(subjects) > MOST_SUBJECTS:
+        yield Fault("", "too-many-items", "Entra keeps at most 20 federated credentials. Register another client.")
+        return
+    for index, subject in enumerate(subjects):
+        yield from (replace(each, pointer=f"/{index}") for each in _claim_text(subject, fields, basis))
+        if subject in subjects[:index]:
+            yield Fault(f"/{index}", "subject-duplicate", "The same subject stands earlier in the list. Remove one.")
+
+
+def _claim_text(value: str, fields: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
+    yield from _text(LONGEST_CLAIM)(value, fields, basis)
     if "*" in value:
-        yield Fault("", "subject-wildcard", "Entra compares the subject whole. Write it as it stands in the claim sub.")
+        yield Fault("", "claim-wildcard", "Entra compares the claim whole. Write it as it stands in the token.")
 
 
-def _with_a_secret(_: str, fields: Mapping[str, Any]) -> Iterable[Fault]:
+def _one_or_many(subject: str | None, fields: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
+    many = fields.get("subjects", ())
+    if subject is None and many is None:
+        yield Fault("", "required", "Send the claim sub of the workload's token; several of them in subjects.")
+    elif subject is not None:
+        if many:
+            yield Fault("", "subject-twice", "Send subject or subjects, not both: put all of them into subjects.")
+        yield from _claim_text(subject, fields, basis)
+
+
+def _with_a_secret(_: str, fields: Mapping[str, Any], __: Basis) -> Iterable[Fault]:
     credential = fields.get("credential")
     if credential is not None and credential.type != "secret":
         yield Fault(
@@ -201,7 +271,7 @@ Guid = Annotated[str, rule(_guid, str.lower), Field(json_schema_extra={"format":
 Email = Annotated[str, rule(_email), Field(json_schema_extra={"format": "email"})]
 Lifetime = Annotated[
     str,
-    rule(_duration, lambda value: format_duration(parse_duration(value))),
+    rule(_lifetime, lambda value: format_duration(parse_duration(value))),
     Field(json_schema_extra={"format": "duration"}),
 ]
 AppRoleNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_permission_name))]
@@ -212,23 +282,34 @@ TokenVersion = Annotated[int, rule(_token_version), Field(json_schema_extra={"en
 SecretLifetime = Annotated[Lifetime, rule(_with_a_secret)]
 Issuer = Annotated[
     str,
-    rule(lambda url, _: issuer_faults(url)),
+    rule(lambda url, *_: issuer_faults(url)),
     Field(json_schema_extra={"format": "uri", "maxLength": 600}),
 ]
-Subject = Annotated[str, text(600), rule(_subject), Field(json_schema_extra={"minLength": 1, "maxLength": 600})]
+Audience = Annotated[str, rule(_claim_text), Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_CLAIM})]
+Subjects = Annotated[
+    tuple[Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_CLAIM})], ...],
+    Field(strict=False, json_schema_extra={"minItems": 1, "maxItems": MOST_SUBJECTS}),
+    rule(_subjects),
+]
+# Of `subject` and `subjects` one is sent: judged here, even if this one is not.
+Subject = Annotated[
+    Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_CLAIM})] | None,
+    Field(validate_default=True),
+    rule(_one_or_many),
+]
 Certificate = Annotated[
     str,
-    rule(lambda pem, _: certificate_faults(pem), normalise_certificate),
+    rule(lambda pem, *_: certificate_faults(pem), normalise_certificate),
     Field(json_schema_extra={"maxLength": LARGEST}),
 ]
 ServerUrl = Annotated[
     str,
-    rule(lambda url, _: server_url_faults(url), normalise_server_url),
+    rule(lambda url, *_: server_url_faults(url), normalise_server_url),
     Field(json_schema_extra={"format": "uri"}),
 ]
 LogoutUrl = Annotated[
     str,
-    rule(lambda url, _: logout_url_faults(url), normalise_redirect_uri),
+    rule(lambda url, *_: logout_url_faults(url), normalise_redirect_uri),
     Field(json_schema_extra={"format": "uri"}),
 ]
 RedirectUris = Annotated[

@@ -6,10 +6,9 @@ pointer, a stable code and a message that says rule and remedy, and never repeat
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
@@ -17,11 +16,22 @@ from pydantic.alias_generators import to_camel
 
 from provisioning.domain.certificates import validity_faults
 from provisioning.domain.client_types import ClientType
-from provisioning.domain.durations import format_duration, parse_duration
+from provisioning.domain.durations import parse_duration
 from provisioning.domain.errors import Fault, RequestRejected
+from provisioning.domain.faults import (
+    CREDENTIAL_TYPES,
+    broken_rules,
+    fault_of,
+    not_changeable,
+    refuse_private_keys,
+    unknown_client_type,
+)
 from provisioning.domain.fields import (
+    NEW,
     STORED,
     AppRoleNames,
+    Audience,
+    Basis,
     Certificate,
     DefinedAppRoles,
     DefinedScopes,
@@ -29,13 +39,16 @@ from provisioning.domain.fields import (
     Guid,
     Issuer,
     Lifetime,
+    Lifetimes,
     LogoutUrl,
     RedirectUris,
     ScopeNames,
     SecretLifetime,
     ServerUrl,
     Subject,
+    Subjects,
     TokenVersion,
+    lifetime_rule,
     text,
 )
 
@@ -156,9 +169,27 @@ class SecretCredential(_Credential):
 class FederatedCredential(_Credential):
     """The client shows a token of an issuer that it has anyway; there is no secret, and nothing to rotate."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": kind}}}
+                for name, kind in (("subject", "string"), ("subjects", "array"))
+            ]
+        }
+    )
+
     type: Literal["federated"]
     issuer: Issuer = Field(description="The claim iss of that token, letter by letter.")
-    subject: Subject = Field(description="The claim sub of that token, letter by letter.")
+    subjects: Subjects | None = Field(default=None, description="Up to 20 claims sub, each of which is trusted.")
+    audience: Audience | None = Field(
+        default=None, description="The claim aud, where it is not the one that Microsoft recommends in this cloud."
+    )
+    subject: Subject = Field(default=None, description="The claim sub of that token, letter by letter; or subjects.")
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Every subject whose tokens are trusted."""
+        return self.subjects or ((self.subject,) if self.subject is not None else ())
 
 
 class CertificateCredential(_Credential):
@@ -172,11 +203,10 @@ def _kind_of_credential(value: object) -> str | None:
     """Return which of the three it is meant to be; None for what is no object."""
     if isinstance(value, Mapping):
         kind = value.get("type", "secret")
-        return kind if isinstance(kind, str) and kind in _CREDENTIAL_TYPES else "unknown"
+        return kind if isinstance(kind, str) and kind in CREDENTIAL_TYPES else "unknown"
     return getattr(value, "type", None)
 
 
-_CREDENTIAL_TYPES: Final = ("secret", "federated", "certificate")
 Credential = Annotated[
     Annotated[SecretCredential, Tag("secret")]
     | Annotated[FederatedCredential, Tag("federated")]
@@ -223,8 +253,12 @@ CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
 # --- reading a request ----------------------------------------------------------------------------------------------
 
 
-def parse(body: object) -> RegistrationRequest:
-    """Return the normalised request; raise RequestRejected (400) that names every fault of it at once."""
+def parse(body: object, lifetimes: Lifetimes | None = None) -> RegistrationRequest:
+    """Return the normalised request; raise RequestRejected (400) that names every fault of it at once.
+
+    `lifetimes` is what a secret's life may be, for whoever has to be told; `secret_lifetime_faults` judges it.
+    """
+    refuse_private_keys(body)
     if not isinstance(body, dict):
         raise RequestRejected(
             400, "invalid-request", "The body must be a JSON object.", [Fault("#", "wrong-type", "Send an object.")]
@@ -233,34 +267,48 @@ def parse(body: object) -> RegistrationRequest:
         request_type = REQUEST_TYPES[ClientType(str(body.get("clientType")))]
     except ValueError:
         raise RequestRejected(
-            400, "invalid-request", "The client type is missing or unknown.", [_client_type(body)]
+            400, "invalid-request", "The client type is missing or unknown.", [unknown_client_type(body)]
         ) from None
-    try:
-        return request_type.model_validate(body)
-    except ValidationError as error:
-        faults = [_fault(dict(each), request_type) for each in error.errors(include_url=False, include_input=False)]
-        raise _broken_rules(faults) from None
+    return _judged(body, request_type, replace(NEW, lifetimes=lifetimes))
 
 
-def parse_change(request: RegistrationRequest, body: object) -> RegistrationRequest:
+def parse_change(request: RegistrationRequest, body: object, client_id: str | None) -> RegistrationRequest:
     """Return the request as `body` changes it: a field of null is taken out, and those it leaves out stay.
 
-    Raises RequestRejected (400) that names every fault at once. What is not changed is not judged by today's rules.
+    Raises RequestRejected (400) that names every fault at once. What is not changed is not judged by today's rules,
+    nor is a redirect URI that was there before.
     """
+    refuse_private_keys(body)
+    kind = type(request)
     if not isinstance(body, dict) or not body:
-        rule = f"Send an object with one or more of {', '.join(CHANGEABLE[type(request)])}."
+        rule = f"Send an object with one or more of {', '.join(CHANGEABLE[kind])}."
         raise RequestRejected(400, "invalid-request", "There is nothing to change.", [Fault("#", "required", rule)])
-    faults = [_not_changeable(name, type(request)) for name in body if name not in CHANGEABLE[type(request)]]
-    wanted = {name: value for name, value in body.items() if name in CHANGEABLE[type(request)]}
+    faults = [not_changeable(name, CHANGEABLE[kind]) for name in body if name not in CHANGEABLE[kind]]
+    wanted = {name: value for name, value in body.items() if name in CHANGEABLE[kind]}
     merged = {name: value for name, value in (dump(request) | wanted).items() if value is not None}
+    basis = Basis(
+        judged=frozenset(name for name, field in kind.model_fields.items() if field.alias in wanted),
+        client_id=client_id,
+        redirect_uris=frozenset(getattr(request, "redirect_uris", ())),
+    )
+    return _judged(merged, kind, basis, faults)
+
+
+def _judged(
+    body: Mapping[str, Any], request_type: type[RegistrationRequest], basis: Basis, faults: Sequence[Fault] = ()
+) -> RegistrationRequest:
+    """Return the body as a request; raise RequestRejected with the faults, if any, and all that the basis finds."""
+    found = list(faults)
     try:
-        type(request).model_validate(merged)
+        request = request_type.model_validate(body, context=basis)
     except ValidationError as error:
-        found = [_fault(dict(each), type(request)) for each in error.errors(include_url=False, include_input=False)]
-        faults += [each for each in found if each.pointer.split("/")[1:2] and each.pointer.split("/")[1] in wanted]
-    if faults:
-        raise _broken_rules(faults)
-    return type(request).model_validate(merged, context=STORED)
+        found += [
+            fault_of(dict(each), request_type.HINTS, basis.lifetimes)
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+    if found:
+        raise broken_rules(found)
+    return request
 
 
 def restore(body: Mapping[str, Any]) -> RegistrationRequest:
@@ -282,25 +330,12 @@ def fingerprint(request: RegistrationRequest) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def secret_lifetime_faults(request: RegistrationRequest, shortest: timedelta, longest: timedelta) -> list[Fault]:
-    """Return the fault of a `secretLifetime` that is not longer than `shortest`, or longer than `longest`."""
+def secret_lifetime_faults(request: RegistrationRequest, lifetimes: Lifetimes) -> list[Fault]:
+    """Return the fault of a `secretLifetime` that is not longer than the first, or longer than the second."""
     lifetime = getattr(request, "secret_lifetime", None)
-    if lifetime is None or shortest < parse_duration(lifetime) <= longest:
+    if lifetime is None or lifetimes[0] < parse_duration(lifetime) <= lifetimes[1]:
         return []
-    rule = f"Choose more than {format_duration(shortest)}, at most {format_duration(longest)}, or leave it out."
-    return [Fault("#/secretLifetime", "secret-lifetime-out-of-range", rule)]
-
-
-def _broken_rules(faults: list[Fault]) -> RequestRejected:
-    message = f"The request breaks {len(faults)} rule{'s' if len(faults) > 1 else ''}; see errors."
-    return RequestRejected(400, "invalid-request", message, faults)
-
-
-def _not_changeable(name: str, request_type: type[RegistrationRequest]) -> Fault:
-    # A name that no field could have is not repeated: it could be anything, a pasted secret included.
-    pointer = f"#/{name}" if _FIELD_NAME.fullmatch(name) else "#"
-    rule = f"Only {', '.join(CHANGEABLE[request_type])} can be changed. Register anew for anything else."
-    return Fault(pointer, "field-not-changeable", rule)
+    return [Fault("#/secretLifetime", "secret-lifetime-out-of-range", lifetime_rule(lifetimes))]
 
 
 def certificate_validity_faults(request: RegistrationRequest, now: datetime) -> list[Fault]:
@@ -309,57 +344,3 @@ def certificate_validity_faults(request: RegistrationRequest, now: datetime) -> 
     if not isinstance(credential, CertificateCredential):
         return []
     return [replace(each, pointer="#/credential/certificate") for each in validity_faults(credential.certificate, now)]
-
-
-_WRONG_TYPE: Final = {
-    "string_type": "Send a string.",
-    "bool_type": "Send true or false, without quotes.",
-    "int_type": "Send a whole number, without quotes.",
-    "tuple_type": "Send an array.",
-    "model_type": "Send an object.",
-    "model_attributes_type": "Send an object.",
-    "union_tag_not_found": "Send an object.",
-}
-_FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
-
-
-def _client_type(body: Mapping[str, Any]) -> Fault:
-    code = "client-type-unknown" if "clientType" in body else "required"
-    return Fault("#/clientType", code, f"Send one of {', '.join(ClientType)}.")
-
-
-def _fault(error: Mapping[str, Any], request_type: type[RegistrationRequest]) -> Fault:
-    """Turn one of pydantic's errors into ours; custom rules bring their own code and message in their context."""
-    kind, steps, context = str(error["type"]), list(error["loc"]), error.get("ctx", {})
-    if steps[:1] == ["credential"]:
-        del steps[1:2]  # pydantic's name of the kind of credential, which no JSON has
-    if kind == "union_tag_invalid":
-        rule = f"Send one of {', '.join(_CREDENTIAL_TYPES)}, or leave it out for a secret."
-        return Fault(_pointer([*steps, "type"]), "credential-type-unknown", rule)
-    if kind == "extra_forbidden":
-        return _refused_field(steps, request_type)
-    if kind in _WRONG_TYPE:
-        return Fault(_pointer(steps), "wrong-type", _WRONG_TYPE[kind])
-    code, message = {
-        "missing": ("required", "This field is required. Add it."),
-        "literal_error": ("not-one-of", f"Send one of {context.get('expected')}."),
-        "string_unicode": ("control-character", "Half of a surrogate pair is no character. Send whole ones."),
-        "string_sub_type": ("wrong-type", "Send a string."),
-    }.get(kind, (kind, str(context.get("rule", "Send a value that the description of the API allows."))))
-    return Fault(_pointer(steps), code, message)
-
-
-def _refused_field(steps: list[int | str], request_type: type[RegistrationRequest]) -> Fault:
-    name = str(steps[-1])
-    hint = request_type.HINTS.get(name) if len(steps) == 1 else None
-    message = hint or "This field does not exist for this client type. Remove it."
-    # A name that no field could have is not repeated: it could be anything, a pasted secret included.
-    return Fault(_pointer(steps if _FIELD_NAME.fullmatch(name) else steps[:-1]), "field-not-allowed", message)
-
-
-def _pointer(steps: Iterable[int | str]) -> str:
-    """Return a JSON pointer in fragment form, as RFC 9457 shows it.
-
-    pydantic names a field that has its default by its Python name.
-    """
-    return "#" + "".join(f"/{to_camel(str(step)) if '_' in str(step) else step}" for step in steps)

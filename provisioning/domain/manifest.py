@@ -24,10 +24,10 @@ from provisioning.domain.intake import (
     ResourceApplicationRequest,
     ServiceClientRequest,
 )
+from provisioning.domain.names import identifier_uri
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import NewSecret
 from provisioning.domain.tenant import Tenant
-from provisioning.domain.uris import identifier_uri
 
 TAG: Final = "fhir-registrar"
 SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"

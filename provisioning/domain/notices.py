@@ -69,13 +69,16 @@ def of_ended_operation(registration: Registration) -> Notice:
     kind = _ENDED.get((operation.type, operation.status))
     if kind is None:
         raise ValueError(f"nobody is told of an operation that is {operation.status}")
+    data = _about(registration) | {"operationId": operation.id, "failure": _failure(operation.failure)}
+    if registration.changed_fields:
+        data |= {"changed": list(registration.changed_fields), "formerContact": registration.former_contact}
     return Notice(
         # A rotation that failed is opened again under its id: each attempt is an event of its own.
         id=f"{_id(operation.id, kind)}-{operation.requested_at.astimezone(UTC):%Y%m%dT%H%M%SZ}",
         type=kind,
         subject=registration.id,
         time=registration.updated_at,
-        data=_about(registration) | {"operationId": operation.id, "failure": _failure(operation.failure)},
+        data=data,
     )
 
 

@@ -40,11 +40,12 @@ class Registration:
     `etag` and `row` are the registry's own: the one guards every write; the other is what was read, of which a write
     keeps what this version does not know.
     `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
-    `former_redirect_uris` are those that changes took away, the latest first. A secret minted before `replace_before`
-    is due; of those minted before `revoke_before` none may go on working. Both are only ever raised. `findings` is
-    what a check found and does not repair; `expiry_noticed` the days before its credential's end that were told last;
-    `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was last asked to delete an
-    application that not all of its replicas may have heard of.
+    `former_redirect_uris` are those that changes took away, the latest first. `changed_fields` is what the latest
+    change is about, and `former_contact` who has to be told of it too: both until another operation begins. A secret
+    minted before `replace_before` is due; of those minted before `revoke_before` none may go on working. Both are only
+    ever raised. `findings` is what a check found and does not repair; `expiry_noticed` the days before its credential's
+    end that were told last; `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was
+    last asked to delete an application that not all of its replicas may have heard of.
     """
 
     id: str
@@ -65,6 +66,8 @@ class Registration:
     last_error: LastError | None = None
     change: int = 0
     former_redirect_uris: tuple[str, ...] = ()
+    changed_fields: tuple[str, ...] = ()
+    former_contact: str | None = None
     replace_before: datetime | None = None
     revoke_before: datetime | None = None
     missing: MissingCredential | None = None
@@ -160,8 +163,11 @@ class Registration:
         if (self.status, status) not in _TRANSITIONS:
             raise ValueError(f"a registration that is {self.status} cannot be {status}")
         superseded = self.operation.id if self.pending else None
+        untold = self.pending and self.operation.type is OperationType.CHANGE
         return replace(
             self,
+            changed_fields=self.changed_fields if untold else (),
+            former_contact=self.former_contact if untold else None,
             status=status,
             operation=Operation(operation_id, kind, OperationStatus.PENDING, now, supersedes=superseded),
             updated_at=now,

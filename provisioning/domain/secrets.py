@@ -86,6 +86,11 @@ class SecretPolicy:
         """How long after its minting a secret may still be published."""
         return min(self.proof_timeout + timedelta(minutes=1), self.overlap / 2)
 
+    @property
+    def lifetimes(self) -> tuple[timedelta, timedelta]:
+        """What a caller may choose: a life longer than the first, at most the second."""
+        return self.rotate_before + self.overlap, self.lifetime
+
 
 def timed_label(prefix: str, counts_as_minted: datetime) -> str:
     """Return the display name of a secret, which says when it counts as minted."""

@@ -1,6 +1,14 @@
 """Where applications live: a value that the flows share and the settings fill."""
 
 from dataclasses import dataclass
+from typing import Final
+
+# Azure Government, and Azure in China by its two names.
+_CLOUD_OF_AUTHORITY: Final = {
+    "https://login.microsoftonline.us": "USGov",
+    "https://login.chinacloudapi.cn": "China",
+    "https://login.partner.microsoftonline.cn": "China",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +26,8 @@ class Tenant:
     def authority(self) -> str:
         """The tenant's token authority, without a version."""
         return f"{self.authority_host}/{self.id}"
+
+    @property
+    def token_exchange_audience(self) -> str:
+        """The audience that Microsoft recommends, in this cloud, for tokens of other issuers that are exchanged."""
+        return f"api://AzureADTokenExchange{_CLOUD_OF_AUTHORITY.get(self.authority_host, '')}"

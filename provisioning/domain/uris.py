@@ -1,50 +1,50 @@
-"""What may stand in a redirect URI, a log-out URL, a token issuer, a FHIR server's URL, and what follows from the last.
+"""What may stand in a redirect URI, a log-out URL and a token issuer. A FHIR server's URL is in `names.py`.
 
-Sources: Microsoft Entra "Redirect URI restrictions and limitations" (reply-url), "Restrictions on identifier URIs",
-"Identifier URI patterns"; RFC 6749 section 3.1.2 (fragments); RFC 8252 section 7 (native applications).
+Sources: Microsoft Entra "Redirect URI restrictions and limitations" (reply-url), RFC 6749 section 3.1.2 (fragments);
+RFC 8252 section 7 (native applications); the redirect URIs of MSAL for Android, iOS, macOS and the Windows broker;
+nested app authentication of Office add-ins (brk-multihub).
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from provisioning.domain.errors import Fault
+from provisioning.domain.hosts import FORBIDDEN, HOST_RULE, is_host, is_public, length, split
 
 Platform = Literal["web", "spa", "native"]
 _MakeFault = Callable[[str, str], Fault]
 
 LONGEST_REDIRECT_URI: Final = 256
 LONGEST_LOGOUT_URL: Final = 255
-LONGEST_IDENTIFIER_URI: Final = 255
 LONGEST_ISSUER: Final = 600
 MOST_REDIRECT_URIS: Final = 256
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1"})
 
-# Schemes that a browser or a desktop would run or open instead of handing the answer to an application.
-_UNSAFE_SCHEMES: Final = frozenset(
-    {"about", "blob", "data", "file", "filesystem", "javascript", "vbscript", "view-source"}
-)
-# Entra refuses ! $ ' ( ) , ; in redirect URIs; the rest is what RFC 3986 does not allow unescaped.
-_FORBIDDEN: Final = re.compile(r"[!$'(),;\"<>\\^`{|}\s\x00-\x20\x7f]|[^\x00-\x7f]|%(?![0-9A-Fa-f]{2})")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_HOST_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_SERVER_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
-_MANAGED_FHIR_HOST: Final = re.compile(
-    r"(?:[a-z0-9][a-z0-9-]*\.fhir|[a-z0-9][a-z0-9-]*)\.azurehealthcareapis\.(?:com|us)"
+# A domain of the app's own, in reverse order: what has no dot may be anybody's, the browser's and Windows' included.
+_OWN_SCHEME: Final = re.compile(r"[a-z]{2,}(?:\.[a-z0-9-]+)+", re.ASCII)
+_GUID: Final = r"(?P<client_id>[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})"
+_OF_ONE_CLIENT: Final = (
+    re.compile(rf"msal{_GUID}://auth", re.ASCII | re.IGNORECASE),
+    re.compile(rf"ms-appx-web://microsoft\.aad\.brokerplugin/{_GUID}", re.ASCII | re.IGNORECASE),
 )
-_MANAGED_FHIR_SERVICE: Final = re.compile(r"(?P<workspace>[a-z0-9]+)-(?P<service>[a-z0-9-]+)\.fhir\.")
+_OF_ANDROID: Final = re.compile(  # a package, and the SHA-1 of its signature, by which Android knows its owner
+    r"msauth://[A-Za-z]\w*(?:\.[A-Za-z]\w*)+/(?:[A-Za-z0-9+/]|%2[BbFf]){27}(?:=|%3[Dd])", re.ASCII
+)
+_OUT_OF_BAND: Final = "urn:ietf:wg:oauth:2.0:oob"
+_HTTP: Final = re.compile(r"(?P<authority>https?://[^/?#]*)(?P<rest>.*)", re.ASCII | re.IGNORECASE | re.DOTALL)
+_BROKER: Final = re.compile(r"brk-multihub://(?P<host>[A-Za-z0-9._-]+)(?::[1-9][0-9]{0,4})?", re.ASCII)
 
 
-def length(text: str) -> int:
-    """Return the length as Entra counts it: in UTF-16 code units, so that an emoji counts two."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+def redirect_uri_faults(
+    uri: str, platform: Platform, pointer: str = "", client_id: str | None = None
+) -> Iterator[Fault]:
+    """Yield what is wrong with one redirect URI of a platform; nothing when Entra and we would take it.
 
-
-def redirect_uri_faults(uri: str, platform: Platform, pointer: str = "") -> Iterator[Fault]:
-    """Yield what is wrong with one redirect URI of a platform; nothing when Entra and we would take it."""
+    `client_id` is the client's own, once Entra has assigned it: some forms of native clients hold it.
+    """
 
     def fault(code: str, message: str) -> Fault:
         return Fault(pointer, code, message)
@@ -54,6 +54,28 @@ def redirect_uri_faults(uri: str, platform: Platform, pointer: str = "") -> Iter
     if not _SCHEME.match(uri):
         yield fault("uri-not-absolute", "A URI must be absolute: begin with its scheme, such as https://.")
         return
+    yield from _character_faults(uri, fault)
+    if FORBIDDEN.search(uri):
+        return
+    parts = split(uri)
+    if parts is None:
+        yield fault("uri-host", HOST_RULE)
+        return
+    if "@" in parts.netloc:
+        yield fault("uri-credentials", "A URI must not hold a user name or password. Remove everything up to the @.")
+    if parts.scheme in ("https", "http"):
+        yield from _host_faults(uri, parts, fault)
+    elif platform == "native":
+        yield from _native_scheme_faults(uri, parts, client_id, fault)
+    elif platform != "spa" or not _is_of_broker(uri):
+        yield fault(
+            "uri-scheme",
+            "Use https, or http on localhost. Other schemes, urn:ietf:wg:oauth:2.0:oob and ms-appx-web among them, are "
+            "for a public client of the platform native; brk-multihub://host, without a path, is for spa.",
+        )
+
+
+def _character_faults(uri: str, fault: _MakeFault) -> Iterator[Fault]:
     if "*" in uri:
         yield fault(
             "uri-wildcard", "A wildcard lets anyone who owns a matching host take codes. Name each URI in full."
@@ -62,46 +84,54 @@ def redirect_uri_faults(uri: str, platform: Platform, pointer: str = "") -> Iter
         yield fault(
             "uri-fragment", "A redirect URI has no fragment (RFC 6749, section 3.1.2). Remove # and what follows."
         )
-    if _FORBIDDEN.search(uri):
+    if uri.find("?") == len(uri) - 1:
+        yield fault("uri-empty-query", "Not everybody keeps a ? with nothing behind it. Remove it.")
+    if FORBIDDEN.search(uri):
         yield fault(
             "uri-character",
             "Entra refuses ! $ ' ( ) , ; and RFC 3986 spaces, quotes and non-ASCII characters. Percent-encode them, "
             "and write an international host in its xn-- form.",
         )
-        return
-    yield from _authority_faults(uri, platform, fault)
 
 
-def _authority_faults(uri: str, platform: Platform, fault: _MakeFault) -> Iterator[Fault]:
-    parts = _split(uri)
-    if parts is None:
-        yield fault("uri-host", "The host or port is not valid. Write https://host/path, the port between 1 and 65535.")
-        return
-    if "@" in parts.netloc:
-        yield fault("uri-credentials", "A URI must not hold a user name or password. Remove everything up to the @.")
-    scheme, host = parts.scheme, parts.hostname or ""
-    if scheme not in ("https", "http"):
-        yield from _other_scheme_faults(parts, platform, fault)
-        return
-    if not uri[len(scheme) + 1 :].startswith("//"):
-        yield fault("uri-host", "The host is missing. Write https://host/path.")
+def _host_faults(uri: str, parts: SplitResult, fault: _MakeFault) -> Iterator[Fault]:
+    host = parts.hostname or ""
+    if not uri[len(parts.scheme) + 1 :].startswith("//"):
+        yield fault("uri-host", HOST_RULE)
     elif "[" in parts.netloc or "]" in parts.netloc:
         yield fault("uri-ipv6", "Entra does not support [::1] or any IPv6 host. Use http://127.0.0.1, or a host name.")
-    elif scheme == "http" and host not in LOOPBACK_HOSTS:
+    elif parts.scheme == "http" and host not in LOOPBACK_HOSTS:
         yield fault("uri-not-https", "Use https; plain http is for http://localhost and http://127.0.0.1 only.")
-    elif not _is_host(host.replace("*", "x")):
-        yield fault("uri-host", "The host is missing or not valid. Write https://host/path.")
+    elif host not in LOOPBACK_HOSTS and not is_host(host.replace("*", "x")):
+        yield fault("uri-host", HOST_RULE)
 
 
-def _other_scheme_faults(parts: SplitResult, platform: Platform, fault: _MakeFault) -> Iterator[Fault]:
-    if platform != "native":
-        yield fault("uri-scheme", "Use https, or http on localhost; other schemes are for the native platform.")
-    elif parts.scheme in _UNSAFE_SCHEMES:
+def _native_scheme_faults(uri: str, parts: SplitResult, client_id: str | None, fault: _MakeFault) -> Iterator[Fault]:
+    of_one_client = next(filter(None, (form.fullmatch(uri) for form in _OF_ONE_CLIENT)), None)
+    if of_one_client is not None:
+        if of_one_client["client_id"].lower() != client_id:
+            yield fault(
+                "uri-client-id",
+                "This form holds the client's own client id, which Entra assigns. Register another redirect URI first, "
+                "then add this one by PATCH, with the client id of this very registration.",
+            )
+    elif uri.lower() == _OUT_OF_BAND or _OF_ANDROID.fullmatch(uri):
+        return
+    elif not _OWN_SCHEME.fullmatch(parts.scheme):
         yield fault(
-            "uri-unsafe-scheme", "A browser would run or open this scheme. Use a scheme that your app alone owns."
+            "uri-unsafe-scheme",
+            "A browser or another app may answer to this scheme. Use one that is a domain of yours in reverse order, "
+            "such as com.example.app:/auth (RFC 8252, section 7.1), or a form of MSAL: msauth.<bundle id>://auth, "
+            "msauth://<package>/<signature hash>, msal<client id>://auth, "
+            "ms-appx-web://microsoft.aad.brokerplugin/<client id>.",
         )
     elif not (parts.netloc or parts.path.strip("/")):
         yield fault("uri-host", "Something must follow the scheme, such as com.example.app://auth.")
+
+
+def _is_of_broker(uri: str) -> bool:
+    found = _BROKER.fullmatch(uri)
+    return found is not None and (found["host"].lower() in LOOPBACK_HOSTS or is_host(found["host"].lower()))
 
 
 def logout_url_faults(url: str, pointer: str = "") -> Iterator[Fault]:
@@ -122,6 +152,7 @@ def redirect_uri_list_faults(uris: Sequence[str], pointer: str = "") -> Iterator
         yield Fault(
             pointer, "too-many-items", "An application may have at most 256 redirect URIs. Split the registration."
         )
+        return
     seen: set[str] = set()
     portless: set[str] = set()
     for index, uri in enumerate(map(normalise_redirect_uri, uris)):
@@ -141,45 +172,11 @@ def redirect_uri_list_faults(uris: Sequence[str], pointer: str = "") -> Iterator
 
 def normalise_redirect_uri(uri: str) -> str:
     """Return the URI as Entra gives it back: scheme and host in lower case, and `/` where an http URI has no path."""
-    parts = _split(uri)
-    if parts is None or parts.scheme not in ("http", "https"):
+    found = _HTTP.fullmatch(uri)
+    if found is None:
         return uri
-    return parts._replace(netloc=parts.netloc.lower(), path=parts.path or "/").geturl()
-
-
-def server_url_faults(url: str, pointer: str = "") -> Iterator[Fault]:
-    """Yield what is wrong with the URL of a FHIR server."""
-
-    def fault(code: str, message: str) -> Fault:
-        return Fault(pointer, code, message)
-
-    if "*" in url:
-        yield fault("uri-wildcard", "An identifier URI has no wildcard. Give the URL of one server.")
-    if "#" in url or "?" in url:
-        yield fault("uri-query", "The URL of a server has no query and no fragment. End it with its base path.")
-    if _FORBIDDEN.search(url):
-        yield fault("uri-character", "Use letters, digits and . _ ~ - / only; write an international host as xn--.")
-        return
-    parts = _split(url)
-    if parts is None or not (parts.hostname and _is_host(parts.hostname.replace("*", "x"))):
-        yield fault("uri-host", "The host is missing or not valid. Write https://host/path.")
-        return
-    yield from _server_parts_faults(parts, fault)
-    # The longest form that can follow from it: api://{tenant id}/ in place of https://.
-    if length(url) + len("api://") + 37 - len("https://") > LONGEST_IDENTIFIER_URI:
-        yield fault("uri-too-long", "The identifier URI made of it would pass 255 characters. Shorten the path.")
-
-
-def _server_parts_faults(parts: SplitResult, fault: _MakeFault) -> Iterator[Fault]:
-    if "[" in parts.netloc:
-        yield fault("uri-ipv6", "An identifier URI has a host name, not an IPv6 address. Give the server a name.")
-    if parts.scheme != "https":
-        yield fault("uri-not-https", "A FHIR server is reached, and named, by https. Begin the URL with https://.")
-    if "@" in parts.netloc:
-        yield fault("uri-credentials", "A URL must not hold a user name or password. Remove everything up to the @.")
-    path = parts.path.rstrip("/")
-    if not _SERVER_PATH.fullmatch(path.replace("*", "x")) or {".", ".."} & set(path.split("/")):
-        yield fault("uri-path", "Use path segments of letters, digits and . _ ~ -; none empty, none of them . or ..")
+    rest = found["rest"]
+    return found["authority"].lower() + (rest if rest.startswith("/") else f"/{rest}")
 
 
 def issuer_faults(url: str, pointer: str = "") -> Iterator[Fault]:
@@ -197,91 +194,24 @@ def issuer_faults(url: str, pointer: str = "") -> Iterator[Fault]:
         yield fault("uri-wildcard", "Entra compares the issuer whole. Write it as it stands in the claim iss.")
     if "#" in url or "?" in url:
         yield fault("uri-query", "An issuer has no query and no fragment (OpenID Connect Discovery). Remove them.")
-    if _FORBIDDEN.search(url):
+    if FORBIDDEN.search(url):
         yield fault("uri-character", "Write the issuer as it stands in the claim iss, without white space or quotes.")
         return
-    parts = _split(url)
-    if parts is None or not (parts.hostname and _is_host(parts.hostname.replace("*", "x"))):
-        yield fault("uri-host", "The host is missing or not valid. Write https://host/path, as in the claim iss.")
+    parts = split(url)
+    host = (parts.hostname or "").replace("*", "x") if parts is not None else ""
+    if parts is None or not (is_host(host) or host == "localhost"):
+        yield fault("uri-host", HOST_RULE)
         return
     if parts.scheme != "https":
         yield fault("uri-not-https", "Entra fetches the issuer's keys by https only. Begin the URL with https://.")
+    if not is_public(host):
+        yield fault("uri-not-public", "Entra fetches the issuer's keys from the internet. Give a host that it reaches.")
     if "@" in parts.netloc:
         yield fault("uri-credentials", "A URL must not hold a user name or password. Remove everything up to the @.")
 
 
-def normalise_server_url(url: str) -> str:
-    """Return the one spelling of a server's URL: lower-case host, no default port, no trailing slash."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port not in (None, 443) else ""
-    return f"https://{parts.hostname}{port}{parts.path.rstrip('/')}"
-
-
-def canonical_name(reference: str, tenant_id: str) -> str:
-    """Return the one name under which the registry knows a resource: its server's URL, or its client id."""
-    name = reference.strip()
-    if _GUID.fullmatch(name.lower()):
-        return name.lower()
-    scheme, _, rest = name.partition("://")
-    if scheme == "api" and _GUID.fullmatch(rest.lower()):
-        return rest.lower()
-    if scheme == "api" and rest.lower().startswith(f"{tenant_id}/"):
-        name = f"https://{rest[len(tenant_id) + 1 :]}"
-    return name if any(server_url_faults(name)) else normalise_server_url(name)
-
-
-def identifier_uri(server_url: str, tenant_id: str, verified_domains: Sequence[str]) -> str:
-    """Return the identifier URI of a resource application with v1 access tokens, derived from its server's URL.
-
-    It is the URL itself where the host is on a verified domain, which is all that a tenant takes since 2021, and
-    `api://{tenant id}/{host}{path}` elsewhere, which the 2025 policy for v1 tokens takes. A port other than 443 always
-    leads to the second form, because the documented https patterns have none.
-    """
-    parts = urlsplit(server_url)
-    host = parts.hostname or ""
-    on_verified_domain = any(host == domain or host.endswith(f".{domain}") for domain in verified_domains)
-    if on_verified_domain and parts.port is None:
-        return server_url
-    return f"api://{tenant_id}/{server_url.removeprefix('https://')}"
-
-
-def managed_fhir_url(uri: str) -> str | None:
-    """Return the URL of the managed FHIR service that the URI names, in its one spelling; None for any other URI."""
-    if any(server_url_faults(uri)):
-        return None
-    url = normalise_server_url(uri)
-    return url if _MANAGED_FHIR_HOST.fullmatch(url.removeprefix("https://")) else None
-
-
-def managed_fhir_service(url: str) -> tuple[str, str] | None:
-    """Return workspace and name of a FHIR service of Azure Health Data Services, read from its URL's host.
-
-    A workspace's name has letters and digits only, so the first hyphen ends it. None for an Azure API for FHIR.
-    """
-    match = _MANAGED_FHIR_SERVICE.match(urlsplit(url).hostname or "")
-    return (match["workspace"], match["service"]) if match else None
-
-
-def _split(uri: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError:
-        return None
-    return None if port == 0 or parts.netloc.endswith(":") else parts
-
-
-def _is_host(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        labels = host.split(".")
-        return len(host) <= 253 and all(_HOST_LABEL.fullmatch(label) for label in labels)  # noqa: PLR2004 -- RFC 1035
-    return True
-
-
 def _loopback_without_port(uri: str) -> str | None:
-    parts = _split(uri)
+    parts = split(uri)
     if parts is None or parts.hostname not in LOOPBACK_HOSTS:
         return None
     return parts._replace(netloc=parts.hostname).geturl()

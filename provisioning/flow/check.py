@@ -13,6 +13,7 @@ from typing import Final
 from provisioning.domain.credentials import credential_expires_at
 from provisioning.domain.directory import Credential
 from provisioning.domain.errors import NeedsOperator
+from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import added_by_hand, change_of
 from provisioning.domain.messages import Message
 from provisioning.domain.notices import are_same, expiry_days, of_drift, of_expiry
@@ -23,6 +24,7 @@ from provisioning.flow.change import lacks_change, send_change
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
 from provisioning.flow.plan import STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
+from provisioning.flow.resolve import claim_server
 from provisioning.flow.rotate import (
     MOST_CREDENTIALS,
     View,
@@ -58,6 +60,8 @@ def check(run: Run, message: Message) -> list[str]:
     try:
         seen = view(run)
         check_ours(run, seen.application)
+        if message.run is not None:
+            _keep_name(run)
         if before.holds_secret and _begins_rotation(run, message, seen):
             return []
         removed = _clean_up(run, seen)
@@ -69,6 +73,13 @@ def check(run: Run, message: Message) -> list[str]:
     notices = _announce(run, before, now)
     _save(run, message, before, due_at)
     return notices
+
+
+def _keep_name(run: Run) -> None:
+    """Have a resource's name be claimed as it is compared; earlier versions claimed it as it was written."""
+    request = run.registration.request
+    if isinstance(request, ResourceApplicationRequest):
+        claim_server(run.services.registry, run.registration, request.fhir_server_url)
 
 
 def _begins_rotation(run: Run, message: Message, seen: View) -> bool:

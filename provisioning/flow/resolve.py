@@ -3,8 +3,7 @@
 Anything else is refused: otherwise anyone could have directory permissions declared, and wait for a careless consent.
 """
 
-from collections.abc import Collection, Iterable
-from typing import Final
+from collections.abc import Container, Iterable
 
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.errors import NeedsOperator, TryAgain
@@ -16,12 +15,15 @@ from provisioning.domain.intake import (
     ServiceClientRequest,
 )
 from provisioning.domain.manifest import permissions, resource_identifier
+from provisioning.domain.names import (
+    DIRECTORY_AND_AZURE_CLIENT_IDS,
+    MANAGED_FHIR_CLIENT_ID,
+    compared,
+    managed_fhir_url,
+    plain_name,
+)
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
-from provisioning.domain.uris import canonical_name, managed_fhir_url
 from provisioning.ports import Registry, Services
-
-# "Azure Healthcare APIs", the first-party application of every managed FHIR service.
-MANAGED_FHIR_CLIENT_ID: Final = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
 
 ClientRequest = ConfidentialClientRequest | PublicClientRequest | ServiceClientRequest
 
@@ -29,18 +31,26 @@ ClientRequest = ConfidentialClientRequest | PublicClientRequest | ServiceClientR
 def resolve_resource(services: Services, request: ClientRequest) -> ResolvedResource:
     """Return the resource with the permissions that the request asks of it, each of which exists.
 
-    Raises TryAgain while it is a registration of ours that is still being provisioned, and NeedsOperator when there
-    is no such resource, it may not be asked for, or it lacks a permission.
+    What the operator lists means what the operator meant by it, whatever is registered here under that name. Raises
+    TryAgain while it is a registration of ours that is still being provisioned, and NeedsOperator when there is no such
+    resource, it may not be asked for, or it lacks a permission.
     """
-    name = canonical_name(request.resource, services.tenant.id)
+    name, managed = plain_name(request.resource, services.tenant.id), managed_fhir_url(request.resource)
+    listed = services.allowed_resources.get(compared(name)) if managed is None else None
+    if listed is not None:
+        return _foreign(services, listed, request)
     ours = _registration(services.registry, name)
     if ours is not None:
         return _ours(services, ours, request)
-    if managed := managed_fhir_url(name):
-        return _managed(services, managed, request)
-    if name not in services.allowed_resources:
+    if managed is None:
         raise not_allowed()
+    return _managed(services, managed, request)
+
+
+def _foreign(services: Services, name: str, request: ClientRequest) -> ResolvedResource:
     principal = services.directory.find_resource(name)
+    if principal is not None and principal.client_id in DIRECTORY_AND_AZURE_CLIENT_IDS:
+        raise not_allowed()  # by one of its many other names
     if principal is None:
         raise NeedsOperator(
             "resource-not-found",
@@ -56,42 +66,52 @@ def resolve_resource(services: Services, request: ClientRequest) -> ResolvedReso
     )
 
 
-def may_be_asked_for(registry: Registry, reference: str, tenant_id: str, allowed: Collection[str]) -> bool:
+def may_be_asked_for(registry: Registry, reference: str, tenant_id: str, allowed: Container[str]) -> bool:
     """Tell, without resolving it, whether a resource may be asked for; an id of ours is looked up later."""
-    name = canonical_name(reference, tenant_id)
+    name = plain_name(reference, tenant_id)
     return (
-        REGISTRATION_ID.fullmatch(name) is not None
+        REGISTRATION_ID.fullmatch(compared(name)) is not None
         or managed_fhir_url(name) is not None
-        or name in allowed
+        or compared(name) in allowed
         or holder_of(registry, name) is not None
     )
 
 
 def holder_of(registry: Registry, name: str) -> Registration | None:
-    """Return the live registration whose name this is.
+    """Return the live registration whose plain name this is, whatever the case of its letters.
 
-    A claim alone is not enough: its POST may have died before the row was written, or lost to another request.
+    A claim alone is not enough: its POST may have died before the row was written, or lost to another request. Earlier
+    versions claimed a name as it was written: until `claim_server` has claimed it anew, it is found by that spelling.
     """
-    holder = registry.holder(name)
-    found = registry.get(holder) if holder is not None else None
-    return found if found is not None and _has(found, name) else None
+    for spelling in dict.fromkeys((compared(name), name)):
+        holder = registry.holder(spelling)
+        found = registry.get(holder) if holder is not None else None
+        if found is not None and _has(found, name):
+            return found
+    return None
 
 
 def _has(registration: Registration, name: str) -> bool:
     """Whether the name is this registration's. Of one that failed too: an application may be behind it all the same."""
-    named = name in (getattr(registration.request, "fhir_server_url", None), registration.client_id)
+    its_own = (getattr(registration.request, "fhir_server_url", None), registration.client_id)
+    named = compared(name) in [compared(each) for each in its_own if each is not None]
     return named and registration.status is not Status.DELETED
 
 
 def claim_server(registry: Registry, registration: Registration, server_url: str) -> bool:
     """Have the server's URL belong to this registration, unless another live one has it; tell whether it does."""
-    holder = registry.claim(server_url, registration.id)
-    if holder != registration.id and holder_of(registry, server_url) is None:
-        before, holder = holder, registry.claim(server_url, registration.id, instead_of=holder)
+    name = compared(server_url)
+    if name != server_url:  # an earlier version may have claimed it in this spelling
+        live = holder_of(registry, server_url)
+        if live is not None and live.id != registration.id:
+            return False
+    holder = registry.claim(name, registration.id)
+    if holder != registration.id and holder_of(registry, name) is None:
+        before, holder = holder, registry.claim(name, registration.id, instead_of=holder)
         overtaken = registry.get(before)
-        if holder == registration.id and overtaken is not None and _has(overtaken, server_url):
+        if holder == registration.id and overtaken is not None and _has(overtaken, name):
             # Its row was on its way while the name changed hands: it was first.
-            holder = registry.claim(server_url, before, instead_of=registration.id)
+            holder = registry.claim(name, before, instead_of=registration.id)
     return holder == registration.id
 
 
@@ -105,9 +125,9 @@ def not_allowed() -> NeedsOperator:
 
 
 def _registration(registry: Registry, name: str) -> Registration | None:
-    if not REGISTRATION_ID.fullmatch(name):
+    if not REGISTRATION_ID.fullmatch(compared(name)):
         return holder_of(registry, name)
-    found = registry.get(name)
+    found = registry.get(compared(name))
     if found is None:
         raise NeedsOperator(
             "resource-not-found",

@@ -1,8 +1,8 @@
 """Has Entra trust what a service client shows in place of a secret: a certificate, or tokens of another issuer."""
 
-from provisioning.domain.credentials import trusted_token
+from provisioning.domain.credentials import trusted_tokens
 from provisioning.domain.errors import NeedsOperator
-from provisioning.domain.intake import CertificateCredential, FederatedCredential, ServiceClientRequest
+from provisioning.domain.intake import CertificateCredential, ServiceClientRequest
 from provisioning.domain.manifest import key_credential
 from provisioning.flow.run import Run
 
@@ -24,18 +24,17 @@ def ensure_certificate(run: Run) -> None:
 
 
 def ensure_federated_credential(run: Run) -> None:
-    """Afterwards Entra takes the tokens of the issuer and subject that the client named, in place of a secret.
+    """Afterwards Entra takes the tokens of the issuer and the subjects that the client named, in place of a secret.
 
-    Safe to repeat because the name follows from the registration, and the one that exists is compared, not changed.
+    Safe to repeat because names follow from the registration, and one that exists is compared, not changed.
     """
-    request, registration = run.registration.request, run.registration
-    assert isinstance(request, ServiceClientRequest)
-    assert isinstance(request.credential, FederatedCredential)
+    registration = run.registration
     assert registration.application_object_id is not None
-    wanted = trusted_token(registration, request.credential)
-    if run.services.directory.trust_token(registration.application_object_id, wanted) != wanted:
-        raise NeedsOperator(
-            "federated-credential-differs",
-            "The application has a federated credential of our name, issuer or subject that this service did not make.",
-            remedy="Find out who made or changed it, delete it in Entra, and retry.",
-        )
+    for wanted in trusted_tokens(registration, run.services.tenant):
+        if run.services.directory.trust_token(registration.application_object_id, wanted) != wanted:
+            raise NeedsOperator(
+                "federated-credential-differs",
+                "The application has a federated credential of our name, issuer or subject that this service did not "
+                "make.",
+                remedy="Find out who made or changed it, delete it in Entra, and retry.",
+            )

@@ -42,7 +42,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert settings.tenant.key_vault_url == "https://v.vault.azure.net"
     assert settings.tenant.verified_domains == ()
     assert settings.tenant.registrar_object_id is None
-    assert settings.allowed_resources == frozenset()
+    assert settings.allowed_resources == {}
     assert settings.secrets.lifetime == timedelta(days=180)
     assert settings.secrets.rotate_before == timedelta(days=30)
     assert settings.secrets.overlap == timedelta(days=7)
@@ -262,15 +262,64 @@ def test_a_top_level_domain_is_nobodys_verified_domain() -> None:
 @pytest.mark.parametrize(
     ("written", "canonical"),
     [
-        ("https://graph.microsoft.com", "https://graph.microsoft.com"),
-        ("https://Graph.Microsoft.com/", "https://graph.microsoft.com"),
-        (GUID, GUID.lower()),
-        (f"api://{GUID}", GUID.lower()),
-        ("api://payments", "api://payments"),
+        ("https://pay.contoso.com", "https://pay.contoso.com"),
+        ("https://Pay.Contoso.com/API/", "https://pay.contoso.com/api"),
+        ("api://Payments", "api://payments"),
+        (f"api://{TENANT.upper()}/Payments", "https://payments"),
+        ("urn:contoso:payments", "urn:contoso:payments"),
+        ("http://contoso.onmicrosoft.com/pay", "http://contoso.onmicrosoft.com/pay"),
     ],
 )
-def test_allowed_resources_are_known_by_the_names_that_references_are_compared_by(written: str, canonical: str) -> None:
-    assert read(ALLOWED_RESOURCES=f" {written} , ").allowed_resources == {canonical}
+def test_an_allowed_resource_is_known_by_the_name_that_references_are_compared_by_and_kept_as_written(
+    written: str, canonical: str
+) -> None:
+    assert read(ALLOWED_RESOURCES=f" {written} , ").allowed_resources == {canonical: written.rstrip("/")}
+
+
+@pytest.mark.parametrize("form", ["{}", "api://{}", "API://{}", f"api://{TENANT}/{{}}"])
+def test_an_allowed_resource_that_is_named_by_a_client_id_goes_by_it(form: str) -> None:
+    assert read(ALLOWED_RESOURCES=form.format(GUID)).allowed_resources == {GUID.lower(): GUID.lower()}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "00000003-0000-0000-c000-000000000000",
+        "00000003-0000-0000-C000-000000000000",
+        "api://00000003-0000-0000-c000-000000000000",
+        "https://graph.microsoft.com",
+        "https://Graph.Microsoft.com/",
+        "https://graph.microsoft.com:443/.default",
+        "https://canary.graph.microsoft.com",
+        "https://graph.microsoft.us",
+        "https://dod-graph.microsoft.us",
+        "https://microsoftgraph.chinacloudapi.cn",
+        "00000002-0000-0000-c000-000000000000",
+        "https://graph.windows.net",
+        "797f4846-ba00-4fd7-ba43-dac1f8f63013",
+        "https://management.azure.com/",
+        "https://management.core.windows.net",
+        "https://management.usgovcloudapi.net",
+        "https://management.chinacloudapi.cn",
+        "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+        "https://vault.azure.net",
+        "https://v.vault.azure.net",
+    ],
+)
+def test_microsoft_graph_azures_management_and_key_vault_are_never_allowed(name: str) -> None:
+    [fault] = faults(ALLOWED_RESOURCES=f"api://payments,{name}")
+    assert fault.startswith("ALLOWED_RESOURCES: must not hold")
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        *("payments", "https://", "api://", "https:", "*", "https://*.contoso.com", "api://a b", "https://a.example#x"),
+        *("{" + GUID + "}", GUID[:-1], "api://" + "x" * 250, "https://bücher.example", "Microsoft Graph", ";", "null"),
+    ],
+)
+def test_an_allowed_resource_is_a_client_id_or_an_identifier_uri(junk: str) -> None:
+    assert names(ALLOWED_RESOURCES=f"api://payments,{junk}") == ["ALLOWED_RESOURCES"]
 
 
 # --- how long secrets live ------------------------------------------------------------------------------------------

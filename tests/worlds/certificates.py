@@ -45,13 +45,20 @@ def a_key(size: int = 2048) -> rsa.RSAPrivateKey:
 
 
 @functools.cache
-def a_certificate(
-    begins: datetime = BEGINS, life: timedelta = 2 * YEAR, *, size: int = 2048, curve: bool = False, sha1: bool = False
+def a_certificate(  # noqa: PLR0913 -- each is one wish
+    begins: datetime = BEGINS,
+    life: timedelta = 2 * YEAR,
+    *,
+    size: int = 2048,
+    curve: bool = False,
+    sha1: bool = False,
+    modulus: int | None = None,
 ) -> Pair:
-    """A certificate that signed itself; the same one for the same wishes."""
+    """A certificate that signed itself; the same one for the same wishes. A modulus may be any, and has no owner."""
     key: Any = ec.generate_private_key(ec.SECP256R1()) if curve else a_key(size)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client.contoso.example")])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    public = key.public_key() if modulus is None else rsa.RSAPublicNumbers(65537, modulus).public_key()
+    builder = x509.CertificateBuilder(name, name, public, x509.random_serial_number())
     builder = builder.not_valid_before(begins).not_valid_after(begins + life)
     certificate = builder.sign(key, hashes.SHA256())
     if sha1:  # the library signs with nothing so weak, so the names of the algorithm are exchanged afterwards

@@ -75,7 +75,8 @@ def check_active(world: Checkable, row: Registration) -> None:
         check_credentials(world, row)
     else:
         assert not application.passwords, f"a {row.client_type} holds a secret"
-    assert len(application.federated) == (row.credential_type == "federated"), "not one federated credential"
+    trusted = getattr(getattr(row.request, "credential", None), "trusted", ())
+    assert len(application.federated) == len(trusted), "not one federated credential for each subject"
     assert len(application.last_body["keyCredentials"]) == (row.credential_type == "certificate"), "not one certificate"
     if row.client_type is ClientType.RESOURCE:
         assert application.last_body["identifierUris"], "a resource without identifier URI"

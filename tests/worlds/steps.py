@@ -4,9 +4,34 @@ import json
 from collections import Counter
 from typing import Any
 
+from dev.emulator.client import Client
+from dev.emulator.constants import TENANT_ID
+from provisioning.domain.names import canonical_name
 from provisioning.domain.operation import OperationStatus
 from tests.worlds.checker import token_answer
+from tests.worlds.request_bodies import OWNER
 from tests.worlds.world import World
+
+FOREIGN_URI = f"api://{TENANT_ID}/Payments"
+
+
+def listed(*names: str) -> dict[str, str]:
+    """What ALLOWED_RESOURCES with these names comes to."""
+    return {canonical_name(name, TENANT_ID): name for name in names}
+
+
+def a_foreign_resource(world: World) -> dict[str, Any]:
+    """Have a resource of somebody else be in the tenant, with an app role and a scope; return its application."""
+    entra = Client(world.emulator)
+    texts = {"value": "pay", "isEnabled": True}
+    role = {"id": OWNER, "displayName": "pay", "description": "pay", "allowedMemberTypes": ["Application"], **texts}
+    scope = {"id": TENANT_ID, "type": "Admin", "value": "read", "isEnabled": True}
+    scope |= dict.fromkeys(("adminConsentDisplayName", "adminConsentDescription"), "read")
+    created = entra.create(
+        identifierUris=[FOREIGN_URI], appRoles=[role], api={"oauth2PermissionScopes": [scope]}, displayName="Payments"
+    )
+    principal = entra.graph("POST", "/servicePrincipals", {"appId": created["appId"]})
+    return created | {"servicePrincipalId": principal.json()["id"]}
 
 
 def operations(world: World) -> Counter[str]:

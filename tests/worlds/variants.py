@@ -21,6 +21,7 @@ NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 ID = "0a1b2c3d-11111111-2222-4333-8444-666666666666"
 OTHER_SERVER = "https://other.contoso.example"
 FEDERATED = {"type": "federated", "issuer": "https://token.example", "subject": "workload"}
+SUBJECTS = {"type": "federated", "issuer": "https://token.example", "subjects": ["workload", "another"]}
 CERTIFICATE, OTHER_CERTIFICATE = (
     {"type": "certificate", "certificate": a_certificate(life=life * YEAR).pem} for life in (1, 2)
 )
@@ -32,6 +33,7 @@ REQUESTS: Mapping[str, RegistrationRequest] = {
     "public": parse(a_public_client()),
     "service": parse(a_service_client()),
     "service-federated": parse(a_service_client(credential=FEDERATED)),
+    "service-federated-subjects": parse(a_service_client(credential=SUBJECTS)),
     "service-certificate": parse(a_service_client(credential=CERTIFICATE)),
 }
 
@@ -55,6 +57,8 @@ ANOTHER: Mapping[str, Any] = {
     "credential": OTHER_CERTIFICATE,
     "credential.issuer": "https://other.example",
     "credential.subject": "other",
+    "credential.subjects": ["other"],
+    "credential.audience": "api://other",
     "credential.certificate": OTHER_CERTIFICATE["certificate"],
 }
 
@@ -125,6 +129,8 @@ def full(registration: Registration) -> Registration:
         last_error=LastError(failure, passing=True),
         change=1,
         former_redirect_uris=("https://former.example",),
+        changed_fields=("contact",),
+        former_contact="former@contoso.example",
         replace_before=later,
         revoke_before=later,
         missing=MissingCredential("key", "run"),

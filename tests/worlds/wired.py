@@ -64,7 +64,7 @@ class TestServices:
     clock: Clock
     tenant: Tenant
     secrets: SecretPolicy
-    allowed_resources: frozenset[str]
+    allowed_resources: Mapping[str, str]
     front_door: FrontDoor | None
     caller_tokens: CallerTokens
 

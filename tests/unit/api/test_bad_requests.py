@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +16,8 @@ import pytest
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
+from provisioning.domain.errors import RequestRejected
+from provisioning.domain.intake import parse
 from tests.worlds.certificates import BEGINS, YEAR, a_certificate, as_pem
 from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.world import World
@@ -152,6 +155,13 @@ BAD: dict[str, Bad] = {
     "a blank before the display name": Bad(a_resource(displayName=f" {MARKER}"), {"#/displayName": "outer-whitespace"}),
     "a number as display name": Bad(a_resource(displayName=1), {"#/displayName": "wrong-type"}),
     "a description of 1025": Bad(a_resource(description="x" * 1025), {"#/description": "wrong-length"}),
+    "a private key as description": Bad(
+        a_resource(description=f"-----BEGIN PRIVATE KEY----- {MARKER}"), {"#/description": "private-key"}
+    ),
+    "an invisible character": Bad(a_resource(displayName=f"{MARKER}\u200bx"), {"#/displayName": "invisible-character"}),
+    "writing from right to left": Bad(
+        a_resource(description=f"\u202e{MARKER}"), {"#/description": "invisible-character"}
+    ),
     "an owner by name": Bad(a_resource(owner=f"{MARKER}@contoso.example"), {"#/owner": "not-a-guid"}),
     "a contact without a domain": Bad(a_resource(contact=MARKER), {"#/contact": "not-an-email-address"}),
     "two contacts": Bad(a_resource(contact=f"{MARKER}@a.example,b@b.example"), {"#/contact": "not-an-email-address"}),
@@ -170,6 +180,9 @@ BAD: dict[str, Bad] = {
     "a server with a blank": Bad(a_resource(fhirServerUrl=f"https://x.example/ {MARKER}"), {URL: "uri-character"}),
     "a server by IPv6": Bad(a_resource(fhirServerUrl="https://[2001:db8::1]/fhir"), {URL: "uri-ipv6"}),
     "a server with a long path": Bad(a_resource(fhirServerUrl="https://x.example/" + "x" * 240), {URL: "uri-too-long"}),
+    "a server named by a client id": Bad(a_resource(fhirServerUrl=f"https://{OWNER}.example"), {URL: "uri-client-id"}),
+    "a server named by a number": Bad(a_resource(fhirServerUrl="https://0x7f.1/fhir"), {URL: "uri-host"}),
+    "a managed FHIR service of one's own": Bad(a_resource(fhirServerUrl=MANAGED), {URL: "name-not-claimable"}),
     "access tokens of version 3": Bad(a_resource(accessTokenVersion=3), {"#/accessTokenVersion": "not-one-of"}),
     "a version as text": Bad(a_resource(accessTokenVersion="1"), {"#/accessTokenVersion": "wrong-type"}),
     "scopes as text": Bad(a_resource(scopes=MARKER), {"#/scopes": "wrong-type"}),
@@ -204,8 +217,11 @@ BAD: dict[str, Bad] = {
     "a password in a redirect URI": Bad(uris(f"https://u:{MARKER}@x.example/"), {URI: "uri-credentials"}),
     "http in the open": Bad(uris(f"http://{MARKER}.example/"), {URI: "uri-not-https"}),
     "a custom scheme on the web": Bad(uris(f"{MARKER}://cb"), {URI: "uri-scheme"}),
+    "an empty query": Bad(uris(f"https://{MARKER}.example/cb?"), {URI: "uri-empty-query"}),
+    "a scheme that is anybody's": Bad(native(f"{MARKER}://auth"), {URI: "uri-unsafe-scheme"}),
+    "the client id of another client": Bad(native(f"msal{OWNER}://auth"), {URI: "uri-client-id"}),
     "a script as redirect URI": Bad(native(f"javascript:{MARKER}"), {URI: "uri-unsafe-scheme"}),
-    "a scheme and nothing else": Bad(native(f"{MARKER}://"), {URI: "uri-host"}),
+    "a scheme and nothing else": Bad(native(f"com.{MARKER}://"), {URI: "uri-host"}),
     "IPv6 loopback": Bad(uris("http://[::1]:3000/"), {URI: "uri-ipv6"}),
     "a port that is none": Bad(uris("https://x.example:70000/"), {URI: "uri-host"}),
     "the same redirect URI twice": Bad(
@@ -241,9 +257,7 @@ BAD: dict[str, Bad] = {
         {"#/secretLifetime": "secret-lifetime-without-secret"},
     ),
     "a certificate without one": Bad(a_service_client(credential={"type": "certificate"}), {PEM: "required"}),
-    "a private key": Bad(
-        certificate(a_certificate().pem + a_certificate().private_pem), {PEM: "certificate-private-key"}
-    ),
+    "a private key": Bad(certificate(a_certificate().pem + a_certificate().private_pem), {PEM: "private-key"}),
     "a certificate of 17 KB": Bad(certificate(MARKER * 1700), {PEM: "certificate-too-large"}),
     "a certificate with its issuer's": Bad(certificate(a_certificate().pem * 2), {PEM: "certificate-chain"}),
     "a certificate without its first line": Bad(certificate(MARKER), {PEM: "certificate-not-pem"}),
@@ -266,9 +280,15 @@ BAD: dict[str, Bad] = {
         a_service_client(credential={"type": "federated"}),
         {"#/credential/issuer": "required", "#/credential/subject": "required"},
     ),
-    "a federated credential with an audience": Bad(
-        a_service_client(credential={**TRUST, "audience": MARKER}), {"#/credential/audience": "field-not-allowed"}
+    "an audience with a wildcard": Bad(federated(audience=f"{MARKER}*"), {"#/credential/audience": "claim-wildcard"}),
+    "a subject beside subjects": Bad(federated(subjects=[MARKER]), {SUBJECT: "subject-twice"}),
+    "the same subject twice": Bad(
+        federated(subject=None, subjects=[MARKER, MARKER]), {f"{SUBJECT}s/1": "subject-duplicate"}
     ),
+    "21 subjects": Bad(
+        federated(subject=None, subjects=[f"s{number}" for number in range(21)]), {f"{SUBJECT}s": "too-many-items"}
+    ),
+    "an issuer on this machine": Bad(federated(issuer=f"https://{MARKER}.localhost"), {ISSUER: "uri-not-public"}),
     "an issuer by http": Bad(federated(issuer=f"http://{MARKER}.example"), {ISSUER: "uri-not-https"}),
     "an issuer without a scheme": Bad(federated(issuer=f"{MARKER}.example"), {ISSUER: "uri-host"}),
     "an issuer with a wildcard": Bad(federated(issuer=f"https://*.{MARKER}.example"), {ISSUER: "uri-wildcard"}),
@@ -278,7 +298,7 @@ BAD: dict[str, Bad] = {
     "an issuer of 601": Bad(federated(issuer="https://x.example/".ljust(601, "x")), {ISSUER: "uri-too-long"}),
     "an empty subject": Bad(federated(subject=""), {SUBJECT: "wrong-length"}),
     "a subject of 601": Bad(federated(subject="x" * 601), {SUBJECT: "wrong-length"}),
-    "a subject with a wildcard": Bad(federated(subject=f"repo:{MARKER}:*"), {SUBJECT: "subject-wildcard"}),
+    "a subject with a wildcard": Bad(federated(subject=f"repo:{MARKER}:*"), {SUBJECT: "claim-wildcard"}),
     "a subject with a line break": Bad(federated(subject=f"{MARKER}\nx"), {SUBJECT: "control-character"}),
     "a blank before the subject": Bad(federated(subject=f" {MARKER}"), {SUBJECT: "outer-whitespace"}),
     "a number as subject": Bad(federated(subject=1), {SUBJECT: "wrong-type"}),
@@ -424,6 +444,62 @@ def test_a_bad_request_is_refused_with_field_rule_and_remedy_and_leaves_no_trace
     assert MARKER not in repr(answer.headers)
 
 
+HUGE: dict[str, Any] = {
+    "empty redirect URIs": uris(*[""] * 20_000),
+    "redirect URIs of another type": a_confidential_client(redirectUris=[1] * 28_000),
+    "redirect URIs that are lists": a_confidential_client(redirectUris=[[]] * 20_000),
+    "wildcards": uris(*["http://*:0#"] * 4_000),
+    "256 redirect URIs with every fault": uris(*[f"http://u@*.a:0/{number}#?" for number in range(256)]),
+    "scopes": a_public_client(scopes=[""] * 20_000),
+    "app roles of another type": a_service_client(appRoles=[{}] * 20_000),
+    "scopes and app roles of a resource": a_resource(scopes=[" "] * 400, appRoles=[" "] * 400),
+    "subjects": federated(subject=None, subjects=[""] * 20_000),
+    "unknown fields": a_resource(**{f"f{number}": 0 for number in range(6_000)}),
+    "unknown fields with long names": a_resource(**{f"{number:04}".rjust(64, "x"): 0 for number in range(850)}),
+    "unknown fields in a credential": a_service_client(credential={f"f{number}": 0 for number in range(6_000)}),
+    "private keys": a_resource(scopes=["BEGIN PRIVATE KEY"] * 3_000),
+    "one long text": a_resource(displayName="\ud800" * 10_000),
+    "unknown scopes of a resource": a_public_client(scopes=[f"{number:03}{'x' * 117}" for number in range(400)]),
+}
+
+
+@pytest.mark.parametrize("query", [{}, DRY_RUN], ids=["POST", "dry run"])
+@pytest.mark.parametrize("body", HUGE.values(), ids=HUGE)
+def test_no_answer_to_a_bad_request_is_larger_than_100_kb_or_takes_long(body: Any, query: dict[str, str]) -> None:
+    raw = json.dumps(body, separators=(",", ":")).encode()
+    assert len(raw) <= 64 * 1024
+    world = World()
+    world.registered(a_resource(scopes=[f"{number:03}{'y' * 117}" for number in range(400)], appRoles=[]))
+    began = time.perf_counter()
+    answer = world.post(raw, query=query)
+    assert time.perf_counter() - began < 3
+    assert len(answer.body) <= 100 * 1024
+    if answer.status == 202:
+        return  # what it is short of shows later
+    problem = json.loads(answer.body)
+    assert answer.status == 400
+    assert 1 <= len(problem["errors"]) <= 100
+
+
+def test_of_very_many_faults_the_first_are_told_and_how_many_there_are() -> None:
+    raw = json.dumps(HUGE["unknown fields"], separators=(",", ":")).encode()
+    problem = json.loads(World().post(raw).body)
+    assert problem["detail"] == "The request breaks 6000 rules; errors has the first 100."
+    assert len(problem["errors"]) == 100
+
+
+@pytest.mark.parametrize("name", ["displayName", "fhirServerUrl", "contact", "owner", "description"])
+@pytest.mark.parametrize("piece", ["a", "a.", "-", "/", "a@", "%", "é", "\u200d", "M", "PRIVATE ", "?", "[", "1."])
+def test_no_text_of_64_kb_takes_long_to_be_refused(name: str, piece: str) -> None:
+    body = a_resource(
+        **{name: (f"https://{piece}" + piece * 60_000)[:60_000].encode()[:60_000].decode(errors="ignore")}
+    )
+    began = time.perf_counter()
+    with pytest.raises(RequestRejected):
+        parse(body)
+    assert time.perf_counter() - began < 3
+
+
 def test_the_table_has_at_least_sixty_rows() -> None:
     assert len(BAD) >= 60
 
@@ -566,7 +642,7 @@ def test_only_a_failed_registration_is_retried() -> None:
 
 # --- the table is complete ------------------------------------------------------------------------------------------
 
-SOURCES = ("intake", "fields", "uris", "certificates", "calls", "web", "submit", "alter")
+SOURCES = ("intake", "fields", "faults", "uris", "names", "certificates", "calls", "web", "submit", "alter")
 NAMED_ELSEWHERE = {
     "registration-not-found": "above: an unknown registration is not found",
     "registration-not-failed": "above: only a failed registration is retried",

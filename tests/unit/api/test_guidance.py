@@ -11,13 +11,10 @@ import pytest
 from dev.emulator.client import Client
 from provisioning.api.guidance import fhir_server_settings, next_steps
 from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.steps import FOREIGN_URI, a_foreign_resource, listed
 from tests.worlds.world import World
 
 MANAGED = "https://ws-my-svc.fhir.azurehealthcareapis.com"
-GRAPH = "https://graph.microsoft.com"
-GRAPH_CLIENT_ID = "00000003-0000-0000-c000-000000000000"
-GRAPH_PRINCIPAL = "44444444-dddd-4ddd-8ddd-000000000001"
-READ_ALL = "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30"
 V1, V2 = "https://v1.contoso.example/r4", "https://v2.elsewhere.example"
 CLIENTS = {"confidential": a_confidential_client, "public": a_public_client, "service": a_service_client}
 PORTAL = "https://portal.azure.com/#view"
@@ -28,7 +25,10 @@ class Scene:
     """A world with a resource of each kind, and the client that a test asks for."""
 
     def __init__(self) -> None:
-        self.world = World(settings={"ALLOWED_RESOURCES": f"{GRAPH},{GRAPH_CLIENT_ID}"})
+        self.world = World()
+        self.foreign = a_foreign_resource(self.world)
+        known = listed(FOREIGN_URI, self.foreign["appId"])
+        self.world.exchange(lambda services: replace(services, allowed_resources=known))
         self.without = World(managed_fhir=False)
         self.v1 = self.world.registered(a_resource(fhirServerUrl=V1))
         self.v2 = self.world.registered(a_resource(fhirServerUrl=V2, accessTokenVersion=2))
@@ -39,13 +39,13 @@ class Scene:
             "ours v2": self.v2["registrationId"],
             "managed": MANAGED,
             "managed without service principal": MANAGED,
-            "foreign": GRAPH,
-            "foreign by client id": GRAPH_CLIENT_ID,
+            "foreign": FOREIGN_URI,
+            "foreign by client id": self.foreign["appId"],
         }
         roles: dict[str, Any] = {"appRoles": ["globalReader"]} if resource.startswith("ours") else {"appRoles": []}
         if resource.startswith("foreign"):
-            roles = {"appRoles": ["Application.Read.All"]}
-        scopes: dict[str, Any] = {"scopes": ["User.Read"]} if resource.startswith("foreign") else {}
+            roles = {"appRoles": ["pay"]}
+        scopes: dict[str, Any] = {"scopes": ["read"]} if resource.startswith("foreign") else {}
         fields = roles if client_type == "service" else scopes
         world = self.without if "without" in resource else self.world
         return world.registered(CLIENTS[client_type](resource=references[resource], **fields))
@@ -114,8 +114,8 @@ def test_the_next_steps_are_what_is_left_for_people(scene: Scene, client_type: s
 def test_an_app_role_is_granted_to_the_client_on_its_resource(scene: Scene, resource: str) -> None:
     shown = scene.client("service", resource)
     ours = {"ours v1": scene.v1, "ours v2": scene.v2}.get(resource)
-    principal = ours["servicePrincipalId"] if ours else GRAPH_PRINCIPAL
-    role = READ_ALL
+    principal = (ours or scene.foreign)["servicePrincipalId"]
+    role = OWNER
     if ours:
         application = scene.world.emulator.directory.application(app_id=ours["clientId"])
         assert application is not None
@@ -299,8 +299,8 @@ SCOPES = {
     "ours v2": ("api://{v2}", "user_impersonation"),
     "managed": (MANAGED, "user_impersonation"),
     "managed without service principal": (MANAGED, ".default"),
-    "foreign": (GRAPH, "User.Read"),
-    "foreign by client id": (GRAPH_CLIENT_ID, "User.Read"),
+    "foreign": (FOREIGN_URI, "read"),
+    "foreign by client id": ("{foreign}", "read"),
 }
 
 
@@ -309,7 +309,7 @@ SCOPES = {
 def test_the_scope_names_the_resource_and_what_was_asked_of_it(scene: Scene, client_type: str, resource: str) -> None:
     audience, scope = SCOPES[resource]
     shown = scene.client(client_type, resource)
-    audience = audience.replace("{v2}", scene.v2["clientId"])
+    audience = audience.replace("{v2}", scene.v2["clientId"]).replace("{foreign}", scene.foreign["appId"])
     assert shown["oauth"]["scope"] == f"{audience}/{'.default' if client_type == 'service' else scope}"
 
 

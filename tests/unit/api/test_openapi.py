@@ -23,6 +23,12 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
 CREDENTIALS = {
     "federated": {"type": "federated", "issuer": "https://token.example", "subject": "s"},
+    "federated with subjects": {
+        "type": "federated",
+        "issuer": "https://token.example",
+        "subjects": ["s", "t"],
+        "audience": "api://exchange",
+    },
     "certificate": {"type": "certificate", "certificate": a_certificate().pem},
 }
 BUILDERS = (a_resource, a_confidential_client, a_public_client, a_service_client)
@@ -127,9 +133,11 @@ def answers() -> dict[str, tuple[str, Any]]:
     for builder in (a_confidential_client, a_public_client, a_service_client):
         preview = world.post(builder(), query={"dryRun": "true"})
         shown[f"preview {builder()['clientType']}"] = ("Preview", json.loads(preview.body))
-    other = a_resource(fhirServerUrl="https://ws-svc.fhir.azurehealthcareapis.com")
+    other = a_resource(fhirServerUrl="https://other.contoso.example")
     shown["preview resource"] = ("Preview", json.loads(world.post(other, query={"dryRun": "true"}).body))
-    assert shown["preview resource"][1]["warnings"]
+    local = a_confidential_client(redirectUris=["http://localhost:5000/cb"])
+    shown["preview with a warning"] = ("Preview", json.loads(world.post(local, query={"dryRun": "true"}).body))
+    assert shown["preview with a warning"][1]["warnings"]
     shown["problem with faults"] = ("Problem", json.loads(world.post(a_resource(displayName="", owner="")).body))
     shown["problem"] = ("Problem", json.loads(world.post(a_resource()).body))
     return shown

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from provisioning.adapters.rows import registration_entity, registration_of
 from provisioning.api.answers import represent
 from provisioning.domain.client_types import ClientType
-from provisioning.domain.credentials import trusted_token
+from provisioning.domain.credentials import trusted_tokens
 from provisioning.domain.intake import (
     CHANGEABLE,
     REQUEST_TYPES,
@@ -74,6 +74,8 @@ NOT_TOLD: Mapping[str, str] = {
     "last_error.passing": "whether the queue goes on trying; that it does is told as pending",
     "change": "compared with what the application's notes say",
     "former_redirect_uris": "tells which redirect URIs in Entra were added by hand",
+    "changed_fields": "notices of the change name them",
+    "former_contact": "notices of the change go there too",
     "replace_before": "a secret minted before is due; the new key id is what callers see",
     "revoke_before": "secrets minted before end; the new key id is what callers see",
     "secret.minted_at": "compared with the two bounds",
@@ -109,9 +111,7 @@ def sent(request: RegistrationRequest, services: Services) -> object:
     if not isinstance(request, ResourceApplicationRequest):
         registration = replace(registration, resource=resolve_resource(services, request))
     body = application_body(registration, services.tenant, new_secret(services, registration))
-    credential = getattr(request, "credential", None)
-    token = trusted_token(registration, credential) if isinstance(credential, FederatedCredential) else None
-    return without_marks(body), token
+    return without_marks(body), trusted_tokens(registration, services.tenant)
 
 
 def sent_by_a_change(request: RegistrationRequest) -> object:

@@ -454,6 +454,69 @@ def test_a_credential_has_no_field_of_another_one(credential: dict[str, Any]) ->
     assert codes_of(a_service_client(credential=credential)) == [("#/credential/value", "field-not-allowed")]
 
 
+MANY = {
+    "type": "federated",
+    "issuer": "https://token.example",
+    "subjects": ["repo:a/b:ref:x", "repo:a/b:environment:y"],
+}
+
+
+def test_up_to_20_subjects_of_one_issuer_are_trusted_and_kept_as_they_were_sent() -> None:
+    assert dump(parse(a_service_client(credential=MANY)))["credential"] == MANY
+    many = {**MANY, "subjects": [f"s{number}" for number in range(20)], "audience": "ari:cloud:bitbucket::workspace/x"}
+    assert dump(parse(a_service_client(credential=many)))["credential"] == many
+
+
+@pytest.mark.parametrize(
+    ("claims", "faults"),
+    [
+        ({"subjects": []}, [("subjects", "too-few-items")]),
+        ({"subjects": [f"s{number}" for number in range(21)]}, [("subjects", "too-many-items")]),
+        ({"subjects": ["a", "b", "a"]}, [("subjects/2", "subject-duplicate")]),
+        ({"subjects": ["a", "", "b*"]}, [("subjects/1", "wrong-length"), ("subjects/2", "claim-wildcard")]),
+        ({"subjects": "a"}, [("subjects", "wrong-type")]),
+        ({"subjects": [1]}, [("subjects/0", "wrong-type")]),
+        ({"subjects": ["a"], "subject": "b"}, [("subject", "subject-twice")]),
+        ({}, [("subject", "required")]),
+        ({"subject": None}, [("subject", "required")]),
+        ({"subject": "a", "audience": ""}, [("audience", "wrong-length")]),
+        ({"subject": "a", "audience": "x" * 601}, [("audience", "wrong-length")]),
+        ({"subject": "a", "audience": "api://*"}, [("audience", "claim-wildcard")]),
+    ],
+    ids=str,
+)
+def test_subjects_are_told_apart_and_never_sent_in_two_ways(
+    claims: dict[str, Any], faults: list[tuple[str, str]]
+) -> None:
+    body = a_service_client(credential={"type": "federated", "issuer": "https://token.example", **claims})
+    assert codes_of(body) == [(f"#/credential/{place}", code) for place, code in faults]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "code"),
+    [
+        ("https://localhost", "uri-not-public"),
+        ("https://localhost:8443/x", "uri-not-public"),
+        ("https://app.localhost", "uri-not-public"),
+        ("https://127.0.0.1", "uri-not-public"),
+        ("https://127.8.8.8/", "uri-not-public"),
+        ("https://0.0.0.0", "uri-not-public"),
+        ("https://10.0.0.1", "uri-not-public"),
+        ("https://169.254.169.254/metadata", "uri-not-public"),
+        ("https://127.1", "uri-host"),
+        ("https://0x7f000001", "uri-host"),
+        ("https://2130706433", "uri-host"),
+        ("https://017700000001", "uri-host"),
+        ("https://[::1]", "uri-host"),
+        ("https://token.example.", "uri-host"),
+        ("https://token", "uri-host"),
+        ("https://token.example:0443", "uri-host"),
+    ],
+)
+def test_an_issuer_is_where_entra_can_reach_it(issuer: str, code: str) -> None:
+    assert codes_of(a_service_client(credential={**FEDERATED, "issuer": issuer})) == [("#/credential/issuer", code)]
+
+
 def test_issuer_and_subject_are_kept_letter_by_letter() -> None:
     assert dump(parse(a_service_client(credential=FEDERATED)))["credential"] == FEDERATED
 
@@ -499,7 +562,7 @@ def test_only_a_secret_has_a_lifetime() -> None:
 )
 def test_a_secret_lives_as_long_as_the_operator_allows(lifetime: str, allowed: bool) -> None:  # noqa: FBT001 -- a column
     request = parse(a_service_client(secretLifetime=lifetime))
-    faults = secret_lifetime_faults(request, timedelta(days=37), timedelta(days=180))
+    faults = secret_lifetime_faults(request, (timedelta(days=37), timedelta(days=180)))
     assert [(fault.pointer, fault.code) for fault in faults] == (
         [] if allowed else [("#/secretLifetime", "secret-lifetime-out-of-range")]
     )
@@ -508,6 +571,19 @@ def test_a_secret_lives_as_long_as_the_operator_allows(lifetime: str, allowed: b
 @pytest.mark.parametrize("lifetime", ["six months", "P6M", "P1Y", "180", "PT1.5H", "-P1D", "", "\ud800", "PT3000000H"])
 def test_a_lifetime_that_is_none_is_refused(lifetime: str) -> None:
     assert codes_of(a_service_client(secretLifetime=lifetime)) == [("#/secretLifetime", "not-a-duration")]
+
+
+@pytest.mark.parametrize("builder", [a_service_client, a_confidential_client], ids=["service", "confidential"])
+@pytest.mark.parametrize("lifetime", ["six months", "P6M", 180, "P1D", "P181D", ""], ids=repr)
+def test_the_first_answer_to_a_wrong_lifetime_says_form_example_and_limits(builder: Any, lifetime: Any) -> None:
+    world = World()
+    world.registered(a_resource())
+    problem = json.loads(world.post(builder(secretLifetime=lifetime)).body)
+    [fault] = problem["errors"]
+    assert fault["pointer"] == "#/secretLifetime"
+    for said in ("ISO 8601", "P90D", "more than P37D", "at most P180D", "leave it out"):
+        assert said in fault["message"]
+    assert world.post(builder(secretLifetime="P90D")).status == 202
 
 
 def test_faults_of_all_fields_are_named_together() -> None:
@@ -538,8 +614,8 @@ names = st.from_regex(
 )
 name_lists = st.lists(st.one_of(names, st.sampled_from(["globalReader", "User_Impersonation", "s" * 120])), max_size=6)
 durations = st.one_of(
-    st.integers(37, 180).map("P{}D".format),
-    st.integers(37 * 24, 180 * 24).map("PT{}H".format),
+    st.integers(38, 180).map("P{}D".format),
+    st.integers(37 * 24 + 1, 180 * 24).map("PT{}H".format),
     st.sampled_from(["P90D", "PT2160H", "P0089DT24H"]),
 )
 https_uris = st.one_of(

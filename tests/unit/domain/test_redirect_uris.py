@@ -1,132 +1,22 @@
-from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 import pytest
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, example, given
 
-from dev.emulator.constants import TENANT_ID
 from dev.emulator.errors import GraphError
 from dev.emulator.graph import uris as entra
+from provisioning.domain.hosts import length
+from provisioning.domain.names import server_url_faults
 from provisioning.domain.uris import (
-    LONGEST_IDENTIFIER_URI,
     Platform,
-    identifier_uri,
-    length,
-    managed_fhir_service,
-    managed_fhir_url,
     normalise_redirect_uri,
-    normalise_server_url,
     redirect_uri_faults,
     redirect_uri_list_faults,
-    server_url_faults,
 )
+from tests.spellings import EVERY_PLATFORM, any_uris, codes, likely_uris, plain_uris, platforms, thorough
 
-thorough = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 MARKER = "qzmarkerqz"
 ENTRA_PLATFORM = {"web": "web", "spa": "spa", "native": "publicClient"}
-EVERY_PLATFORM = get_args(Platform)
-
-# --- what a hostile or careless caller may send ---------------------------------------------------------------------
-
-HOSTS = (
-    "app.contoso.example",
-    "APP.Contoso.Example",
-    "localhost",
-    "LOCALHOST",
-    "localhost.",
-    "127.0.0.1",
-    "127.0.0.2",
-    "10.0.0.1",
-    "999.1.1.1",
-    "[::1]",
-    "[0:0:0:0:0:0:0:1]",
-    "[2001:db8::1]",
-    "[::ffff:127.0.0.1]",
-    "[fe80::1%25eth0]",
-    "[v1.abc]",
-    "evil.example[v1.abc]",
-    "[::1",
-    "a..b",
-    "-a.example",
-    "a_b.example",
-    "xn--bcher-kva.example",
-    "bücher.example",
-    "ｅxample.com",  # noqa: RUF001 -- a full-width letter
-    "*.contoso.example",
-    "a%2eb.example",
-    "x" * 64 + ".example",
-    ".".join(["x" * 60] * 5),
-    "",
-)
-SCHEMES = (
-    "https",
-    "http",
-    "HTTPS",
-    "Http",
-    "com.example.app",
-    "COM.Example",
-    "urn",
-    "javascript",
-    "JavaScript",
-    "data",
-    "file",
-    "blob",
-    "ms-appx-web",
-    "brk-multihub",
-    "1http",
-    "",
-)
-AWKWARD = "/a0Z.-_~%!$'(),;*\"<>\\^`{|}\t\r\n\x00\x7f\u00a0 #?@[]:&=+é\ud800😀"
-awkward_text = st.text(AWKWARD, max_size=8)
-built_uris = st.builds(
-    "{}{}{}{}{}{}{}".format,
-    st.sampled_from(SCHEMES),
-    st.sampled_from(("://", "://", "://", ":", ":/", ":///", "//", "")),
-    st.sampled_from(("", "", "", "user@", "user:pw@", "a%40b@", "@")),
-    st.sampled_from(HOSTS),
-    st.sampled_from(("", "", "", ":443", ":8080", ":080", ":0", ":99999", ":", ":x", ":8080:1", ":-1")),
-    st.sampled_from(("", "/", "/cb", "//", "/a/../b", "/CB/", "/%41", "/%4", "/%zz")),
-    st.one_of(st.just(""), st.sampled_from(("?", "?a=b", "#", "#x", "?#", "/?*")), awkward_text),
-)
-any_uris = st.one_of(built_uris, awkward_text, st.text(max_size=30))
-plain_uris = st.builds(
-    "https://{}{}{}{}".format,
-    st.from_regex(r"[a-z][a-z0-9]{0,20}(\.[a-z][a-z0-9]{0,20}){0,3}", fullmatch=True),
-    st.sampled_from(("", ":443", ":8443")),
-    st.from_regex(r"(/[A-Za-z0-9._~-]{0,10}){0,4}", fullmatch=True),
-    st.from_regex(r"(\?[a-z]{1,5}=[A-Za-z0-9._~+&=-]{0,10})?", fullmatch=True),
-)
-platforms = st.sampled_from(EVERY_PLATFORM)
-# Mostly acceptable, so that what is said of accepted URIs is said of many.
-likely_uris = st.one_of(
-    plain_uris,
-    plain_uris,
-    st.builds(
-        "{}://{}{}{}{}".format,
-        st.sampled_from(("https", "https", "HTTPS", "com.Example.app")),
-        st.sampled_from(HOSTS),
-        st.sampled_from(("", ":443", ":08080")),
-        st.from_regex(r"(/[A-Za-z0-9._~-]{0,10}){0,3}", fullmatch=True),
-        st.sampled_from(("", "?", "?a=b", "?a=%20")),
-    ),
-    st.builds("http://{}{}".format, st.sampled_from(("localhost", "127.0.0.1")), st.sampled_from(("", ":1", "/a?b"))),
-    st.sampled_from(("com.ex:?q", "com.ex://?q", "com.ex:/a", "com.ex://a", "urn:a:b", "com.ex:///?", "a:b@c")),
-    any_uris,
-)
-server_urls = st.builds(
-    "{}://{}{}{}".format,
-    st.sampled_from(("https", "https", "HTTPS")),
-    st.one_of(
-        st.sampled_from(HOSTS[:9]), st.from_regex(r"[a-zA-Z][a-z0-9-]{0,20}[a-z](\.[a-z]{1,9}){0,2}", fullmatch=True)
-    ),
-    st.sampled_from(("", "", ":443", ":8443", ":08443")),
-    st.from_regex(r"(/[A-Za-z0-9_~-]{1,10}){0,3}/?", fullmatch=True),
-)
-
-
-def codes(faults: object) -> list[str]:
-    return [fault.code for fault in faults]  # type: ignore[attr-defined]
 
 
 def refused_by_entra(uri: str, platform: Platform) -> bool:
@@ -161,7 +51,9 @@ def refused_by_entra(uri: str, platform: Platform) -> bool:
         ("native", "com.example.app:/oauth2redirect"),
         ("native", "msauth.com.example.app://auth"),
         ("native", "urn:ietf:wg:oauth:2.0:oob"),
-        ("native", "ms-appx-web://microsoft.aad.brokerplugin/0a0a0a0a-0000-4000-8000-000000000001"),
+        ("native", "msauth://com.example.app/2pwz1Qq%2BsG4rL%2F0uXn7rV3oYt1E%3D"),
+        ("spa", "brk-multihub://addin.contoso.example"),
+        ("spa", "brk-multihub://localhost:3000"),
     ],
 )
 def test_a_redirect_uri_that_entra_documents_is_accepted(platform: Platform, uri: str) -> None:
@@ -215,6 +107,18 @@ REFUSED_EVERYWHERE = {
     "user and password": ("https://user:pw@app.contoso.example/", ["uri-credentials"]),
     "empty user": ("https://@app.contoso.example/", ["uri-credentials"]),
     "host as a user": ("https://app.contoso.example@evil.example/", ["uri-credentials"]),
+    "empty query": ("https://app.contoso.example/cb?", ["uri-empty-query"]),
+    "empty query without a path": ("https://app.contoso.example?", ["uri-empty-query"]),
+    "a host of one label": ("https://intranet/cb", ["uri-host"]),
+    "trailing dot": ("https://app.contoso.example./cb", ["uri-host"]),
+    "last label of digits": ("https://app.contoso.1/cb", ["uri-host"]),
+    "short address": ("https://10.1/cb", ["uri-host"]),
+    "address as one number": ("https://167772161/cb", ["uri-host"]),
+    "address in octal": ("https://012.0.0.1/cb", ["uri-host"]),
+    "address in hexadecimal": ("https://0xa.0.0.1/cb", ["uri-host"]),
+    "address that ends in hexadecimal": ("https://10.0.0.0x1/cb", ["uri-host"]),
+    "leading zero in the port": ("https://app.contoso.example:08443/cb", ["uri-host"]),
+    "http on loopback as one number": ("http://2130706433/", ["uri-not-https"]),
     "http on a host": ("http://app.contoso.example/cb", ["uri-not-https"]),
     "http on a host that begins with localhost": ("http://localhost.evil.example/", ["uri-not-https"]),
     "http on localhost with a dot": ("http://localhost./", ["uri-not-https"]),
@@ -253,10 +157,53 @@ def test_another_scheme_is_for_the_native_platform_only(platform: Platform, uri:
 
 @pytest.mark.parametrize(
     "uri",
-    ["javascript:alert", "JavaScript:x", "data:text/html", "file:///etc/passwd", "blob:x", "vbscript:x", "about:blank"],
+    [
+        *("javascript:alert", "JavaScript:x", "data:text/html", "file:///etc/passwd", "blob:x", "vbscript:x"),
+        *("about:blank", "ftp://a.example/", "ws://a.example/", "wss://a.example/", "intent://a/b", "ms-msdt:/id"),
+        *("mailto:a", "tel:1", "sms:1", "market://details", "search-ms:query", "ms-officecmd:x", "ms-settings:x"),
+        *("steam://run", "myapp://auth", "msauth://auth", "msal://auth", "ms-appx-web://auth", "ms-app://s-1-15-2-1"),
+        *("ms-appx-web:///x", "brk-multihub://a.example", "urn:a:b", "urn:ietf:wg:oauth:2.0:oob:auto", "com:x"),
+        *("x-apple.systempreferences:x", "com.:x", "com..app:x", "c.app:/x", "com+x.app:/x"),
+        "msauth://com.example.app/notahash",
+        "msauth://app/2pwz1Qq%2BsG4rL%2F0uXn7rV3oYt1E%3D",
+    ],
 )
-def test_a_scheme_that_a_browser_would_run_is_refused_even_natively(uri: str) -> None:
+def test_a_scheme_that_anybody_may_answer_to_is_refused_even_natively(uri: str) -> None:
     assert codes(redirect_uri_faults(uri, "native")) == ["uri-unsafe-scheme"]
+
+
+OWN, ANOTHERS = "0a0a0a0a-0000-4000-8000-000000000001", "0b0b0b0b-0000-4000-8000-000000000002"
+OF_ONE_CLIENT = ["msal{}://auth", "ms-appx-web://microsoft.aad.brokerplugin/{}", "MSAL{}://auth"]
+
+
+@pytest.mark.parametrize("form", OF_ONE_CLIENT)
+def test_a_form_that_holds_a_client_id_is_for_the_client_of_that_id_alone(form: str) -> None:
+    assert codes(redirect_uri_faults(form.format(OWN), "native", client_id=OWN)) == []
+    assert codes(redirect_uri_faults(form.format(OWN.upper()), "native", client_id=OWN)) == []
+    assert codes(redirect_uri_faults(form.format(ANOTHERS), "native", client_id=OWN)) == ["uri-client-id"]
+    assert codes(redirect_uri_faults(form.format(OWN), "native")) == ["uri-client-id"]
+    for platform in ("web", "spa"):
+        assert codes(redirect_uri_faults(form.format(OWN), platform, client_id=OWN)) == ["uri-scheme"]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("brk-multihub://", "brk-multihub://a", "brk-multihub://a.example/x", "brk-multihub://a.example?x"),
+        *("brk-multihub:a", "brk-multihub://127.1", "brk-multihub://a.example:0", "brk-multihub:///a.example"),
+    ],
+)
+def test_the_broker_of_office_add_ins_is_named_by_host_and_nothing_else(uri: str) -> None:
+    assert set(codes(redirect_uri_faults(uri, "spa"))) <= {"uri-scheme", "uri-host"}
+    assert codes(redirect_uri_faults(uri, "spa"))
+
+
+def test_the_legacy_forms_are_told_where_they_belong() -> None:
+    for uri in ("urn:ietf:wg:oauth:2.0:oob", "ms-appx-web://microsoft.aad.brokerplugin/x"):
+        for platform in ("web", "spa"):
+            [fault] = redirect_uri_faults(uri, platform)
+            assert fault.code == "uri-scheme"
+            assert "platform native" in fault.message
 
 
 @pytest.mark.parametrize(
@@ -350,8 +297,16 @@ def test_what_we_accept_entra_accepts_in_the_form_that_we_send(uri: str, platfor
 
 
 # Where we refuse what Entra takes: what RFC 3986 and 6749 forbid, what would hand codes to somebody else, and the
-# schemes of two products that our clients are not.
-STRICTER = {"uri-character", "uri-host", "uri-credentials", "uri-unsafe-scheme", "uri-scheme"}
+# schemes that anybody may answer to.
+STRICTER = {
+    "uri-character",
+    "uri-host",
+    "uri-credentials",
+    "uri-unsafe-scheme",
+    "uri-scheme",
+    "uri-client-id",
+    "uri-empty-query",
+}
 
 
 @thorough
@@ -409,214 +364,6 @@ def test_no_fault_of_a_uri_repeats_it(before: str, after: str, platform: Platfor
 )
 def test_scheme_and_host_are_lowered_and_an_empty_path_is_filled_and_nothing_else(uri: str, normal: str) -> None:
     assert normalise_redirect_uri(uri) == normal
-
-
-# --- the FHIR server's URL ------------------------------------------------------------------------------------------
-
-SERVERS = {
-    "host": ("https://fhir.contoso.example", "https://fhir.contoso.example"),
-    "trailing slash": ("https://fhir.contoso.example/", "https://fhir.contoso.example"),
-    "upper case": ("HTTPS://FHIR.Contoso.Example/R4", "https://fhir.contoso.example/R4"),
-    "default port": ("https://fhir.contoso.example:443/r4/", "https://fhir.contoso.example/r4"),
-    "another port": ("https://fhir.contoso.example:8443", "https://fhir.contoso.example:8443"),
-    "leading zero in the port": ("https://fhir.contoso.example:08443", "https://fhir.contoso.example:8443"),
-    "path": ("https://fhir.contoso.example/a/b-c_d.e~f", "https://fhir.contoso.example/a/b-c_d.e~f"),
-    "address": ("https://10.0.0.1/fhir", "https://10.0.0.1/fhir"),
-    "punycode": ("https://xn--bcher-kva.example/", "https://xn--bcher-kva.example"),
-}
-
-
-@pytest.mark.parametrize(("url", "normal"), SERVERS.values(), ids=SERVERS)
-def test_a_server_url_is_accepted_and_has_one_spelling(url: str, normal: str) -> None:
-    assert codes(server_url_faults(url)) == []
-    assert normalise_server_url(url) == normal
-
-
-REFUSED_SERVERS = {
-    "empty": ("", ["uri-host"]),
-    "no scheme": ("fhir.contoso.example", ["uri-host"]),
-    "http": ("http://fhir.contoso.example", ["uri-not-https"]),
-    "http on localhost": ("http://localhost:8080", ["uri-not-https"]),
-    "another scheme": ("ftp://fhir.contoso.example", ["uri-not-https"]),
-    "api scheme": ("api://fhir.contoso.example", ["uri-not-https"]),
-    "wildcard": ("https://*.contoso.example", ["uri-wildcard"]),
-    "query": ("https://fhir.contoso.example/r4?x", ["uri-query"]),
-    "empty query": ("https://fhir.contoso.example/r4?", ["uri-query"]),
-    "fragment": ("https://fhir.contoso.example/#x", ["uri-query"]),
-    "user": ("https://user@fhir.contoso.example", ["uri-credentials"]),
-    "space": ("https://fhir.contoso.example/r 4", ["uri-character"]),
-    "newline": ("https://fhir.contoso.example\n", ["uri-character"]),
-    "backslash": ("https://fhir.contoso.example\\r4", ["uri-character"]),
-    "international host": ("https://bücher.example", ["uri-character"]),
-    "percent": ("https://fhir.contoso.example/%41", ["uri-path"]),
-    "colon in the path": ("https://fhir.contoso.example/a:b", ["uri-path"]),
-    "at in the path": ("https://fhir.contoso.example/a@b", ["uri-path"]),
-    "dot segment": ("https://fhir.contoso.example/a/../b", ["uri-path"]),
-    "single dot": ("https://fhir.contoso.example/.", ["uri-path"]),
-    "empty segment": ("https://fhir.contoso.example/a//b", ["uri-path"]),
-    "no host": ("https:///r4", ["uri-host"]),
-    "port 0": ("https://fhir.contoso.example:0", ["uri-host"]),
-    "port 65536": ("https://fhir.contoso.example:65536", ["uri-host"]),
-    "brackets behind a host": ("https://evil.example[v1.abc]", ["uri-ipv6"]),
-    "address of the future": ("https://[v1.abc]", ["uri-ipv6"]),
-}
-
-
-@pytest.mark.parametrize(("url", "expected"), REFUSED_SERVERS.values(), ids=REFUSED_SERVERS)
-def test_a_server_url_is_refused_by_its_own_rule(url: str, expected: list[str]) -> None:
-    assert codes(server_url_faults(url)) == expected
-
-
-def test_an_ipv6_server_is_refused_because_no_identifier_uri_has_one() -> None:
-    assert codes(server_url_faults("https://[2001:db8::1]/fhir")) == ["uri-ipv6"]
-
-
-@thorough
-@given(st.one_of(server_urls, server_urls, any_uris))
-@example("https://[2001:db8::1]/fhir")
-@example("https://[v1.abc]/fhir")
-def test_a_server_url_that_is_accepted_is_accepted_in_its_one_spelling_too(url: str) -> None:
-    assume(not list(server_url_faults(url)))
-    normal = normalise_server_url(url)
-    assert codes(server_url_faults(normal)) == []
-    assert normalise_server_url(normal) == normal
-
-
-def test_a_trailing_dot_does_not_make_a_second_server() -> None:
-    dotted = "https://fhir.contoso.example./r4"
-    refused = bool(list(server_url_faults(dotted)))
-    assert refused or normalise_server_url(dotted) == "https://fhir.contoso.example/r4"
-
-
-def test_a_server_url_may_be_as_long_as_its_longest_identifier_uri_allows() -> None:
-    longest = "https://fhir.contoso.example/".ljust(255 - len("api://" + TENANT_ID + "/") + len("https://"), "x")
-    assert len(identifier_uri(longest, TENANT_ID, ())) == LONGEST_IDENTIFIER_URI == 255
-    assert codes(server_url_faults(longest)) == []
-    assert codes(server_url_faults(longest + "x")) == ["uri-too-long"]
-
-
-# --- the identifier URI ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "domains", "expected"),
-    [
-        ("https://fhir.contoso.example", ["contoso.example"], "https://fhir.contoso.example"),
-        ("https://fhir.contoso.example/r4", ["contoso.example"], "https://fhir.contoso.example/r4"),
-        ("https://contoso.example/r4", ["contoso.example"], "https://contoso.example/r4"),
-        ("https://a.b.contoso.example", ["x.example", "contoso.example"], "https://a.b.contoso.example"),
-        ("https://fhir.contoso.example", [], f"api://{TENANT_ID}/fhir.contoso.example"),
-        ("https://fhir.azurewebsites.net/r4", ["contoso.example"], f"api://{TENANT_ID}/fhir.azurewebsites.net/r4"),
-        ("https://evilcontoso.example", ["contoso.example"], f"api://{TENANT_ID}/evilcontoso.example"),
-        ("https://contoso.example.evil", ["contoso.example"], f"api://{TENANT_ID}/contoso.example.evil"),
-        ("https://fhir.contoso.example:8443", ["contoso.example"], f"api://{TENANT_ID}/fhir.contoso.example:8443"),
-    ],
-    ids=[
-        "on a verified domain",
-        "with a path",
-        "the domain itself",
-        "a second domain",
-        "no domain",
-        "a platform's domain",
-        "a domain that ends alike",
-        "a domain that begins alike",
-        "a port",
-    ],
-)
-def test_the_identifier_uri_is_the_url_only_on_a_verified_domain(url: str, domains: list[str], expected: str) -> None:
-    assert identifier_uri(url, TENANT_ID, domains) == expected
-
-
-@thorough
-@given(
-    st.one_of(server_urls, server_urls, any_uris),
-    st.sampled_from([(), ("contoso.example",), ("contoso.example", "b.example")]),
-)
-def test_entra_accepts_every_identifier_uri_that_follows_from_an_accepted_url(
-    url: str, domains: tuple[str, ...]
-) -> None:
-    assume(not list(server_url_faults(url)))
-    uri = identifier_uri(normalise_server_url(url), TENANT_ID, domains)
-    policy = entra.UriPolicy(TENANT_ID, frozenset(domains), only_default_uris=False)
-    entra.identifier_uri(uri, app_id=None, token_version=1, policy=policy)
-
-
-@thorough
-@given(server_urls, server_urls)
-def test_two_servers_never_share_an_identifier_uri(first: str, second: str) -> None:
-    assume(not [*server_url_faults(first), *server_url_faults(second)])
-    urls = {normalise_server_url(url) for url in (first, second)}
-    assert len({identifier_uri(url, TENANT_ID, ["example", "com"]) for url in urls}) == len(urls)
-
-
-# --- managed FHIR services ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "one_spelling", "service"),
-    [
-        ("https://ws-svc.fhir.azurehealthcareapis.com", "https://ws-svc.fhir.azurehealthcareapis.com", ("ws", "svc")),
-        ("https://ws-svc.fhir.azurehealthcareapis.com/", "https://ws-svc.fhir.azurehealthcareapis.com", ("ws", "svc")),
-        (
-            "HTTPS://WS1-My-Svc.FHIR.AzureHealthcareAPIs.com:443",
-            "https://ws1-my-svc.fhir.azurehealthcareapis.com",
-            ("ws1", "my-svc"),
-        ),
-        ("https://ws-svc.fhir.azurehealthcareapis.us", "https://ws-svc.fhir.azurehealthcareapis.us", ("ws", "svc")),
-        ("https://account.azurehealthcareapis.com", "https://account.azurehealthcareapis.com", None),
-    ],
-    ids=["as the portal shows it", "trailing slash", "case and port", "US government", "Azure API for FHIR"],
-)
-def test_a_managed_fhir_service_is_known_by_its_url(
-    url: str, one_spelling: str, service: tuple[str, str] | None
-) -> None:
-    assert managed_fhir_url(url) == one_spelling
-    assert managed_fhir_service(one_spelling) == service
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://ws-svc.fhir.azurehealthcareapis.com",
-        "https://ws-svc.fhir.azurehealthcareapis.com.evil.example",
-        "https://evil.example/ws-svc.fhir.azurehealthcareapis.com",
-        "https://evil.example/https://ws-svc.fhir.azurehealthcareapis.com",
-        "https://ws-svc.fhir.azurehealthcareapis.com@evil.example",
-        "https://user@ws-svc.fhir.azurehealthcareapis.com",
-        "https://ws-svc.fhir.azurehealthcareapis.com:99999",
-        "https://evil.example[v1.fhir.azurehealthcareapis.com]",
-        "https://[v1.fhir.azurehealthcareapis.com]",
-        "https://ws-svc.fhir.azurehealthcareapis.com\\@evil.example",
-        "https://ws-svc.fhir.azurehealthcareapis.com/x https://graph.microsoft.com",
-        "https://ws-svc.dicom.azurehealthcareapis.com",
-        "https://a.b.azurehealthcareapis.com",
-        "https://azurehealthcareapis.com",
-        "https://evilazurehealthcareapis.com",
-        "https://ws-svc.fhir.azurehealthcareapis.net",
-        "https://[ws-svc.fhir.azurehealthcareapis.com",
-        "ws-svc.fhir.azurehealthcareapis.com",
-        "api://ws-svc.fhir.azurehealthcareapis.com",
-        "",
-    ],
-)
-def test_nothing_else_passes_for_a_managed_fhir_service(url: str) -> None:
-    assert managed_fhir_url(url) is None
-
-
-@pytest.mark.parametrize("behind", ["", "/", "/Patient", "/metadata", ":8443"])
-def test_whatever_stands_behind_the_host_never_reaches_the_audience_of_a_managed_fhir_service(behind: str) -> None:
-    known = managed_fhir_url(f"https://ws-svc.fhir.azurehealthcareapis.com{behind}")
-    assert known in (None, "https://ws-svc.fhir.azurehealthcareapis.com")
-
-
-Judge = Callable[[str], object]
-
-
-@pytest.mark.parametrize("judge", [managed_fhir_url, lambda url: list(server_url_faults(url))], ids=["managed", "url"])
-@thorough
-@given(url=any_uris)
-def test_no_text_makes_a_judgement_fail(judge: Judge, url: str) -> None:
-    judge(url)
 
 
 @thorough

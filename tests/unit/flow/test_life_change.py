@@ -1,6 +1,7 @@
 """What a registration asks for changes, and Entra with it; what somebody added by hand stays."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Status
 from tests.worlds.checker import check
-from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_service_client
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_service_client
 from tests.worlds.steps import body_in_entra, code_of
 from tests.worlds.world import World
 
@@ -55,6 +56,46 @@ def test_redirect_uris_that_somebody_added_by_hand_stay_and_are_reported(
     assert body_in_entra(world, registration_id)[field]["redirectUris"] == [new, by_hand]
     world.reconcile()
     assert [each["code"] for each in world.get(registration_id)["findings"]] == ["redirect-uris-added-by-hand"]
+
+
+def test_a_changed_redirect_uri_is_kept_as_entra_gives_it_back_and_leaves_with_the_next_change(world: World) -> None:
+    registration_id = world.registered(a_confidential_client())["registrationId"]
+    world.change(registration_id, {"redirectUris": ["HTTPS://App.Contoso.Example", "https://b.contoso.example/CB"]})
+    world.settle()
+    kept = ["https://app.contoso.example/", "https://b.contoso.example/CB"]
+    assert world.get(registration_id)["redirectUris"] == kept
+    world.change(registration_id, {"redirectUris": kept[1:]})
+    world.settle()
+    assert body_in_entra(world, registration_id)["web"]["redirectUris"] == kept[1:]
+
+
+def test_a_form_that_holds_the_client_id_is_added_once_entra_has_assigned_it(world: World) -> None:
+    first = ["http://localhost/"]
+    early = a_public_client(platform="native", redirectUris=[*first, f"msal{OWNER}://auth"])
+    assert json.loads(world.post(early).body)["errors"][0]["code"] == "uri-client-id"
+    shown = world.registered(a_public_client(platform="native", redirectUris=first))
+    another = world.change(shown["registrationId"], {"redirectUris": [*first, f"msal{OWNER}://auth"]})
+    assert json.loads(another.body)["errors"][0]["code"] == "uri-client-id"
+    own = [*first, f"msal{shown['clientId']}://auth", f"ms-appx-web://microsoft.aad.brokerplugin/{shown['clientId']}"]
+    assert world.change(shown["registrationId"], {"redirectUris": own}).status == 202
+    world.settle()
+    assert body_in_entra(world, shown["registrationId"])["publicClient"]["redirectUris"] == own
+
+
+def test_a_redirect_uri_of_an_earlier_version_stays_when_another_is_added_and_does_not_come_back(world: World) -> None:
+    shown = world.registered(a_public_client(platform="native", redirectUris=["http://localhost"]))
+    row = world.row(shown["registrationId"])
+    old = ["myapp://auth", "https://intranet/cb?"]
+    world.registry.replace(replace(row, request=row.request.model_copy(update={"redirect_uris": tuple(old)})))
+    for uris, status in (
+        ([*old, "https://new.contoso.example/cb"], 202),
+        ([*old, "another://auth"], 400),
+        ([*old, old[0]], 400),
+        (["https://new.contoso.example/cb"], 202),
+        (old, 400),
+    ):
+        assert world.change(row.id, {"redirectUris": uris}).status == status, uris
+        world.settle()
 
 
 def test_the_same_change_sent_again_is_the_same_change(world: World) -> None:

@@ -1,6 +1,12 @@
 """The notices of a life: each comes once, in order, and says what happened."""
 
+from typing import Any
+
+import pytest
+
+from dev.emulator import Fault
 from tests.worlds.certificates import a_certificate
+from tests.worlds.checker import check
 from tests.worlds.clock import DAY
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_confidential_client, a_resource, a_service_client
@@ -56,3 +62,84 @@ def test_a_rotation_that_failed_is_told_and_the_registration_stays_active() -> N
     [failed] = [each for each in receiver.taken if each["type"] == "registration.rotation-failed"]
     assert failed["data"]["failure"]["code"] == "secrets-forbidden"
     assert failed["data"]["status"] == "active"
+
+
+# --- of a change ----------------------------------------------------------------------------------------------------
+
+NEW_URIS = ["https://new.contoso.example/cb"]
+TOLD: dict[str, tuple[dict[str, Any], list[str], str | None]] = {
+    "redirect URIs alone": ({"redirectUris": NEW_URIS}, ["redirectUris"], None),
+    "a contact alone": ({"contact": "new@contoso.example"}, ["contact"], "team@contoso.example"),
+    "both": (
+        {"redirectUris": NEW_URIS, "contact": "new@contoso.example"},
+        ["contact", "redirectUris"],
+        "team@contoso.example",
+    ),
+    "a field that is taken out": ({"description": None}, ["description"], None),
+    "what is as it was beside what is not": (
+        {"displayName": "New", "contact": "team@contoso.example"},
+        ["displayName"],
+        None,
+    ),
+}
+
+
+def told_world(**fields: Any) -> tuple[World, str, Receiver]:
+    receiver = Receiver()
+    world = World(receiver=receiver)
+    world.registered(a_resource())
+    registration_id = world.registered(a_confidential_client(description="d", **fields))["registrationId"]
+    world.settle()
+    return world, registration_id, receiver
+
+
+def told_of_change(receiver: Receiver) -> list[tuple[str, Any, Any, Any]]:
+    """Return type, contact, former contact and changed fields of each notice about a change."""
+    events = [event for event in receiver.taken if "changed" in event["data"]]
+    return [(e["type"], e["data"]["contact"], e["data"]["formerContact"], e["data"]["changed"]) for e in events]
+
+
+@pytest.mark.parametrize(("body", "changed", "former"), TOLD.values(), ids=TOLD)
+def test_a_notice_of_a_change_names_the_changed_fields_and_goes_to_the_former_contact_too(
+    body: dict[str, Any], changed: list[str], former: str | None
+) -> None:
+    world, registration_id, receiver = told_world()
+    assert world.change(registration_id, body).status == 202
+    world.settle()
+    contact = body.get("contact", "team@contoso.example")
+    assert told_of_change(receiver) == [("registration.changed", contact, former, changed)]
+    check(world)
+
+
+def test_a_former_contact_is_told_of_a_change_that_failed_and_of_the_one_that_brings_it_after_all() -> None:
+    world, registration_id, receiver = told_world()
+    world.emulator.faults.add(Fault("status", "graph.updateApplication", status=403, times=None))
+    world.change(registration_id, {"contact": "new@contoso.example"})
+    world.settle()
+    world.emulator.faults.clear()
+    world.change(registration_id, {"redirectUris": NEW_URIS})
+    world.settle()
+    assert told_of_change(receiver) == [
+        ("registration.change-failed", "new@contoso.example", "team@contoso.example", ["contact"]),
+        ("registration.changed", "new@contoso.example", "team@contoso.example", ["contact", "redirectUris"]),
+    ]
+
+
+def test_a_former_contact_is_told_of_the_deletion_that_overtook_the_change() -> None:
+    world, registration_id, receiver = told_world()
+    world.change(registration_id, {"contact": "new@contoso.example"})
+    world.delete(registration_id)
+    world.settle()
+    assert told_of_change(receiver) == [
+        ("registration.deleted", "new@contoso.example", "team@contoso.example", ["contact"])
+    ]
+
+
+def test_whom_a_change_was_told_to_is_forgotten_with_the_next_operation() -> None:
+    world, registration_id, receiver = told_world()
+    world.change(registration_id, {"contact": "new@contoso.example"})
+    world.settle()
+    world.rotate(registration_id)
+    world.settle()
+    assert [each[0] for each in told_of_change(receiver)] == ["registration.changed"]
+    assert world.row(registration_id).former_contact is None

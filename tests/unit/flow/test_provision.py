@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from provisioning.domain.registration import Status
 from tests.worlds.checker import check, token_answer
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
-from tests.worlds.steps import failure_of, operations, submitted
+from tests.worlds.steps import FOREIGN_URI, a_foreign_resource, failure_of, listed, operations, submitted
 from tests.worlds.world import World
 
 CLIENTS = {
@@ -190,14 +191,15 @@ def test_a_failed_resource_is_an_error_for_its_clients() -> None:
 
 
 def test_an_allowed_foreign_resource_is_declared_with_the_ids_that_graph_gives() -> None:
-    graph = "00000003-0000-0000-c000-000000000000"
-    world = World(settings={"ALLOWED_RESOURCES": f"{graph},https://graph.microsoft.com"})
-    for reference in (graph, "https://graph.microsoft.com"):
-        client = world.registered(a_service_client(resource=reference, appRoles=["Application.ReadWrite.OwnedBy"]))
+    world = World()
+    foreign = a_foreign_resource(world)["appId"]
+    world.exchange(lambda services: replace(services, allowed_resources=listed(FOREIGN_URI, foreign)))
+    for reference in (foreign, FOREIGN_URI):
+        client = world.registered(a_service_client(resource=reference, appRoles=["pay"]))
         application = world.emulator.directory.application(app_id=client["clientId"])
         assert application is not None
         [access] = application.last_body["requiredResourceAccess"]
-        assert access["resourceAppId"] == graph
+        assert access["resourceAppId"] == foreign
         assert [each["type"] for each in access["resourceAccess"]] == ["Role"]
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -113,6 +114,50 @@ def test_a_foreign_token_is_exchanged_by_a_command_that_holds_ids_alone(world: W
         '--federated-token "$TOKEN" --allow-no-subscriptions'
     )
     assert step["url"].endswith(f"/~/Credentials/appId/{shown['clientId']}")
+
+
+MANY = {"type": "federated", "issuer": ISSUER, "subjects": [f"repo:contoso/export:environment:{n}" for n in range(20)]}
+
+
+def test_twenty_subjects_are_trusted_and_shown_as_they_were_sent(world: World) -> None:
+    shown = world.registered(a_service_client(credential=MANY))
+    assert shown["credential"] == {**MANY, "audience": AUDIENCE}
+    trusted = application_of(world, shown["registrationId"]).federated
+    assert [each["subject"] for each in trusted] == MANY["subjects"]
+    assert len({each["name"] for each in trusted}) == 20
+    assert {(each["issuer"], *each["audiences"]) for each in trusted} == {(ISSUER, AUDIENCE)}
+    assert operations(world)["graph.createFederatedCredential"] == 20
+    check(world)
+
+
+def test_subjects_of_which_some_were_made_before_an_answer_was_lost_are_made_once_each(world: World) -> None:
+    world.emulator.faults.add(Fault("status", "graph.createFederatedCredential", when="after", skip=3, status=503))
+    shown = world.registered(a_service_client(credential=MANY))
+    assert len(application_of(world, shown["registrationId"]).federated) == 20
+    check(world)
+
+
+@pytest.mark.parametrize(
+    ("authority", "audience"),
+    [
+        ("https://login.microsoftonline.com", "api://AzureADTokenExchange"),
+        ("https://login.microsoftonline.us", "api://AzureADTokenExchangeUSGov"),
+        ("https://login.chinacloudapi.cn", "api://AzureADTokenExchangeChina"),
+        ("https://login.partner.microsoftonline.cn", "api://AzureADTokenExchangeChina"),
+    ],
+)
+def test_the_audience_is_the_clouds_own_unless_the_request_names_another(
+    world: World, authority: str, audience: str
+) -> None:
+    tenant = replace(world.services.tenant, authority_host=authority)
+    world.exchange(lambda services: replace(services, tenant=tenant))
+    own = world.registered(a_client("federated"))
+    another = {**credential("federated"), "audience": "ari:cloud:bitbucket::workspace/1"}
+    named = world.registered(a_service_client(credential=another))
+    for shown, expected in ((own, audience), (named, another["audience"])):
+        assert shown["credential"]["audience"] == expected
+        [trusted] = application_of(world, shown["registrationId"]).federated
+        assert trusted["audiences"] == [expected]
 
 
 # --- safe to repeat -------------------------------------------------------------------------------------------------

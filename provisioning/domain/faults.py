@@ -1,0 +1,108 @@
+"""What is wrong with a request, in our words: pydantic's errors become faults, and no fault repeats what was sent."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic.alias_generators import to_camel
+
+from provisioning.domain.certificates import holds_private_key
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.errors import MOST_FAULTS, Fault, RequestRejected
+from provisioning.domain.fields import Lifetimes, lifetime_rule
+
+CREDENTIAL_TYPES: Final = ("secret", "federated", "certificate")
+
+_WRONG_TYPE: Final = {
+    "string_type": "Send a string.",
+    "bool_type": "Send true or false, without quotes.",
+    "int_type": "Send a whole number, without quotes.",
+    "tuple_type": "Send an array.",
+    "model_type": "Send an object.",
+    "model_attributes_type": "Send an object.",
+    "union_tag_not_found": "Send an object.",
+}
+_FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
+_PRIVATE_KEY: Final = (
+    "The text holds a private key, which must never leave its owner. Make a new key pair, throw this one away, and "
+    "send nothing of it but, as a credential, the certificate."
+)
+
+
+def broken_rules(faults: Sequence[Fault]) -> RequestRejected:
+    """Return the refusal that names the faults."""
+    where = "see errors" if len(faults) <= MOST_FAULTS else f"errors has the first {MOST_FAULTS}"
+    message = f"The request breaks {len(faults)} rule{'s' if len(faults) > 1 else ''}; {where}."
+    return RequestRejected(400, "invalid-request", message, faults)
+
+
+def refuse_private_keys(body: object) -> None:
+    """Refuse a body with a private key in any text of it, before anything else is done with it."""
+    faults, left = list[Fault](), list[tuple[str, object]]([("#", body)])
+    while left:
+        pointer, value = left.pop()
+        if isinstance(value, Mapping):
+            for name, content in value.items():
+                known = f"{pointer}/{name}" if _FIELD_NAME.fullmatch(name) else pointer
+                left += [(pointer, name), (known, content)]
+        elif isinstance(value, list):
+            left += [(f"{pointer}/{index}", content) for index, content in enumerate(value)]
+        elif isinstance(value, str) and holds_private_key(value):
+            faults.append(Fault(pointer, "private-key", _PRIVATE_KEY))
+    if faults:
+        raise broken_rules(faults)
+
+
+def unknown_client_type(body: Mapping[str, Any]) -> Fault:
+    """Return the fault of a body whose client type is missing or none of ours."""
+    code = "client-type-unknown" if "clientType" in body else "required"
+    return Fault("#/clientType", code, f"Send one of {', '.join(ClientType)}.")
+
+
+def not_changeable(name: str, changeable: Iterable[str]) -> Fault:
+    """Return the fault of a field that a change may not name."""
+    # A name that no field could have is not repeated: it could be anything, a pasted secret included.
+    pointer = f"#/{name}" if _FIELD_NAME.fullmatch(name) else "#"
+    rule = f"Only {', '.join(changeable)} can be changed. Register anew for anything else."
+    return Fault(pointer, "field-not-changeable", rule)
+
+
+def fault_of(error: Mapping[str, Any], hints: Mapping[str, str], lifetimes: Lifetimes | None) -> Fault:
+    """Turn one of pydantic's errors into ours; custom rules bring their own code and message in their context.
+
+    `hints` says of fields that the client type does not have why it has none.
+    """
+    kind, steps, context = str(error["type"]), list(error["loc"]), error.get("ctx", {})
+    if steps[:1] == ["credential"]:
+        del steps[1:2]  # pydantic's name of the kind of credential, which no JSON has
+    if kind == "union_tag_invalid":
+        rule = f"Send one of {', '.join(CREDENTIAL_TYPES)}, or leave it out for a secret."
+        return Fault(_pointer([*steps, "type"]), "credential-type-unknown", rule)
+    if kind == "extra_forbidden":
+        return _refused_field(steps, hints)
+    if kind in _WRONG_TYPE:
+        more = f" {lifetime_rule(lifetimes)}" if steps[0] in ("secretLifetime", "secret_lifetime") else ""
+        return Fault(_pointer(steps), "wrong-type", _WRONG_TYPE[kind] + more)
+    code, message = {
+        "missing": ("required", "This field is required. Add it."),
+        "literal_error": ("not-one-of", f"Send one of {context.get('expected')}."),
+        "string_unicode": ("control-character", "Half of a surrogate pair is no character. Send whole ones."),
+        "string_sub_type": ("wrong-type", "Send a string."),
+    }.get(kind, (kind, str(context.get("rule", "Send a value that the description of the API allows."))))
+    return Fault(_pointer(steps), code, message)
+
+
+def _refused_field(steps: list[int | str], hints: Mapping[str, str]) -> Fault:
+    name = str(steps[-1])
+    hint = hints.get(name) if len(steps) == 1 else None
+    message = hint or "This field does not exist for this client type. Remove it."
+    # A name that no field could have is not repeated: it could be anything, a pasted secret included.
+    return Fault(_pointer(steps if _FIELD_NAME.fullmatch(name) else steps[:-1]), "field-not-allowed", message)
+
+
+def _pointer(steps: Iterable[int | str]) -> str:
+    """Return a JSON pointer in fragment form, as RFC 9457 shows it.
+
+    pydantic names a field that has its default by its Python name.
+    """
+    return "#" + "".join(f"/{to_camel(str(step)) if '_' in str(step) else step}" for step in steps)
