@@ -31,7 +31,7 @@ from provisioning.adapters.graph_errors import (
     refusal,
 )
 from provisioning.adapters.pace import Pace
-from provisioning.adapters.transport import TIMEOUT, BearerToken, next_page_token
+from provisioning.adapters.transport import TIMEOUT, BearerToken, next_page_token, retry_after
 from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.domain.manifest import TAG, graph_time, marked_id
@@ -256,10 +256,31 @@ class GraphDirectory:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send one request and return its answer; raise _Refused, _Unanswered, or TryAgain when nothing was sent."""
+        response = self._send(method, path, None) if method == "GET" else self._send_in_turn(method, path, body)
+        if not response.ok or response.is_redirect:
+            raise _Refused(refusal(response, self._clock.now()))
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            return {}
+        try:
+            answer = response.json()
+        except ValueError:
+            raise _Unanswered from None
+        if not isinstance(answer, dict):
+            raise _Unanswered
+        return answer
+
+    def _send_in_turn(self, method: str, path: str, body: Mapping[str, Any] | None) -> requests.Response:
+        """Send a write when it is its turn, and learn from the answer how fast they may go out."""
+        self._pace.wait()
+        response = self._send(method, path, body)
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            self._pace.slow_down(retry_after(response.headers, self._clock.now()))
+        else:
+            self._pace.let_through()
+        return response
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> requests.Response:
         client_request_id = str(uuid.uuid4())
-        writes = method != "GET"
-        if writes:
-            self._pace.wait()
         try:
             response = self._session.request(
                 method,
@@ -283,20 +304,7 @@ class GraphDirectory:
             raise _Unanswered from None
         operation = path.partition("?")[0].partition("(")[0].rpartition("/")[2]
         logger.info("graph %s %s: %d, client-request-id %s", method, operation, response.status_code, client_request_id)
-        if not response.ok or response.is_redirect:
-            refused = refusal(response, self._clock.now())
-            if writes and refused.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._pace.slow_down(refused.retry_after)
-            raise _Refused(refused)
-        if response.status_code == HTTPStatus.NO_CONTENT:
-            return {}
-        try:
-            answer = response.json()
-        except ValueError:
-            raise _Unanswered from None
-        if not isinstance(answer, dict):
-            raise _Unanswered
-        return answer
+        return response
 
 
 def _error_of(refused: Refusal, body: Mapping[str, Any]) -> ProvisioningError:
