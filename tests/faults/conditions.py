@@ -297,7 +297,7 @@ REFUSALS: Final = {
     "secret lifetime told by text": Refusal(
         SECRET_HOLDERS,
         "secret-lifetime-refused",
-        answered(400, "Request_BadRequest", "The lifetime of the password is longer than the tenant allows."),
+        answered(400, "Request_BadRequest", "Credential lifetime exceeds the max value allowed."),
     ),
     "secret lifetime once there is an application": Refusal(
         SECRET_HOLDERS,

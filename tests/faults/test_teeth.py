@@ -88,6 +88,8 @@ BLOWS: Final[dict[Rule, Betrayal]] = {
     publish_before_the_proof: Betrayal("service", [("after", CREATE)], "published before it was proven"),
     # The POST's own message is never sent, so only the planner's can have the operation carried out.
     have_the_planner_name_an_operation: Betrayal("service", [("before", SEND)], "does not settle: .* is accepted"),
+    # The undisturbed one too: a check follows at once, and consumers have had no time to read the vault.
+    AGE_OF_THE_CURRENT: Betrayal("rotate", [], "a secret was removed that somebody may still use"),
     # These show in drift alone, which needs no blow.
     remove_without_asking_for("the current one is listed"): Betrayal("lost", [], "the only valid secret was removed"),
     remove_without_asking_for("the current one has not ended"): Betrayal(
@@ -113,8 +115,6 @@ STALLS: Final[Mapping[Rule, Meeting]] = {
         "service", PUBLISH, 0, "published that had been removed|refuses the secret in the vault: AADSTS7000215"
     ),
     OWN_AGE: Meeting("rotate", PUBLISH, 0, "a secret was published that had been removed"),
-    # The other run has just published, and consumers have had no time to read the vault.
-    AGE_OF_THE_CURRENT: Meeting("rotate", READ, 0, "a secret was removed that somebody may still use"),
     # The proof comes too late, and this run writes so over the row on which the other one ended well.
     write_the_row_without_its_etag: Meeting("service", PROVE, 15, "active became accepted"),
 }
@@ -136,7 +136,7 @@ HARMLESS_IN_CALM: Final = [
         *REFUSALS.items(),
         *OVERTAKEN.items(),
     )
-    if rule is not publish_before_the_proof
+    if rule not in (publish_before_the_proof, AGE_OF_THE_CURRENT)
 ]
 
 
