@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from azure.data.tables import TableServiceClient, UpdateMode
 
-from provisioning.adapters.tables import DUE, NAMES, NOTICES, REGISTRATIONS, TableRegistry
+from provisioning.adapters.tables import DUE, NAMES, NOTICES, OWNERS, REGISTRATIONS, TableRegistry
 from provisioning.api import web
 from provisioning.api.calls import Call
 from provisioning.domain.errors import UnreadableRow
@@ -21,7 +21,7 @@ from provisioning.domain.operation import DueEntry, Failure, LastError
 from provisioning.domain.registration import Status
 from tests.worlds.clock import VirtualClock
 from tests.worlds.receiver import Receiver
-from tests.worlds.request_bodies import a_confidential_client, a_resource, a_service_client
+from tests.worlds.request_bodies import OWNER, a_confidential_client, a_resource, a_service_client
 from tests.worlds.steps import code_of, submitted
 from tests.worlds.world import World
 
@@ -297,6 +297,19 @@ def test_due_entries_of_another_version_are_passed_over_and_kept(tables: Tables)
 def due_row(tables: Tables, entry: DueEntry) -> dict[str, Any]:
     rows = tables.service.get_table_client(DUE).list_entities()
     return next(dict(row) for row in rows if row["RowKey"].endswith(f"Z_{entry.registration_id}"))
+
+
+def test_an_owners_list_of_another_version_keeps_what_it_added_and_shows_what_can_be_read(tables: Tables) -> None:
+    registration_id = tables.registered()
+    table = tables.service.get_table_client(OWNERS)
+    table.upsert_entity({"PartitionKey": OWNER, "RowKey": registration_id, "later": "x"}, mode=UpdateMode.MERGE)
+    for key in ("x", "0badc0de", "zz, registration 0"):
+        table.upsert_entity({"PartitionKey": OWNER, "RowKey": key})
+    tables.world.registry.put_owned(OWNER, registration_id)
+    assert table.get_entity(OWNER, registration_id)["later"] == "x"
+    assert registration_id in {each["registrationId"] for each in tables.world.list(owner=OWNER)["value"]}
+    UNREADABLE["no JSON"](tables, registration_id)
+    assert registration_id not in {each["registrationId"] for each in tables.world.list(owner=OWNER)["value"]}
 
 
 def test_a_name_keeps_what_a_newer_version_wrote_beside_it_when_it_changes_hands(tables: Tables) -> None:

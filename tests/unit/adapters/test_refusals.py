@@ -124,6 +124,12 @@ def test_whose_name_is_taken_is_told_by_the_property_that_graph_names() -> None:
     assert name_taken_error(refused(400, code, SAME_URI, conflict("uniqueName"))).code == "unique-name-taken"
 
 
+def test_the_remedy_of_a_used_up_quota_names_the_role_that_lifts_it() -> None:
+    error = error_of(refused(403, "Directory_QuotaExceeded"))
+    assert "250" in error.message
+    assert "microsoft.directory/applications/create" in error.remedy
+
+
 def test_a_credential_that_is_gone_has_no_code_of_its_own() -> None:
     said = "No password credential found with keyId '0'."
     assert isinstance(error_of(refused(400, "Request_BadRequest", said)), CredentialNotFound)

@@ -150,3 +150,15 @@ def test_a_malformed_connection_string_is_told_without_its_content() -> None:
     with pytest.raises(HostError, match="connection string Storage is malformed") as caught:
         Connections({"Storage": "AccountKey=abc"}).queue("Storage", "things", "function f")
     assert "abc" not in str(caught.value)
+
+
+def test_no_line_of_the_log_and_no_error_is_sampled_away() -> None:
+    """The page for whoever is on call tells people to find each line; Application Insights would keep some of them.
+
+    Source: "host.json reference for Azure Functions", samplingSettings: what is excluded is always kept.
+    """
+    logging = json.loads((Path(__file__).parents[3] / "host.json").read_text())["logging"]
+    sampling = logging["applicationInsights"]["samplingSettings"]
+    assert not sampling["isEnabled"] or {"Exception", "Trace"} <= set(sampling["excludedTypes"].split(";"))
+    assert logging["logLevel"]["default"] == "Information"
+    assert not any(name.startswith("Function") for name in logging["logLevel"])
