@@ -11,6 +11,9 @@ from tests.unit.domain.any_requests import FEDERATED, accepted, client_bodies, r
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.world import World
 
+# Many examples of what other tests cover already: tracing them would double the time.
+pytestmark = pytest.mark.no_cover
+
 
 def provisioned(world: World, body: dict[str, Any]) -> None:
     answer = world.post(body)

@@ -16,6 +16,9 @@ from tests.unit.domain.refusals import faults_of
 from tests.worlds.certificates import a_certificate
 from tests.worlds.request_bodies import MARKER, REQUESTS, a_confidential_client, a_resource, a_service_client
 
+# Many examples of what other tests cover already: tracing them would double the time.
+pytestmark = pytest.mark.no_cover
+
 
 @thorough
 @given(bodies)

@@ -20,6 +20,9 @@ from tests.unit.domain.spellings import (
 )
 from tests.worlds.request_bodies import MARKER
 
+# Many examples of what other tests cover already: tracing them would double the time.
+pytestmark = pytest.mark.no_cover
+
 
 @thorough
 @given(likely_uris, platforms)
