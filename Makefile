@@ -35,9 +35,8 @@ demo: setup ## Provision one registration of each type on this machine, prove ea
 run: setup ## Serve the whole local stack until Ctrl-C; PORT=8080 EMULATOR_PORT=9443 take other ports, 0 a free one
 	@$(BIN)/python -m dev up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT))
 
-test: setup ## Run the tests, with coverage of provisioning/; the fault schedules without, which doubles their speed
-	@$(BIN)/python -m pytest $(ON_BOTH_CORES) --ignore=tests/faults --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 $(PYTEST)
-	@$(BIN)/python -m pytest $(ON_BOTH_CORES) tests/faults $(PYTEST)
+test: setup ## Run the tests, with coverage of provisioning/
+	@$(BIN)/python -m pytest $(ON_BOTH_CORES) --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 $(PYTEST)
 
 kill: setup ## Kill the host at 200 points of the flow; KILL="a kill point" plays one again
 	@$(BIN)/python -m pytest tests/e2e/test_kills.py --quiet \

@@ -45,6 +45,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [pytest.Function.from_parent(items[0].parent, name=f"--replay {schedule!r}", callobj=play)]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have a worker trace once, so that `no_cover` holds there: what pauses a second tracer lets the first go on.
+
+    pytest-cov starts one in every process, and in a worker another one, whose figures alone are used.
+    """
+    tracing: Any = session.config.pluginmanager.get_plugin("_cov")
+    if tracing is not None and hasattr(session.config, "workerinput"):
+        tracing.cov_controller.pause()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Have a worker tell which schedules it played, and what its consumers met."""
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)

@@ -42,20 +42,25 @@ def next_due(registration: Registration, policy: SecretPolicy, now: datetime) ->
     if registration.status is not Status.ACTIVE:
         return None
     rotation, expires_at = rotates_at(registration, policy), credential_expires_at(registration)
+    soonest = _soonest(registration, policy, now)
     times: list[datetime | None] = []
     if rotation is not None:
-        times.append(max(rotation, _soonest_rotation(registration, policy, now)))
+        times.append(max(rotation, soonest))
     elif expires_at is not None:
         times.append(next_expiry_notice(expires_at, now))
     secret = registration.secret
     if secret is not None and registration.wants_younger(secret.minted_at or NEVER):
-        times.append(_soonest_rotation(registration, policy, now))
+        times.append(soonest)
     if registration.clean_up_at is not None:
-        times.append(max(registration.clean_up_at, now))
+        times.append(max(registration.clean_up_at, soonest))
     return min((time for time in times if time is not None), default=None)
 
 
-def _soonest_rotation(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime:
+def _soonest(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime:
+    """Return from when on there is anything to do; whatever is done first, a rotation that failed would be tried again.
+
+    A rotation begins with the clean-up, so that this is not missed meanwhile.
+    """
     operation = registration.operation
     failed = operation.type is OperationType.ROTATE and operation.status is OperationStatus.FAILED
     return now + tried_again_after(policy) if failed else now

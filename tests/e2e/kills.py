@@ -29,12 +29,11 @@ from provisioning.domain.registration import Status
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
 from tests.faults.pasts import a_world
-from tests.faults.scenarios import REQUESTS
 from tests.worlds.checker import check
 from tests.worlds.clock import VirtualClock
 from tests.worlds.outside import Died
 from tests.worlds.queued import LEASE
-from tests.worlds.request_bodies import a_resource
+from tests.worlds.request_bodies import REQUESTS, a_resource
 
 PATIENCE: Final = 60.0
 # Seconds for which the message of a killed host stays hidden.

@@ -21,13 +21,12 @@ from provisioning.domain.errors import TryAgain
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.conclude import GIVEN_UP_AFTER
 from tests.faults.pasts import a_world
-from tests.faults.scenarios import REQUESTS
 from tests.faults.schedules import plays
 from tests.worlds.checker import check
 from tests.worlds.clock import VirtualClock
 from tests.worlds.outside import Died, straight
 from tests.worlds.queued import VISIBILITY_TIMEOUT
-from tests.worlds.request_bodies import a_resource
+from tests.worlds.request_bodies import REQUESTS, a_resource
 from tests.worlds.world import World
 
 SECOND: Final = timedelta(seconds=1)

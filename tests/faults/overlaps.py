@@ -23,10 +23,11 @@ from provisioning.domain.messages import read_message
 from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Registration, Status
 from tests.faults.pasts import a_world
-from tests.faults.scenarios import ASKS, NEW_VALUES, REQUESTS, SCENARIOS, is_cleaned_up, is_deleted
+from tests.faults.scenarios import ASKS, NEW_VALUES, SCENARIOS, is_cleaned_up, is_deleted
 from tests.faults.schedules import PUBLISH, SAVE, plays
 from tests.worlds.checker import check
 from tests.worlds.outside import Died, straight
+from tests.worlds.request_bodies import REQUESTS
 from tests.worlds.world import World
 
 T = TypeVar("T")

@@ -46,18 +46,12 @@ from tests.faults.pasts import (
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.outside import Died
-from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import REQUESTS, a_service_client
 from tests.worlds.watch import is_labelled, versions_of
 from tests.worlds.world import World
 
 SOON: Final = timedelta(minutes=20)
 
-REQUESTS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
-    "resource": a_resource,
-    "confidential": a_confidential_client,
-    "public": a_public_client,
-    "service": a_service_client,
-}
 # Service clients without a secret: little differs, so they are struck once at a time only.
 SECRETLESS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "federated": lambda: a_service_client(

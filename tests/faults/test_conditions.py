@@ -5,8 +5,8 @@ import pytest
 from dev.emulator import Fault
 from provisioning.domain.registration import Status
 from tests.faults.conditions import CLIENTS, REFUSALS, SECRET_HOLDERS, begin, calls, submit
-from tests.faults.scenarios import REQUESTS
 from tests.faults.schedules import replay
+from tests.worlds.request_bodies import REQUESTS
 
 # Many runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.faults.scenarios import REQUESTS, SECRETLESS
+from tests.faults.scenarios import SECRETLESS
 from tests.faults.schedules import death_pairs, lost_and_refused_answers, replay, single_deaths
+from tests.worlds.request_bodies import REQUESTS
 
 # Thousands of runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover

@@ -28,12 +28,12 @@ from provisioning.domain.client_types import ClientType
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.reconcile import first_page
-from tests.faults.scenarios import ASKS, REQUESTS
+from tests.faults.scenarios import ASKS
 from tests.faults.schedules import DEATHS, HTTP_BLOWS, PLAYED, Script
 from tests.worlds.checker import check, is_ours
 from tests.worlds.outside import Died, straight
 from tests.worlds.queued import PLANNER_PERIOD
-from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.request_bodies import REQUESTS, a_resource, a_service_client
 from tests.worlds.watch import in_use, live
 from tests.worlds.world import World
 
@@ -411,7 +411,7 @@ def test_whatever_happens_in_whatever_order_the_promises_hold() -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=50,
+            max_examples=100,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from tests.faults.scenarios import REQUESTS
 from tests.faults.schedules import replay
+from tests.worlds.request_bodies import REQUESTS
 
 # Thousands of runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover

@@ -5,8 +5,9 @@ import itertools
 import pytest
 
 from tests.faults.overlaps import calls_of
-from tests.faults.scenarios import REQUESTS, SECRETLESS, TIGHT
+from tests.faults.scenarios import SECRETLESS, TIGHT
 from tests.faults.schedules import after_effects, replay
+from tests.worlds.request_bodies import REQUESTS
 
 # Hundreds of runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover

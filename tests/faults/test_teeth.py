@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from tests.faults.overlaps import calls_of, overtake, refuse, stall
-from tests.faults.scenarios import LIVES, REQUESTS, TIGHT
+from tests.faults.scenarios import LIVES, TIGHT
 from tests.faults.schedules import (
     CREATE,
     DELETE,
@@ -41,6 +41,7 @@ from tests.faults.weakened import (
     take_the_current_secret_from_the_row,
     write_the_row_without_its_etag,
 )
+from tests.worlds.request_bodies import REQUESTS
 
 # A line that ran with a broken rule has not been shown to work.
 pytestmark = pytest.mark.no_cover

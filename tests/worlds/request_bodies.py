@@ -1,8 +1,12 @@
 """One valid request of each client type, whose fields a test exchanges."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 OWNER = "11111111-2222-4333-8444-555555555555"
+OTHER_OWNER = "99999999-2222-4333-8444-555555555555"
+MANAGED = "https://ws-svc.fhir.azurehealthcareapis.com"
+MARKER = "qzmarkerqz"  # sent where it must not come back
 
 
 def a_resource(**fields: Any) -> dict[str, Any]:
@@ -36,3 +40,11 @@ def a_service_client(**fields: Any) -> dict[str, Any]:
 def _request(client_type: str, **fields: Any) -> dict[str, Any]:
     common = {"displayName": f"A {client_type}", "owner": OWNER, "contact": "team@contoso.example"}
     return {"clientType": client_type} | common | fields
+
+
+REQUESTS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
+    "resource": a_resource,
+    "confidential": a_confidential_client,
+    "public": a_public_client,
+    "service": a_service_client,
+}

@@ -2,14 +2,16 @@
 
 import json
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 from dev.emulator.client import Client
 from dev.emulator.constants import TENANT_ID
+from provisioning.api.answers import Answer
 from provisioning.domain.names import canonical_name
 from provisioning.domain.operation import OperationStatus
 from tests.worlds.checker import token_answer
-from tests.worlds.request_bodies import OWNER
+from tests.worlds.request_bodies import OWNER, a_service_client
 from tests.worlds.world import World
 
 FOREIGN_URI = f"api://{TENANT_ID}/Payments"
@@ -41,9 +43,8 @@ def operations(world: World) -> Counter[str]:
 
 
 def submitted(world: World, body: dict[str, Any]) -> str:
-    answer = world.post(body)
-    assert answer.status == 202, answer.body
-    return str(json.loads(answer.body)["registrationId"])
+    """Have a request accepted, not carried out yet."""
+    return id_of(world.post(body))
 
 
 def failure_of(world: World, registration_id: str) -> dict[str, Any]:
@@ -61,8 +62,8 @@ def rotated_now(world: World, registration_id: str, body: Any = None) -> None:
     assert world.row(registration_id).operation.status is OperationStatus.SUCCEEDED
 
 
-def code_of(answer: Any) -> str:
-    return str(json.loads(answer.body)["code"])
+def code_of(answer: Answer) -> str:
+    return str(body_of(answer)["code"])
 
 
 def text_of(world: World, registration_id: str) -> str:
@@ -84,3 +85,26 @@ def body_in_entra(world: World, registration_id: str) -> dict[str, Any]:
     application = world.emulator.directory.application(app_id=world.row(registration_id).client_id or "")
     assert application is not None
     return dict(application.last_body)
+
+
+def passes(world: World, **time: float) -> None:
+    world.clock.time += timedelta(**time)
+
+
+def failed_registration(world: World) -> str:
+    """A client of a registration that does not exist: accepted, and failed by the queue function."""
+    registration_id = submitted(world, a_service_client(resource=f"00000000-{OWNER}"))
+    world.deliver()
+    assert world.get(registration_id)["status"] == "failed"
+    return registration_id
+
+
+def body_of(answer: Answer) -> dict[str, Any]:
+    content = json.loads(answer.body)
+    assert isinstance(content, dict)
+    return content
+
+
+def id_of(answer: Answer) -> str:
+    assert answer.status == 202, answer.body
+    return str(body_of(answer)["registrationId"])

@@ -14,7 +14,7 @@ from provisioning.domain.names import (
     normalise_server_url,
     server_url_faults,
 )
-from tests.spellings import any_uris, codes, server_urls, thorough
+from tests.unit.domain.spellings import any_uris, codes, server_urls, thorough
 
 # --- the FHIR server's URL ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import parse, parse_change
-from tests.spellings import thorough
+from tests.unit.domain.spellings import thorough
 from tests.worlds.request_bodies import a_public_client, a_resource, a_service_client
 
 

@@ -11,7 +11,7 @@ from provisioning.domain.registration import Status
 from tests.worlds.checker import check
 from tests.worlds.clock import DAY
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
-from tests.worlds.steps import code_of, live_keys, rotated_now, text_of, works
+from tests.worlds.steps import code_of, live_keys, operations, rotated_now, text_of, works
 from tests.worlds.world import World
 
 
@@ -148,5 +148,24 @@ def test_a_failed_rotation_is_tried_again_in_a_day_and_not_before(world: World) 
     world.live(timedelta(hours=22))
     assert world.row(registration_id).operation.status is OperationStatus.FAILED
     world.live(timedelta(hours=4))
+    assert world.row(registration_id).operation.status is OperationStatus.SUCCEEDED
+    check(world)
+
+
+def test_a_rotation_that_keeps_failing_is_tried_once_a_day_also_when_a_clean_up_is_due(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(3600)
+    world.emulator.faults.set(password_addition_blocked=True)
+    world.rotate(registration_id)
+    world.live(7 * DAY - timedelta(hours=2))
+    world.clock.sleep(3 * 3600)  # the end of the overlap that follows a publication is over
+    world.emulator.calls.clear()
+    world.plan()
+    for _ in range(3):
+        world.deliver()
+    assert operations(world)["graph.addPassword"] == 1
+    assert world.queue == []
+    world.emulator.faults.clear()
+    world.live(DAY + timedelta(hours=1))
     assert world.row(registration_id).operation.status is OperationStatus.SUCCEEDED
     check(world)

@@ -5,12 +5,14 @@ from typing import get_args
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from dev.emulator.errors import GraphError
+from dev.emulator.graph import uris as entra
 from provisioning.domain.uris import Platform
 
 thorough = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 CLIENT_ID = "0a0a0a0a-0000-4000-8000-000000000001"
 EVERY_PLATFORM = get_args(Platform)
-
+ENTRA_PLATFORM = {"web": "web", "spa": "spa", "native": "publicClient"}
 HOSTS = (
     "app.contoso.example",
     "APP.Contoso.Example",
@@ -114,3 +116,11 @@ server_urls = st.builds(
 def codes(faults: object) -> list[str]:
     """Name what is wrong, in order."""
     return [fault.code for fault in faults]  # type: ignore[attr-defined]
+
+
+def refused_by_entra(uri: str, platform: Platform) -> bool:
+    try:
+        entra.redirect_uri(uri, ENTRA_PLATFORM[platform])
+    except GraphError:
+        return True
+    return False

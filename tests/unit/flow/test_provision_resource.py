@@ -1,0 +1,132 @@
+"""A client and the resource that it names: found in any spelling, waited for, and declared with Graph's own ids."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dev.emulator.constants import REGISTRAR_CLIENT_ID
+from tests.worlds.checker import check
+from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.steps import FOREIGN_URI, a_foreign_resource, failure_of, listed, operations, submitted
+from tests.worlds.world import World
+
+
+def test_a_resource_named_in_any_of_its_ways_is_the_same_resource(world: World) -> None:
+    resource = world.list(clientType="resource")["value"][0]
+    references = (
+        resource["registrationId"],
+        resource["clientId"],
+        resource["clientId"].upper(),
+        f"api://{resource['clientId']}",
+        "https://fhir.contoso.example",
+        "https://FHIR.contoso.example/",
+    )
+    declared = set()
+    for reference in references:
+        client = world.registered(a_service_client(resource=reference))
+        application = world.emulator.directory.application(app_id=client["clientId"])
+        assert application is not None
+        declared.add(json.dumps(application.last_body["requiredResourceAccess"]))
+        assert client["oauth"]["scope"] == "https://fhir.contoso.example/.default"
+    assert len(declared) == 1
+
+
+def test_a_client_waits_for_a_resource_that_is_still_accepted_and_then_becomes_active() -> None:
+    world = World()
+    resource = submitted(world, a_resource())
+    client = submitted(world, a_service_client(resource=resource))
+    world.queue.reverse()
+    world.settle()
+    assert {world.get(each)["status"] for each in (resource, client)} == {"active"}
+    check(world)
+
+
+def test_a_second_live_registration_of_a_server_is_a_conflict_in_whatever_spelling(world: World) -> None:
+    answer = world.post(a_resource(fhirServerUrl="https://FHIR.contoso.example:443/"))
+    assert (answer.status, json.loads(answer.body)["code"]) == (409, "fhir-server-already-registered")
+    assert world.queue == []
+
+
+def test_a_server_whose_claimant_died_before_its_row_was_written_can_be_registered() -> None:
+    world = World()
+    world.registry.claim("https://fhir.contoso.example", "00000000-dead")
+    world.registered(a_resource())
+
+
+def test_of_two_posts_for_one_server_that_passed_each_other_one_fails_with_a_remedy() -> None:
+    world = World()
+    slow = submitted(world, a_resource())
+    world.registry.claim("https://fhir.contoso.example", "00000000-dead", instead_of=slow)
+    fast = submitted(world, a_resource())
+    world.deliver()
+    assert failure_of(world, slow)["code"] == "fhir-server-already-registered"
+    assert world.get(fast)["status"] == "active"
+    check(world)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"resource": "cf4c4732-00000000-0000-4000-8000-000000000000"}, "resource-not-found"),
+        ({"appRoles": ["noSuchRole"]}, "app-role-not-found"),
+        ({"resource": "https://ws-x.fhir.azurehealthcareapis.com", "appRoles": ["globalReader"]}, "app-role-not-found"),
+    ],
+)
+def test_a_resource_that_cannot_be_had_fails_before_anything_is_created(
+    world: World, fields: dict[str, Any], code: str
+) -> None:
+    registration_id = submitted(world, a_service_client(**fields))
+    world.deliver()
+    assert failure_of(world, registration_id)["code"] == code
+    assert operations(world)["graph.createApplication"] == 0
+
+
+def test_a_client_cannot_be_the_resource_of_a_client(world: World) -> None:
+    client = world.registered(a_service_client())
+    registration_id = submitted(world, a_service_client(resource=client["registrationId"]))
+    world.deliver()
+    assert failure_of(world, registration_id)["code"] == "resource-is-a-client"
+
+
+def test_a_failed_resource_is_an_error_for_its_clients() -> None:
+    world = World()
+    world.emulator.faults.set(directory_quota_exceeded=True)
+    resource = submitted(world, a_resource())
+    world.deliver()
+    world.emulator.faults.clear()
+    client = submitted(world, a_service_client(resource=resource))
+    world.deliver()
+    assert failure_of(world, client)["code"] == "resource-not-active"
+
+
+def test_an_allowed_foreign_resource_is_declared_with_the_ids_that_graph_gives() -> None:
+    world = World()
+    foreign = a_foreign_resource(world)["appId"]
+    world.exchange(lambda services: replace(services, allowed_resources=listed(FOREIGN_URI, foreign)))
+    for reference in (foreign, FOREIGN_URI):
+        client = world.registered(a_service_client(resource=reference, appRoles=["pay"]))
+        application = world.emulator.directory.application(app_id=client["clientId"])
+        assert application is not None
+        [access] = application.last_body["requiredResourceAccess"]
+        assert access["resourceAppId"] == foreign
+        assert [each["type"] for each in access["resourceAccess"]] == ["Role"]
+
+
+def test_without_the_first_party_service_principal_nothing_is_declared_and_the_client_still_works() -> None:
+    world = World(managed_fhir=False)
+    client = world.registered(a_service_client(resource="https://ws-x.fhir.azurehealthcareapis.com", appRoles=[]))
+    application = world.emulator.directory.application(app_id=client["clientId"])
+    assert application is not None
+    assert not application.last_body.get("requiredResourceAccess")
+    check(world)
+
+
+@pytest.mark.parametrize("form", ["{}", "api://{}"])
+def test_this_service_itself_cannot_be_asked_for_as_a_resource(form: str) -> None:
+    world = World(settings={"AZURE_CLIENT_ID": REGISTRAR_CLIENT_ID})
+    answer = world.post(a_service_client(resource=form.format(REGISTRAR_CLIENT_ID)))
+    assert answer.status == 400
+    assert [fault["code"] for fault in json.loads(answer.body)["errors"]] == ["resource-not-allowed"]
+    assert (world.queue, world.emulator.calls) == ([], [])

@@ -1,0 +1,191 @@
+"""The secret of a new registration: proven before it is published, ours alone to overwrite, and seen nowhere else."""
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dev.emulator import SECRET_MARKER, Fault
+from dev.emulator.client import Client
+from tests.worlds.checker import check, token_answer
+from tests.worlds.request_bodies import a_service_client
+from tests.worlds.steps import failure_of, operations, submitted
+from tests.worlds.world import World
+
+
+def test_the_secret_in_the_vault_expires_with_the_credential_and_carries_the_marks_of_a_rebuild(world: World) -> None:
+    client = world.registered(a_service_client(secretLifetime="P90D"))
+    stored = world.emulator.vault.get(f"fhir-registrar-{client['registrationId']}")
+    expected = world.clock.now() + timedelta(days=90)
+    assert stored["attributes"]["exp"] == int(expected.timestamp())
+    assert client["secret"]["expiresAt"] == expected.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert stored["tags"] == {
+        "id": client["registrationId"],
+        "keyId": client["secret"]["keyId"],
+        "operationId": client["operation"]["id"],
+        "clientId": client["clientId"],
+        "mintedAt": world.clock.now().isoformat(),
+    }
+    assert client["secret"]["id"] == f"{world.emulator.origin}/secrets/fhir-registrar-{client['registrationId']}"
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+def test_where_entra_ends_a_credential_earlier_or_later_than_asked_the_vault_and_the_answer_say_so(
+    world: World, minutes: int
+) -> None:
+    ends: list[str] = []
+
+    def by_its_own_clock(name: str, action: Callable[[], Any]) -> Any:
+        answer = action()
+        if name == "POST /*/applications":
+            body = answer.json()
+            end = datetime.fromisoformat(body["passwordCredentials"][0]["endDateTime"]) + timedelta(minutes=minutes)
+            ends.append(end.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            body["passwordCredentials"][0]["endDateTime"] = ends[-1]
+            answer._content = json.dumps(body).encode()  # noqa: SLF001 -- requests has no other way to change one
+        return answer
+
+    world.outside = by_its_own_clock
+    client = world.registered(a_service_client())
+    stored = world.emulator.vault.get(f"fhir-registrar-{client['registrationId']}")
+    assert [client["secret"]["expiresAt"]] == ends
+    assert stored["attributes"]["exp"] == int(datetime.fromisoformat(ends[0]).timestamp())
+    check(world)
+
+
+def test_the_published_secret_gets_a_token_for_the_resource_that_was_asked_for(world: World) -> None:
+    client = world.registered(a_service_client())
+    stored = world.emulator.vault.get(f"fhir-registrar-{client['registrationId']}")
+    assert token_answer(world, client["clientId"], stored["value"], client["oauth"]["scope"]).status_code == 200
+
+
+def test_a_vault_secret_that_somebody_else_set_is_never_overwritten(world: World) -> None:
+    registration_id = submitted(world, a_service_client())
+    name = f"fhir-registrar-{registration_id}"
+    world.emulator.vault.set(name, {"value": "set by hand"})
+    world.deliver()
+    assert failure_of(world, registration_id)["code"] == "vault-secret-not-ours"
+    assert world.emulator.vault.get(name)["value"] == "set by hand"
+
+
+@pytest.mark.parametrize("switch", ["inline_secret_omitted", "inline_secret_refused"])
+def test_where_no_secret_is_born_with_the_application_one_is_added(world: World, switch: str) -> None:
+    world.emulator.faults.set(**{switch: True})
+    world.registered(a_service_client())
+    assert operations(world)["graph.addPassword"] == 1
+    check(world)
+
+
+def test_nothing_is_published_before_the_token_endpoint_accepted_it_so_often_in_a_row(world: World) -> None:
+    world.emulator.faults.set(secret_propagation=20, flapping=15)
+    world.registered(a_service_client())
+    names = [
+        call.operation
+        for call in world.emulator.calls
+        if call.operation in ("token.clientCredentials", "vault.setSecret")
+    ]
+    assert names[-1] == "vault.setSecret"
+    statuses = [call.status for call in world.emulator.calls if call.operation == "token.clientCredentials"]
+    assert statuses[-3:] == [200, 200, 200]
+    assert 401 in statuses
+    check(world)
+
+
+def test_a_secret_that_is_not_accepted_in_time_is_removed_unpublished_and_the_next_delivery_mints_another(
+    world: World,
+) -> None:
+    world.emulator.faults.set(secret_propagation=600)
+    registration_id = submitted(world, a_service_client())
+    world.deliver()
+    assert world.get(registration_id)["operation"]["lastError"]["code"] == "secret-not-accepted-yet"
+    assert operations(world)["vault.setSecret"] == 0
+    assert operations(world)["graph.removePassword"] == 1
+    world.emulator.faults.clear()
+    world.settle()
+    application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
+    assert application is not None
+    assert len([each for each in application.passwords if each.removed_at is None]) == 1
+    check(world)
+
+
+def test_an_unproven_secret_that_cannot_be_removed_is_told_in_the_log_and_holds_up_nothing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.emulator.faults.set(secret_propagation=600)
+    world.emulator.faults.add(Fault("concurrencyViolation", "graph.removePassword", times=None))
+    submitted(world, a_service_client())
+    world.deliver()
+    assert "stays: graph-concurrent-write" in caplog.text
+    world.emulator.faults.clear()
+    world.settle()
+    check(world)
+
+
+def test_no_answer_of_the_token_endpoint_is_no_refusal(world: World) -> None:
+    world.emulator.faults.add(Fault("status", "token.clientCredentials", skip=1, times=2, status=503))
+    world.registered(a_service_client())
+    check(world)
+
+
+def test_a_refusal_that_time_does_not_heal_fails_at_once_and_leaves_no_credential(world: World) -> None:
+    def disabled_as_soon_as_made(name: str, action: Callable[[], Any]) -> Any:
+        answer = action()
+        if name == "POST /*/servicePrincipals":
+            path = f"/servicePrincipals/{answer.json()['id']}"
+            assert Client(world.emulator).graph("PATCH", path, {"accountEnabled": False}).status_code == 204
+        return answer
+
+    world.outside = disabled_as_soon_as_made
+    registration_id = submitted(world, a_service_client())
+    world.deliver()
+    failure = failure_of(world, registration_id)
+    assert failure["code"] == "secret-refused"
+    assert "AADSTS7000112" in failure["message"]
+    application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
+    assert application is not None
+    assert all(each.removed_at for each in application.passwords)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_after_a_publication_of_unknown_outcome_the_vault_is_asked_before_it_is_sent_again(
+    world: World, when: Any
+) -> None:
+    world.emulator.faults.add(Fault("reset", "vault.setSecret", when=when))
+    world.registered(a_service_client())
+    assert operations(world)["vault.setSecret"] == (2 if when == "before" else 1)
+    assert operations(world)["vault.getSecret"] == 2
+    assert operations(world)["graph.addPassword"] == 0
+    check(world)
+
+
+def test_a_mint_of_unknown_outcome_is_left_to_the_queue_and_never_repeated_in_the_same_run(world: World) -> None:
+    world.emulator.faults.set(inline_secret_omitted=True)
+    world.emulator.faults.add(Fault("reset", "graph.addPassword", when="after"))
+    registration_id = submitted(world, a_service_client())
+    world.deliver()
+    assert operations(world)["graph.addPassword"] == 1
+    assert world.get(registration_id)["operation"]["lastError"]["code"] == "secret-outcome-unknown"
+    world.settle()
+    assert operations(world)["graph.addPassword"] == 2
+    check(world)
+
+
+def test_no_log_line_of_any_library_at_any_level_holds_a_secret(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    world.emulator.faults.add(Fault("reset", "vault.setSecret"))
+    world.emulator.faults.add(Fault("status", "token.clientCredentials", status=500))
+    world.registered(a_service_client())
+    assert caplog.records
+    assert SECRET_MARKER not in caplog.text
+
+
+def test_the_repr_of_a_minted_secret_hides_its_text(world: World) -> None:
+    client = world.registered(a_service_client())
+    minted = world.services.directory.add_secret(
+        client["applicationObjectId"], "registrar:x", world.clock.now() + timedelta(days=1)
+    )
+    assert SECRET_MARKER in minted.text
+    assert SECRET_MARKER not in repr(minted) + str(minted) + f"{minted}"
