@@ -341,11 +341,20 @@ def texts(node: ast.expr) -> Iterator[str]:
             yield from texts(orelse)
 
 
-def test_every_error_code_that_a_caller_can_meet_is_in_the_table() -> None:
+def known_codes() -> set[str]:
     package = Path(web.__file__).parents[1]
     sources = [path for path in package.rglob("*.py") if path.stem in SOURCES]
     assert {path.stem for path in sources} == set(SOURCES)
-    known = {code for path in sources for code in codes_in(path.read_text())}
+    return {code for path in sources for code in codes_in(path.read_text())}
+
+
+def test_every_error_code_that_a_caller_can_meet_is_explained() -> None:
+    explained = Path("docs/api.md").read_text() + Path("docs/operations.md").read_text()
+    assert {code for code in known_codes() if f"`{code}`" not in explained} == set()
+
+
+def test_every_error_code_that_a_caller_can_meet_is_in_the_table() -> None:
+    known = known_codes()
     assert {"required", "uri-host", "not-json", "idempotency-key-reused", "wrong-type", "not-one-of"} <= known
     assert len(known) >= 45
     shown = set(NAMED_ELSEWHERE)
