@@ -62,6 +62,20 @@ def rotate(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     return _answer("rotate_registration", req, message)
 
 
+@app.route(route="registrations/{registrationId}/approve", methods=["POST"])
+@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+def approve(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Agree to a registration that waits for it."""
+    return _answer("approve_registration", req, message)
+
+
+@app.route(route="registrations/{registrationId}/deny", methods=["POST"])
+@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+def deny(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+    """Refuse a registration that waits for an approval."""
+    return _answer("deny_registration", req, message)
+
+
 @app.route(route="registrations/{registrationId}", methods=["PATCH"])
 @app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 def change(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from azure.data.tables import TableEntity
 
+from provisioning.domain.approval import Approval, Outcome
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.intake import dump, restore
 from provisioning.domain.notices import Notice
@@ -28,7 +29,7 @@ SCHEMA_VERSION: Final = 1
 # A text property holds 32,768 UTF-16 units; the longest request and resource pass that, so they are kept in pieces.
 _PIECE: Final = 32_000
 # What is kept as JSON in one column, and in pieces.
-_JSON: Final[tuple[str, ...]] = ("operationFailure", "lastError", "missing", "changedFields")
+_JSON: Final[tuple[str, ...]] = ("operationFailure", "lastError", "missing", "changedFields", "approval")
 _JSON_IN_PIECES: Final[tuple[str, ...]] = ("request", "resource", "formerRedirectUris", "findings")
 _PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
 # What reading a row raises where another version, or somebody else, wrote what cannot be read.
@@ -88,6 +89,8 @@ def _content(registration: Registration) -> dict[str, Any]:
         "schema": SCHEMA_VERSION,
         "caller": registration.caller,
         "via": registration.via,
+        "policyVersion": registration.policy_version or None,
+        "approval": _approval_content(registration.approval),
         "owner": registration.request.owner,
         "clientType": registration.client_type.value,
         "status": registration.status.value,
@@ -136,6 +139,8 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         id=content["RowKey"],
         caller=content["caller"],
         via=content.get("via"),
+        policy_version=content.get("policyVersion", ""),
+        approval=_approval(content.get("approval")),
         request=restore(content["request"]),
         request_hash=content["requestHash"],
         status=Status(content["status"]),
@@ -280,6 +285,21 @@ def _known(kind: type[T], content: Mapping[str, Any] | None) -> T | None:
 
 def _all_known(kind: type[T], contents: Iterable[Mapping[str, Any]]) -> tuple[T, ...]:
     return tuple(value for value in (_known(kind, content) for content in contents) if value is not None)
+
+
+def _approval_content(approval: Approval | None) -> dict[str, Any] | None:
+    if approval is None:
+        return None
+    times = {"lapses_at": time_key(approval.lapses_at), "decided_at": _moment(approval.decided_at)}
+    return {name: value for name, value in (asdict(approval) | times).items() if value is not None}
+
+
+def _approval(content: Mapping[str, Any] | None) -> Approval | None:
+    if content is None:
+        return None
+    read: dict[str, Any] = {"lapses_at": _instant(content["lapses_at"]), "decided_at": _time(content, "decided_at")}
+    read |= {"rules": tuple(content["rules"]), "outcome": Outcome(content["outcome"]) if "outcome" in content else None}
+    return _known(Approval, {**content, **read})
 
 
 def _last_error(content: Mapping[str, Any] | None) -> LastError | None:

@@ -11,10 +11,11 @@ from typing import Final
 from provisioning.api.answers import differences
 from provisioning.api.calls import Wish, not_found
 from provisioning.api.submit import Accepted, check_owner, message_may_be_lost
+from provisioning.domain.approval import Outcome, check_decider
 from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
-from provisioning.domain.intake import RegistrationRequest, parse_change
-from provisioning.domain.messages import operation_message
-from provisioning.domain.operation import OperationStatus, OperationType, new_id
+from provisioning.domain.intake import Decision, RegistrationRequest, parse_change
+from provisioning.domain.messages import check_message, operation_message
+from provisioning.domain.operation import DueEntry, OperationStatus, OperationType, new_id
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.plan import STALLED_AFTER, put_due
 from provisioning.ports import Services
@@ -29,7 +30,10 @@ def retry(services: Services, wish: Wish) -> Accepted:
     def retried(row: Registration, now: datetime) -> Registration:
         if row.status is not Status.FAILED:
             raise RequestRejected(409, "registration-not-failed", "Only a failed registration can be retried.")
-        return row.begun(new_id(), OperationType.PROVISION, now, now + STALLED_AFTER)
+        begun = row.begun(new_id(), OperationType.PROVISION, now, now + STALLED_AFTER)
+        if row.approval is None or row.approval.outcome is Outcome.APPROVED:
+            return begun
+        return begun.awaiting(row.approval.asked_again(now))
 
     return _altered(services, wish, retried)
 
@@ -89,14 +93,35 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
     return _altered(services, wish, changed)
 
 
+def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision) -> Accepted:
+    """Return the registration as it was decided: its operation pending once approved, on its way to fail once denied.
+
+    Raises RequestRejected: 403 for whoever may not decide, 409 where there is nothing to decide, or where the digest is
+    not that of what is asked now.
+    """
+
+    def decided(row: Registration, now: datetime) -> Registration:
+        approval = row.approval
+        if not row.awaits_approval or approval is None or approval.outcome is not None or now >= approval.lapses_at:
+            raise RequestRejected(409, "nothing-to-decide", "The registration does not wait for an approval.")
+        check_decider(approval, wish.caller, row.caller, row.via)
+        if decision.digest != approval.digest or approval.digest != row.asked_digest:
+            raise RequestRejected(
+                409, "digest-differs", "The digest is not that of what is asked. Read it again, and decide about that."
+            )
+        return row.decided(approval.decided(outcome, wish.caller, now, decision.reason), now, now + STALLED_AFTER)
+
+    return _altered(services, wish, decided, Wish.check_decision)
+
+
 def delete(services: Services, wish: Wish) -> Accepted:
     """Return the registration with its deletion pending, or done; a pending operation is superseded.
 
-    Raises RequestRejected (409) while it is `accepted`.
+    Raises RequestRejected (409) while it is `accepted`, unless it waits for an approval: nothing was sent for that.
     """
 
     def ended(row: Registration, now: datetime) -> Registration:
-        if row.status is Status.ACCEPTED:
+        if row.status is Status.ACCEPTED and not row.awaits_approval:
             raise RequestRejected(
                 409, "registration-in-progress", "It is being provisioned. Delete it once it is active or failed."
             )
@@ -107,7 +132,12 @@ def delete(services: Services, wish: Wish) -> Accepted:
     return _altered(services, wish, ended)
 
 
-def _altered(services: Services, wish: Wish, alter: Callable[[Registration, datetime], Registration]) -> Accepted:
+def _altered(
+    services: Services,
+    wish: Wish,
+    alter: Callable[[Registration, datetime], Registration],
+    check: Callable[[Wish, Registration], None] = Wish.check,
+) -> Accepted:
     """Save what `alter` makes of the registration, of its latest row; what it leaves alone is not written.
 
     Of a dry run nothing is saved or sent. Raises RequestRejected (412) where the row is not what the caller has read.
@@ -116,7 +146,7 @@ def _altered(services: Services, wish: Wish, alter: Callable[[Registration, date
         row = services.registry.get(wish.registration_id)
         if row is None:
             raise not_found()
-        wish.check(row)
+        check(wish, row)
         if not row.understood:
             raise UnreadableRow
         altered = alter(row, services.clock.now())
@@ -131,8 +161,16 @@ def _altered(services: Services, wish: Wish, alter: Callable[[Registration, date
             stored = services.registry.replace(altered)
         except StaleRegistration:
             continue  # a run or another caller was faster: what is asked for is judged anew
-        return Accepted(stored, operation_message(stored), row)
+        return Accepted(stored, _message(stored), row)
     raise StaleRegistration
+
+
+def _message(row: Registration) -> str | None:
+    """Return what has the queue carry out what was just asked; nothing while somebody has to agree first."""
+    if not row.awaits_approval:
+        return operation_message(row)
+    denied = row.approval is not None and row.approval.outcome is not None and row.due_at is not None
+    return check_message(DueEntry(row.id, row.due_at)) if denied and row.due_at is not None else None
 
 
 def _check_active(row: Registration) -> None:

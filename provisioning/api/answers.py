@@ -64,6 +64,18 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
         "findings": [_failure(finding) for finding in registration.findings],
         "nextSteps": [],
     }
+    if (approval := registration.approval) is not None:
+        content["approval"] = {
+            "digest": approval.digest,
+            "rules": list(approval.rules),
+            "who": "the owner of the resource, or an approver" if approval.resource_owner else "an approver",
+            "lapsesAt": _time(approval.lapses_at),
+            "outcome": approval.outcome,
+            "decidedBy": approval.decided_by,
+            "decidedVia": approval.decided_via,
+            "decidedAt": _time(approval.decided_at),
+            "reason": approval.reason,
+        }
     if operation.supersedes is not None:
         content["operation"]["supersedes"] = operation.supersedes
     if (credential := shown_credential(registration, tenant)) is not None:

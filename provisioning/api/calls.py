@@ -63,13 +63,25 @@ class Wish:
 
         What is another's is 404, so that nobody can tell whether it exists.
         """
-        owner = row.request.owner
-        if not self.caller.may_read(owner):
-            raise not_found()
-        if not self.caller.may_change(owner):
+        self.check_read(row)
+        if not self.caller.may_change(row.request.owner):
             raise RequestRejected(
                 403, "not-the-owner", f"Only its owner may do that, or a caller with the app role {Role.MANAGE_ALL}."
             )
+        self.check_unchanged(row)
+
+    def check_decision(self, row: Registration) -> None:
+        """Raise RequestRejected where the caller may not know of it (404), or has read another (412)."""
+        self.check_read(row)
+        self.check_unchanged(row)
+
+    def check_read(self, row: Registration) -> None:
+        """Raise RequestRejected (404) where the caller may not know of the registration."""
+        if not row.readable_by(self.caller):
+            raise not_found()
+
+    def check_unchanged(self, row: Registration) -> None:
+        """Raise RequestRejected (412) where the registration is not any more what the caller has read."""
         if self.if_match is None or self.if_match.strip() == "*" or entity_tag(row) in _entity_tags(self.if_match):
             return
         raise RequestRejected(

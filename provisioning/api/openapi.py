@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter
 
+from provisioning.domain.approval import Outcome
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.intake import CHANGEABLE, RegistrationRequest
 from provisioning.domain.operation import OperationStatus, OperationType
@@ -109,6 +110,22 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
                 "responses": {"200": seen, "202": accepted}
                 | _problems("400", "401", "404", "409", "412", "413", "415", "500", "503"),
             }
+        },
+        **{
+            f"/registrations/{{registrationId}}/{name}": {
+                "post": {
+                    "operationId": f"{name}Registration",
+                    "summary": summary,
+                    "parameters": altering,
+                    "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Decision")}}},
+                    "responses": {"200": seen, "202": accepted}
+                    | _problems("400", "401", "403", "404", "409", "412", "413", "415", "500", "503"),
+                }
+            }
+            for name, summary in (
+                ("approve", "Agree to a request that waits for an approval; it is then carried out"),
+                ("deny", "Refuse a request that waits for an approval, with the reason"),
+            )
         },
         "/registrations/{registrationId}/retry": {
             "post": {
@@ -255,6 +272,7 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
             "contact": text,
             "status": {"type": "string", "enum": list(Status)},
             "operation": _ref("Operation"),
+            "approval": _ref("Approval"),
             "createdAt": moment,
             "updatedAt": moment,
             "tenantId": text,
@@ -277,6 +295,19 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "Change": _object({name: asked[name] for name in changeable}),
         "Rotation": _object({"revokePrevious": revoke}),
+        "Decision": _object({"digest": text, "reason": text}, ["digest"]),
+        "Approval": _object(
+            {
+                "digest": text,
+                "rules": {"type": "array", "items": text},
+                "who": text,
+                "lapsesAt": moment,
+                "outcome": {"type": ["string", "null"], "enum": [*Outcome, None]},
+                **dict.fromkeys(("decidedBy", "decidedVia", "reason"), maybe),
+                "decidedAt": maybe_moment,
+            },
+            ["digest", "rules", "who", "lapsesAt", "outcome"],
+        ),
         "Registration": registration,
         "Operation": operation,
         "Failure": failure,

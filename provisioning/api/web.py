@@ -29,9 +29,10 @@ from provisioning.api.calls import (
 )
 from provisioning.api.guidance import consequences, next_steps
 from provisioning.api.submit import Accepted, preview, submit
+from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import Caller
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain
-from provisioning.domain.intake import RegistrationRequest, dump, parse
+from provisioning.domain.intake import RegistrationRequest, dump, parse, parse_decision
 from provisioning.domain.manifest import changed_properties
 from provisioning.domain.operation import OperationType
 from provisioning.ports import Services
@@ -112,6 +113,18 @@ def change_registration(services: Services, caller: Caller, call: Call) -> Answe
     return _answered(alter.change(services, wanted, json_body(call, MERGE_PATCH)), wanted, call, services)
 
 
+def approve_registration(services: Services, caller: Caller, call: Call) -> Answer:
+    """POST /registrations/{id}/approve: 202, and what was asked is carried out."""
+    wanted, decision = wish(caller, call), parse_decision(json_body(call))
+    return _answered(alter.decide(services, wanted, Outcome.APPROVED, decision), wanted, call, services)
+
+
+def deny_registration(services: Services, caller: Caller, call: Call) -> Answer:
+    """POST /registrations/{id}/deny: 202, and what was asked fails with the reason."""
+    wanted, decision = wish(caller, call), parse_decision(json_body(call), reason_required=True)
+    return _answered(alter.decide(services, wanted, Outcome.DENIED, decision), wanted, call, services)
+
+
 def delete_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """DELETE /registrations/{id}: 202, and the application and the secret are deleted; the registration is kept."""
     no_body(call)
@@ -146,7 +159,7 @@ def show_registration(services: Services, caller: Caller, call: Call) -> Answer:
     no_body(call)
     no_parameters(call)
     found = services.registry.get(registration_id(call))
-    if found is None or not caller.may_read(found.request.owner):
+    if found is None or not found.readable_by(caller):
         raise not_found()
     return shown(found, services)
 
@@ -191,6 +204,8 @@ CALLS: Final[Mapping[str, Handle]] = {
         retry_registration,
         rotate_registration,
         change_registration,
+        approve_registration,
+        deny_registration,
         delete_registration,
     )
 }

@@ -311,6 +311,28 @@ def _judged(
     return request
 
 
+class Decision(BaseModel):
+    """What somebody decides about a request that needs an approval: about what exactly, and why."""
+
+    model_config = _Request.model_config
+
+    digest: Annotated[str, text(64)] = Field(description="The digest of what is decided, as the registration shows it.")
+    reason: Annotated[str, text(1024)] | None = Field(default=None, description="Why; the requester can read it.")
+
+
+def parse_decision(body: object, *, reason_required: bool = False) -> Decision:
+    """Return the decision; raise RequestRejected (400) that names every fault of it at once."""
+    refuse_private_keys(body)
+    try:
+        decision = Decision.model_validate(body, context=NEW)
+    except ValidationError as error:
+        found = [fault_of(dict(each), {}, None) for each in error.errors(include_url=False, include_input=False)]
+        raise broken_rules(found) from None
+    if reason_required and decision.reason is None:
+        raise broken_rules([Fault("#/reason", "required", "Say why: the requester reads it, and can ask for less.")])
+    return decision
+
+
 def restore(body: Mapping[str, Any]) -> RegistrationRequest:
     """Return the request that `dump` wrote; it was checked when it came in, and is not judged by today's rules.
 

@@ -38,6 +38,7 @@ class OperationType(Kept):
 class OperationStatus(Kept):
     """How far an operation is."""
 
+    AWAITING_APPROVAL = "awaiting-approval"
     PENDING = "pending"
     SUCCEEDED = "succeeded"
     FAILED = "failed"

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from provisioning.domain.approval import Approval, Outcome, digest_of
+from provisioning.domain.callers import Caller
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import ResolvedResource
 from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
@@ -75,6 +77,8 @@ class Registration:
     expiry_noticed: int | None = None
     clean_up_at: datetime | None = None
     via: str | None = None
+    approval: Approval | None = None
+    policy_version: str = ""
     deletion_sent_at: datetime | None = None
     etag: str | None = None
     row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
@@ -101,6 +105,21 @@ class Registration:
     def pending(self) -> bool:
         """Whether the latest operation has not ended."""
         return self.operation.status is OperationStatus.PENDING
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether somebody has to agree first; nothing of it has been sent to Entra."""
+        return self.operation.status is OperationStatus.AWAITING_APPROVAL
+
+    @property
+    def asked_digest(self) -> str:
+        """What an approval of it is bound to."""
+        return digest_of(self.request_hash, self.policy_version)
+
+    def readable_by(self, caller: Caller) -> bool:
+        """Whether the caller may know of it: as its owner, by a role, or because it decides about it."""
+        decides = self.approval is not None and self.approval.may_be_read_by(caller)
+        return decides or caller.may_read(self.request.owner)
 
     @property
     def understood(self) -> bool:
@@ -175,6 +194,18 @@ class Registration:
             last_error=None,
         )
 
+    def awaiting(self, approval: Approval) -> "Registration":
+        """Return it, newly asked for, with its operation waiting for an approval, and due when that lapses."""
+        operation = replace(self.operation, status=OperationStatus.AWAITING_APPROVAL)
+        return replace(self, operation=operation, approval=approval, due_at=approval.lapses_at)
+
+    def decided(self, approval: Approval, now: datetime, due_at: datetime) -> "Registration":
+        """Return it as it was decided: its operation pending from now on, or still waiting for its end."""
+        operation = self.operation
+        if approval.outcome is Outcome.APPROVED:
+            operation = replace(operation, status=OperationStatus.PENDING, requested_at=now)
+        return replace(self, operation=operation, approval=approval, updated_at=now, due_at=due_at)
+
     def succeeded(self, now: datetime) -> "Registration":
         """Return it with its operation ended well: active, or deleted."""
         deleted = self.operation.type is OperationType.DELETE
@@ -207,6 +238,7 @@ _TRANSITIONS: Final = frozenset(
         (Status.ACTIVE, Status.ACTIVE),
         (Status.ACTIVE, Status.DELETING),
         (Status.FAILED, Status.DELETING),
+        (Status.ACCEPTED, Status.DELETING),  # of one that waits for an approval: nothing was sent for it
     }
 )
 NAME_PREFIX: Final = "fhir-registrar-"

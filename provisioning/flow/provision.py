@@ -30,6 +30,7 @@ from provisioning.flow.reconcile import reconcile
 from provisioning.flow.resolve import claim_server, resolve_resource
 from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, is_good
 from provisioning.flow.run import Run, briefly, failure_of, understood
+from provisioning.flow.settle import ensure_approved, settle
 from provisioning.flow.trust import ensure_certificate, ensure_federated_credential
 from provisioning.ports import Services
 
@@ -189,7 +190,7 @@ def steps_of(registration: Registration) -> tuple[Step, ...]:
     """Return what the registration's operation consists of."""
     match registration.operation.type:
         case OperationType.PROVISION:
-            return STEPS[registration.client_type, registration.credential_type]
+            return (ensure_approved, *STEPS[registration.client_type, registration.credential_type])
         case OperationType.ROTATE:
             return ROTATION
         case OperationType.CHANGE:
@@ -227,6 +228,8 @@ def _carried_out(services: Services, message: Message) -> Outgoing:
         return Outgoing()
     run, notices = Run(services, registration), list[str]()
     try:
+        if message.is_check and registration.awaits_approval:
+            return settle(run, message)
         if message.is_check and registration.status is Status.ACTIVE and not registration.pending:
             notices = check(run, message)
         before = run.registration

@@ -309,6 +309,9 @@ NAMED_ELSEWHERE = {
         "tests/unit/api/test_calls.py: what is not fully understood is refused",
     ),
     **dict.fromkeys(
+        ("digest-differs", "nothing-to-decide"), "tests/unit/api/test_approval.py: a decision is bound to what was read"
+    ),
+    **dict.fromkeys(
         ("foreign-page", "not-the-owner", "owner-not-yours", "role-required"),
         "tests/unit/api/test_admit.py: who is let in, and for whom",
     ),

@@ -66,6 +66,8 @@ OWN_USE: Mapping[str, Use] = {
 # What the answer leaves out.
 NOT_TOLD: Mapping[str, str] = {
     "caller": "the caller knows; with function keys it says nothing",
+    "policy_version": "part of the digest of an approval",
+    "approval.resource_owner": "who that is may be another team's business; that there is one is told",
     "via": "evidence for whoever looks into it later",
     "request_hash": "tells a repeat of a request from another request",
     "resource.scopes.id": "what the manifest names a scope by; people know it by its value",

@@ -1,0 +1,234 @@
+"""A request that needs an approval: who decides, to what the decision is bound, and how it ends without one."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from provisioning.api import web
+from provisioning.api.answers import Answer
+from provisioning.api.calls import Call
+from provisioning.domain.approval import LAPSES_AFTER, Approval, check_decider
+from provisioning.domain.callers import KEY_HOLDER, Caller, CallerKind, Role
+from provisioning.domain.errors import RequestRejected
+from provisioning.domain.intake import fingerprint, parse
+from provisioning.domain.operation import Operation, OperationStatus, OperationType, new_id
+from provisioning.domain.registration import Registration, Status, registration_id
+from provisioning.flow.plan import put_due
+from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.signed_in import ALICE, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
+from tests.worlds.world import World
+
+APPROVER = Caller("a9900000-0000-4000-8000-000000000009", CallerKind.USER, frozenset({Role.APPROVE}), name="Approver")
+
+
+def awaiting(world: World, body: dict[str, Any] | None = None, resource_owner: str | None = None) -> Registration:
+    """Have a request of Alice's wait for an approval, as a POST leaves it."""
+    request, now = parse(body or a_resource(owner=TEAM)), world.clock.now()
+    row = Registration(
+        registration_id(request.owner, ALICE.object_id, None),
+        ALICE.object_id,
+        request,
+        fingerprint(request),
+        Status.ACCEPTED,
+        Operation(new_id(), OperationType.PROVISION, OperationStatus.PENDING, now),
+        now,
+        now,
+        policy_version="1",
+    )
+    row = row.awaiting(Approval(row.asked_digest, ("rule",), now + LAPSES_AFTER, resource_owner))
+    world.registry.put_owned(request.owner, row.id)
+    put_due(world.services, row)
+    stored = world.registry.insert(row)
+    assert stored is not None
+    return stored
+
+
+def decide(world: World, caller: Caller, row: Registration, what: str = "approve", **body: Any) -> Answer:
+    content = {"digest": row.asked_digest, "reason": "Because."} | body
+    headers = headers_of(caller, world.emulator) | {"content-type": "application/json"}
+    call = Call(
+        f"/api/registrations/{row.id}/{what}",
+        headers,
+        body=json.dumps(content).encode(),
+        registration_id=row.id,
+        method="POST",
+    )
+    return world.call(web.CALLS[f"{what}_registration"], call)
+
+
+def code_of(answer: Answer) -> str:
+    return str(json.loads(answer.body)["code"])
+
+
+@pytest.fixture
+def world() -> World:
+    return World(settings=ENTRA)
+
+
+def test_nothing_is_sent_to_entra_before_somebody_agrees_and_all_of_it_afterwards(world: World) -> None:
+    row = awaiting(world)
+    world.settle()
+    assert [each for each in world.emulator.calls if not each.operation.startswith("token.")] == []
+    answer = decide(world, APPROVER, row)
+    assert (answer.status, json.loads(answer.body)["operation"]["status"]) == (202, "pending")
+    world.deliver()
+    after = world.row(row.id)
+    assert (after.status, after.operation.id) == (Status.ACTIVE, row.operation.id)
+    assert after.approval is not None
+    assert (after.approval.decided_by, after.approval.reason) == (APPROVER.object_id, "Because.")
+
+
+def test_what_is_denied_fails_with_the_reason_and_nothing_was_ever_sent(world: World) -> None:
+    row = awaiting(world)
+    assert decide(world, APPROVER, row, "deny", reason="Not this server.").status == 202
+    world.deliver()
+    shown = json.loads(show(world, ALICE, row).body)
+    assert (shown["status"], shown["operation"]["failure"]["code"]) == ("failed", "approval-denied")
+    assert (shown["approval"]["outcome"], shown["approval"]["reason"]) == ("denied", "Not this server.")
+    assert [each for each in world.emulator.calls if each.operation.startswith("graph.")] == []
+
+
+def test_what_nobody_decides_lapses_after_fourteen_days_and_not_before(world: World) -> None:
+    row = awaiting(world)
+    world.live(timedelta(days=13, hours=23))
+    assert world.row(row.id).awaits_approval
+    world.live(timedelta(hours=2))
+    after = world.row(row.id)
+    assert after.operation.failure is not None
+    assert (after.status, after.operation.failure.code) == (Status.FAILED, "approval-lapsed")
+    assert code_of(decide(world, APPROVER, row)) == "nothing-to-decide"
+
+
+def test_what_has_lapsed_or_was_denied_is_asked_again_by_a_retry_and_never_done_by_it(world: World) -> None:
+    row = awaiting(world)
+    decide(world, APPROVER, row, "deny")
+    world.deliver()
+    call = Call(f"/api/registrations/{row.id}/retry", headers_of(ALICE), registration_id=row.id, method="GET")
+    assert world.call(web.retry_registration, call).status == 202
+    world.settle()
+    again = world.row(row.id)
+    assert again.awaits_approval
+    assert again.approval is not None
+    assert (again.approval.outcome, again.approval.decided_by) == (None, None)
+    assert [each for each in world.emulator.calls if each.operation.startswith("graph.")] == []
+    assert decide(world, APPROVER, again).status == 202
+    world.deliver()
+    assert world.row(row.id).status is Status.ACTIVE
+
+
+DECIDERS = {
+    "the requester": (ALICE, None, "own-request"),
+    "the requester with every role": (replace(ALICE, roles=frozenset(Role)), None, "own-request"),
+    "one of the team": (replace(MALLORY, groups=frozenset({TEAM})), None, "not-an-approver"),
+    "a manager": (replace(MALLORY, roles=frozenset({Role.READ_ALL, Role.MANAGE_ALL})), None, "not-an-approver"),
+    "a stranger": (MALLORY, None, "registration-not-found"),
+    "the owner of another resource": (MALLORY, TEAM, "registration-not-found"),
+    "the owner of the resource": (MALLORY, OTHER_TEAM, None),
+    "an approver": (APPROVER, OTHER_TEAM, None),
+}
+
+
+@pytest.mark.parametrize("what", ["approve", "deny"])
+@pytest.mark.parametrize("name", DECIDERS)
+def test_the_owner_of_the_resource_or_an_approver_decides_and_never_the_requester(
+    world: World, what: str, name: str
+) -> None:
+    caller, resource_owner, code = DECIDERS[name]
+    answer = decide(world, caller, awaiting(world, resource_owner=resource_owner), what)
+    assert (answer.status == 202) == (code is None)
+    assert code is None or code_of(answer) == code
+
+
+def test_whoever_asked_through_a_bot_and_the_bot_itself_decide_in_no_guise() -> None:
+    bot = "b0700000-0000-4000-8000-000000000003"
+    approval = Approval("digest", ("rule",), datetime.max.replace(tzinfo=UTC))
+    check_decider(approval, APPROVER, ALICE.object_id, bot)
+    as_bot = Caller(bot, CallerKind.APPLICATION, frozenset({Role.APPROVE}))
+    for caller in (as_bot, replace(APPROVER, via=bot), replace(APPROVER, via=ALICE.object_id)):
+        with pytest.raises(RequestRejected) as raised:
+            check_decider(approval, caller, ALICE.object_id, bot)
+        assert raised.value.code == "own-request"
+
+
+def test_with_function_keys_nobody_can_be_told_apart_so_nobody_decides() -> None:
+    world = World()
+    row = awaiting(world)
+    call = Call(
+        "/api/registrations/x/approve",
+        {"content-type": "application/json"},
+        body=json.dumps({"digest": row.asked_digest}).encode(),
+        registration_id=row.id,
+    )
+    answer = world.call(web.approve_registration, call)
+    assert (answer.status, code_of(answer)) == (403, "approver-unknown")
+    assert KEY_HOLDER.object_id == "function-key"
+
+
+def test_a_decision_is_bound_to_what_was_read(world: World) -> None:
+    row = awaiting(world)
+    assert code_of(decide(world, APPROVER, row, digest="0" * 64)) == "digest-differs"
+    other = parse(a_resource(owner=TEAM, displayName="Something else"))
+    slipped = world.registry.replace(replace(world.row(row.id), request=other, request_hash=fingerprint(other)))
+    assert code_of(decide(world, APPROVER, slipped, digest=slipped.asked_digest)) == "digest-differs"
+    assert code_of(decide(world, APPROVER, slipped, digest=row.asked_digest)) == "digest-differs"
+
+
+def test_what_was_changed_behind_an_approval_is_never_created(world: World) -> None:
+    row = awaiting(world)
+    decide(world, APPROVER, row)
+    other = parse(a_resource(owner=TEAM, displayName="Something else"))
+    world.registry.replace(replace(world.row(row.id), request=other, request_hash=fingerprint(other)))
+    world.deliver()
+    after = world.row(row.id)
+    assert after.operation.failure is not None
+    assert after.operation.failure.code == "not-approved"
+    assert [each for each in world.emulator.calls if each.operation == "graph.createApplication"] == []
+
+
+def test_a_dry_run_of_a_decision_decides_nothing(world: World) -> None:
+    row = awaiting(world)
+    body = json.dumps({"digest": row.asked_digest}).encode()
+    headers = headers_of(APPROVER, world.emulator) | {"content-type": "application/json"}
+    call = Call("/x/registrations/y/approve", headers, "dryRun=true", body, row.id, "POST")
+    answer = world.call(web.approve_registration, call)
+    assert (answer.status, answer.message) == (200, None)
+    assert world.row(row.id) == row
+
+
+def test_it_is_decided_once(world: World) -> None:
+    row = awaiting(world)
+    assert decide(world, APPROVER, row).status == 202
+    for what in ("approve", "deny"):
+        assert code_of(decide(world, APPROVER, row, what)) == "nothing-to-decide"
+
+
+def test_a_request_that_waits_can_be_withdrawn(world: World) -> None:
+    row = awaiting(
+        world, a_service_client(owner=TEAM, resource="https://ws-svc.fhir.azurehealthcareapis.com", appRoles=[])
+    )
+    call = Call(f"/api/registrations/{row.id}", headers_of(ALICE), registration_id=row.id)
+    assert world.call(web.delete_registration, call).status == 202
+    world.settle()
+    assert world.row(row.id).status is Status.DELETED
+
+
+@pytest.mark.parametrize(
+    "body", [{"reason": ""}, {"digest": None}, {"digest": 1}, {"more": 1}, {"reason": "a\nb"}], ids=str
+)
+def test_a_decision_that_is_not_understood_is_refused(world: World, body: dict[str, Any]) -> None:
+    row = awaiting(world)
+    assert code_of(decide(world, APPROVER, row, **body)) == "invalid-request"
+    assert world.row(row.id).awaits_approval
+
+
+def test_a_denial_says_why(world: World) -> None:
+    row = awaiting(world)
+    answer = decide(world, APPROVER, row, "deny", reason=None)
+    assert code_of(answer) == "invalid-request"
+
+
+def show(world: World, caller: Caller, row: Registration) -> Answer:
+    return world.call(web.show_registration, Call("/x", headers_of(caller), registration_id=row.id))
