@@ -7,13 +7,24 @@ NODE_OLDEST := 18
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# What was installed is told by the locks' content: one that is written anew and says the same installs nothing again.
+stamp = $(1)/.installed-$(shell cat $(2) | git hash-object --stdin)
+PACKAGES := $(call stamp,.venv,requirements-dev.txt requirements-node.txt)
+AZURITE := $(call stamp,dev/azurite/node_modules,dev/azurite/package-lock.json dev/azurite/.npmrc)
+WORKER := $(call stamp,.local/worker,requirements.txt dev/worker/requirements.txt)
+
 ON_BOTH_CORES := --numprocesses=2 --dist=worksteal --quiet
-PIP := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
-LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header
+STEP := $(PYTHON) dev/progress.py
+# What a lock file names is installed and nothing else: pip looks for no other release, and builds nothing.
+PIP := -m pip install --no-deps --require-hashes --only-binary=:all: --progress-bar=off
+# A package's extras are named in a lock as well: where pip resolves, as in Azure's remote build, some versions of it
+# else take `pyjwt[crypto]` for a package beside the pinned `pyjwt`, find a newer release, and refuse it for its hash.
+LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras \
+  --no-annotate --no-header
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test kill check bench lock worker-check clean
+.PHONY: help setup demo run test kill check bench lock lock-check worker worker-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +32,8 @@ help: ## Say what can be made
 demo: setup ## Provision one registration of each type on this machine, prove each, rotate a secret, and end
 	@$(BIN)/python -m dev demo
 
-run: setup ## Serve the whole local stack until Ctrl-C
-	@$(BIN)/python -m dev up
+run: setup ## Serve the whole local stack until Ctrl-C; PORT=8080 EMULATOR_PORT=9443 take other ports, 0 a free one
+	@$(BIN)/python -m dev up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT))
 
 test: setup ## Run the tests, with coverage of provisioning/; the fault schedules without, which doubles their speed
 	@$(BIN)/python -m pytest $(ON_BOTH_CORES) --ignore=tests/faults --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 $(PYTEST)
@@ -40,7 +51,7 @@ check: setup ## Lint, check the format and the types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-worker-check: .local/worker/.installed ## Have the real Python worker's library index the app, with what is deployed only
+worker-check: worker ## Have the real Python worker's library index the app, with what is deployed only
 	@.local/worker/bin/python dev/worker_check.py
 
 lock: setup ## Pin what pyproject.toml asks for, and what Azurite brings
@@ -49,43 +60,46 @@ lock: setup ## Pin what pyproject.toml asks for, and what Azurite brings
 	@$(LOCK) pyproject.toml --group dev --python-version 3.11 -o requirements-dev.txt
 	@$(LOCK) --group node --python-version 3.11 -o requirements-node.txt
 	@$(LOCK) dev/worker/requirements.in --no-deps --python-version 3.13 -o dev/worker/requirements.txt
-	@cd dev/azurite && npm install --package-lock-only --ignore-scripts --loglevel=error
+	@npm --prefix dev/azurite install --package-lock-only --ignore-scripts --loglevel=error
+
+lock-check: setup ## Install the locks where newer releases are to be had, and compare them with pyproject.toml
+	@$(BIN)/python -m dev.lock_check
 
 clean: ## Remove all that was made
 	@rm -rf .venv .local dev/azurite/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-setup: .venv/.installed dev/azurite/node_modules/.installed ## Install what the others need
+setup: $(PACKAGES) $(AZURITE) ## Install what the others need
 
-.venv/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	  { echo "This needs Python 3.11 or newer as $(PYTHON); another one: make PYTHON=/path/to/python" >&2; exit 1; }
-	@echo "Making .venv with $$($(PYTHON) --version) ..."
-	@$(PYTHON) -m venv .venv
-	@touch $@
+worker: $(WORKER)
 
-.venv/.installed: .venv/.python requirements-dev.txt
-	@echo "Installing the Python packages ..."
-	@$(PIP) -r requirements-dev.txt
-	@touch $@
+# An environment of pip alone, in the place of an older one: what a lock no longer names is gone. It is cleared and not
+# removed, because the interpreter that does it may be its own. Some versions of Python put setuptools in.
+define new_environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+  { echo "This needs Python 3.11 or newer as $(PYTHON); another one: make PYTHON=/path/to/python" >&2; exit 1; }
+@$(STEP) "Making $(1) with $$($(PYTHON) --version)" $(PYTHON) -m venv --clear $(1)
+@$(1)/bin/python -m pip uninstall -qq --yes setuptools
+endef
 
 # A Node.js of the machine is used if it is new enough and npm is beside it.
-.venv/.node: .venv/.installed requirements-node.txt
+$(PACKAGES):
+	$(call new_environment,.venv)
+	@$(STEP) "Installing the Python packages (1/3)" $(BIN)/python $(PIP) -r requirements-dev.txt
 	@if node -e 'process.exit(parseInt(process.versions.node) < $(NODE_OLDEST) ? 1 : 0)' >/dev/null 2>&1 && npm --version >/dev/null 2>&1; \
-	  then :; else echo "Installing Node.js ..."; $(PIP) -r requirements-node.txt; fi
+	  then echo "Node.js $$(node --version) of this machine serves (2/3)"; \
+	  else $(STEP) "Installing Node.js (2/3)" $(BIN)/python $(PIP) -r requirements-node.txt; fi
 	@touch $@
 
-dev/azurite/node_modules/.installed: dev/azurite/package-lock.json dev/azurite/.npmrc .venv/.node
-	@echo "Installing Azurite ..."
-	@cd dev/azurite && npm ci --ignore-scripts --loglevel=error
+# `npm ci` takes what the lock file names, by its hash, or nothing.
+$(AZURITE): | $(PACKAGES)
+	@$(STEP) "Installing Azurite (3/3)" npm --prefix dev/azurite ci --ignore-scripts --loglevel=error
 	@touch $@
 
 # The worker's library declares Python 3.13 and runs on 3.11 as well, which is enough for a check.
-.local/worker/.installed: .venv/.python requirements.txt dev/worker/requirements.txt
-	@echo "Making an environment of what is deployed ..."
-	@rm -rf .local/worker && mkdir -p .local
-	@.venv/bin/python -m venv .local/worker
-	@.local/worker/bin/python -m pip install --quiet --require-hashes -r requirements.txt
-	@.local/worker/bin/python -m pip install --quiet --require-hashes --no-deps --ignore-requires-python \
+$(WORKER):
+	$(call new_environment,.local/worker)
+	@$(STEP) "Installing what is deployed (1/2)" .local/worker/bin/python $(PIP) -r requirements.txt
+	@$(STEP) "Installing the worker's library (2/2)" .local/worker/bin/python $(PIP) --ignore-requires-python \
 	  -r dev/worker/requirements.txt
 	@touch $@

@@ -1,0 +1,90 @@
+"""What is imported is declared, what is declared is pinned, and what is pinned is locked."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from dev.lock_check import pins, version_of
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+DEPLOYED = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+GROUPS = {name: [Requirement(text) for text in texts] for name, texts in PROJECT["dependency-groups"].items()}
+WORKER = [Requirement(text) for text in (ROOT / "dev/worker/requirements.in").read_text(encoding="utf-8").splitlines()]
+LOCKED = {
+    "requirements.txt": DEPLOYED,
+    "requirements-dev.txt": DEPLOYED + GROUPS["dev"],
+    "requirements-node.txt": GROUPS["node"],
+    "dev/worker/requirements.txt": WORKER,
+}
+# `_typeshed` comes with the type checker.
+OURS = {"_typeshed", "bench", "dev", "function_app", "provisioning", "tests"}
+
+
+def sources(*folders: str) -> list[Path]:
+    return [path for name in folders for path in (ROOT / name).rglob("*.py") if "node_modules" not in path.parts]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield every module that is imported anywhere in a file; of `from a import b`, that is `a.b`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def owners() -> dict[str, str]:
+    """Return the package that each installed module comes from: `azure.core` and `azure.identity` have one each."""
+    return {
+        ".".join([*file.parts[:-1], file.name.split(".")[0]]).removesuffix(".__init__"): canonicalize_name(package.name)
+        for package in distributions()
+        for file in package.files or ()
+        if file.suffix in {".py", ".so", ".pyd"}
+    }
+
+
+def package_of(module: str) -> str:
+    parts = module.split(".")
+    names = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((owners()[name] for name in names if name in owners()), f"nothing that is installed: {module}")
+
+
+def packages(paths: Iterable[Path]) -> set[str]:
+    modules = {module for path in paths for module in imported(path)}
+    known = sys.stdlib_module_names | OURS
+    return {package_of(module) for module in modules if module.split(".")[0] not in known}
+
+
+def names(requirements: Iterable[Requirement]) -> set[str]:
+    return {canonicalize_name(requirement.name) for requirement in requirements}
+
+
+def test_what_is_deployed_declares_each_package_that_it_imports_and_no_other() -> None:
+    assert packages([ROOT / "function_app.py", *sources("provisioning")]) == names(DEPLOYED)
+
+
+def test_development_declares_each_package_that_it_imports() -> None:
+    assert packages(sources("bench", "dev", "tests")) <= names(DEPLOYED + GROUPS["dev"])
+
+
+@pytest.mark.parametrize("lock", LOCKED)
+def test_a_lock_holds_what_is_declared_and_each_at_its_one_version(lock: str) -> None:
+    locked = {(canonicalize_name(pin.name), version_of(pin)) for pin in pins(ROOT / lock)}
+    assert {(canonicalize_name(one.name), version_of(one)) for one in LOCKED[lock]} <= locked
+
+
+@pytest.mark.parametrize("lock", LOCKED)
+def test_whatever_is_locked_is_locked_by_hash(lock: str) -> None:
+    blocks = (ROOT / lock).read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
