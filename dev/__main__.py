@@ -15,8 +15,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("demo", help="provision one registration of each type, prove each, rotate a secret, and end")
     up = commands.add_parser("up", help="serve storage, the emulator and the app until Ctrl-C")
-    up.add_argument("--port", type=int, default=7071, help="of the API; 0 takes a free one (default: 7071)")
-    up.add_argument("--emulator-port", type=int, default=8443, help="0 takes a free one (default: 8443)")
+    up.add_argument("--port", type=run.port, default=7071, help="of the API; 0 takes a free one (default: 7071)")
+    up.add_argument("--emulator-port", type=run.port, default=8443, help="0 takes a free one (default: 8443)")
     run.add_arguments(commands.add_parser("host", help="serve function_app.py of the current folder, like func start"))
     arguments = parser.parse_args()
     if arguments.command == "host":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import socket
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from dev.emulator.server import EmulatorServer
 from dev.host import HostProcess
-from dev.storage import SERVICES, Azurite
+from dev.storage import SERVICES, Azurite, why_taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,8 +50,8 @@ def stack(  # noqa: PLR0913 - each is one thing that the caller may say
     where all of them are free. `app_settings` go before those of the stack.
     """
     with ExitStack() as running:
-        ports = SERVICES if usual_ports and all(map(_free, SERVICES.values())) else None
-        storage = running.enter_context(Azurite(ports=ports))
+        taken = {port, emulator_port} & set(SERVICES.values()) or any(map(why_taken, SERVICES.values()))
+        storage = running.enter_context(Azurite(ports=SERVICES if usual_ports and not taken else None))
         azure = running.enter_context(EmulatorServer(folder, port=emulator_port))
         settings = {
             **_SCHEDULES,
@@ -65,16 +64,6 @@ def stack(  # noqa: PLR0913 - each is one thing that the caller may say
         }
         host = running.enter_context(HostProcess(settings, port=port, message_lease=message_lease, log_file=log_file))
         yield Stack(storage, azure, host, settings)
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def stop_on_signals() -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from collections import deque
@@ -64,6 +65,17 @@ def _node_major(node: str) -> int:
     return int(found[1]) if found else 0
 
 
+def why_taken(port: int) -> str:
+    """Returns why a port of 127.0.0.1 cannot be listened on, and nothing where it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.strerror or "it cannot be bound"
+    return ""
+
+
 class Azurite:
     """Azurite, running while the context lasts: blobs, queues and tables on 127.0.0.1.
 
@@ -95,6 +107,10 @@ class Azurite:
         if not (_FOLDER / "node_modules" / "azurite").is_dir():
             message = "Azurite is not installed: `make setup` does it"
             raise StorageError(message)
+        for name, port in self._wanted.items():
+            if why := why_taken(port):
+                message = f"port {port}, wanted for storage's {name.lower()}s, cannot be had ({why})"
+                raise StorageError(message)
         place = ["--location", str(self._location)] if self._location else ["--inMemoryPersistence"]
         ports = [part for name, port in self._wanted.items() for part in (f"--{name.lower()}Port", str(port))]
         hosts = [part for name in SERVICES for part in (f"--{name.lower()}Host", "127.0.0.1")]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev.stack import stack, stop_on_signals
-from dev.storage import StorageError
+from dev.storage import SERVICES, StorageError, why_taken
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +20,7 @@ FHIR Registrar is served on this machine, against an emulator: nothing is real a
   In words    {api}/docs
   Emulator    {azure} (Graph, Entra, Key Vault)
   Trust       {bundle} (CA bundle of the emulator)
-  Storage     queues http://127.0.0.1:{queue}, tables http://127.0.0.1:{table}
+  Storage     queues http://127.0.0.1:{queue}, tables http://127.0.0.1:{table}{storage}
 
 Try it in another terminal:
   curl -i {api}/registrations -H 'Content-Type: application/json' -d @examples/resource.json
@@ -29,8 +29,24 @@ Ctrl-C ends it.
 """
 
 
+def _ports_can_be_had(arguments: argparse.Namespace) -> bool:
+    """Whether both ports that the caller may name can be listened on; if not, says which cannot, and the way out."""
+    api, emulator = arguments.port, arguments.emulator_port
+    for name, port, why in (
+        ("PORT", api, why_taken(api)),
+        ("EMULATOR_PORT", emulator, "it is the API's" if emulator and emulator == api else why_taken(emulator)),
+    ):
+        if why:
+            way_out = f"take another one with `make run {name}=...`, or a free one with `make run {name}=0`"
+            print(f"Port {port} cannot be had ({why}): {way_out}", file=sys.stderr)
+            return False
+    return True
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Serves until it is told to stop, or until the host ends of itself."""
+    if not _ports_can_be_had(arguments):
+        return 1
     stop_on_signals()
     folder = Path(".local")
     folder.mkdir(exist_ok=True)
@@ -44,6 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
                     bundle=running.azure.ca_bundle,
                     queue=ports["Queue"],
                     table=ports["Table"],
+                    storage="" if ports == SERVICES else " (the usual ports are in use)",
                 ),
                 flush=True,
             )

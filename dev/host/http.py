@@ -172,7 +172,10 @@ class HttpServer(ThreadingHTTPServer):
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
-            raise HostError(f"port {port} of 127.0.0.1 cannot be listened on: {error.strerror}") from error
+            raise HostError(
+                f"port {port} of 127.0.0.1 cannot be listened on: {error.strerror}; "
+                "name another one with --port, or 0 for a free one"
+            ) from error
         self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="http", daemon=True)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
@@ -20,7 +21,6 @@ from dev.host.settings import Connections, HostError, HostOptions, load_local_se
 from dev.host.timers import Timer
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping
 
     import azure.functions as func
@@ -32,6 +32,7 @@ log = logging.getLogger("dev.host")
 READY = "Functions host ready: "
 DEFAULT_LEASE = 600
 _STOP_SECONDS = 10.0
+_LAST_PORT = 65535
 
 
 class Host:
@@ -116,9 +117,16 @@ class Host:
             self._worker.start(self._worker.invoke, function, *queues.by_hand(given))
 
 
+def port(text: str) -> int:
+    """Reads a port from the command line."""
+    if text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"a port is a whole number from 0 to {_LAST_PORT}")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `python -m dev host`."""
-    parser.add_argument("--port", type=int, default=7071, help="0 takes a free one (default: 7071)")
+    parser.add_argument("--port", type=port, default=7071, help="0 takes a free one (default: 7071)")
     parser.add_argument("--function-key", metavar="KEY", help="ask for this key; without it none is asked for")
     parser.add_argument(
         "--message-lease",
