@@ -17,8 +17,8 @@ ON_BOTH_CORES := --numprocesses=2 --dist=worksteal --quiet
 STEP := $(PYTHON) dev/progress.py
 # What a lock file names is installed and nothing else: pip looks for no other release, and builds nothing.
 PIP := -m pip install --no-deps --require-hashes --only-binary=:all: --progress-bar=off
-# A package's extras are named in a lock as well: where pip resolves, as in Azure's remote build, it would else take
-# `pyjwt[crypto]` for a package beside the pinned `pyjwt`, find a newer release, and refuse it for want of a hash.
+# A package's extras are named in a lock as well: where pip resolves, as in Azure's remote build, some versions of it
+# else take `pyjwt[crypto]` for a package beside the pinned `pyjwt`, find a newer release, and refuse it for its hash.
 LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-extras \
   --no-annotate --no-header
 

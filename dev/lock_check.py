@@ -31,7 +31,8 @@ ENVIRONMENTS = {
 }
 NODE_LOCK = "dev/azurite/package-lock.json"
 _PYTHON_LOCKS = tuple(lock for locks in ENVIRONMENTS.values() for lock in locks)
-# What an install line must not be.
+_LEFT_OUT = re.compile(r"^certifi==.*\n(?: .*\n)*", re.MULTILINE)
+# What an install line must not be. Some versions of pip resolve to the pinned files as long as all of them are named.
 _RESOLVING = "-m pip install --quiet --require-hashes"
 # How Azure's remote build installs them.
 _REMOTE_BUILD = ("install", "-r", "requirements.txt")
@@ -124,11 +125,11 @@ class _Copy:
         )
         return ran.returncode == 0
 
-    def forget_extras(self) -> None:
-        """Has the locks name no extras, so that whatever resolves comes upon something that is not pinned."""
+    def leave_one_out(self) -> None:
+        """Has the locks leave out a package that others need: whatever resolves comes upon its newer releases."""
         for lock in _PYTHON_LOCKS:
             text = (ROOT / lock).read_text(encoding="utf-8")
-            (self.place / lock).write_text(re.sub(r"(?m)^([\w.-]+)\[.*?\]", r"\1", text), encoding="utf-8")
+            (self.place / lock).write_text(_LEFT_OUT.sub("", text), encoding="utf-8")
 
     def restore_locks(self) -> None:
         """Has them as they are here, and what is installed count as installed from them."""
@@ -142,7 +143,7 @@ class _Copy:
 
 
 def _sees_what_resolves(copy: _Copy) -> list[str]:
-    copy.forget_extras()
+    copy.leave_one_out()
     if copy.make("worker", f"PIP={_RESOLVING}", quiet=True) and not copy.differences(_WORKER):
         return [f"{_WORKER}: a set-up that resolves took no newer release: this check sees nothing"]
     return []

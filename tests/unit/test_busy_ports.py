@@ -1,5 +1,6 @@
 """A port that cannot be had ends a command at once, with its number and the way out, and nothing was started."""
 
+import argparse
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.host import run
 from dev.storage import SERVICES, Azurite, StorageError, why_taken
 
 ROOT = Path(__file__).parents[2]
@@ -84,13 +86,18 @@ def test_storage_names_a_busy_port_in_one_line(busy: int, service: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["65536", "-1", "8080x", "", "٨٠"])
-def test_what_is_no_port_is_told_before_anything_starts(text: str) -> None:
-    code, lines = ended("up", f"--port={text}")
+def test_what_is_no_port_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="from 0 to 65535"):
+        run.port(text)
+
+
+def test_what_is_no_port_is_told_before_anything_starts() -> None:
+    code, lines = ended("up", "--port=65536")
     assert code == 2
     assert lines[-1] == "python -m dev up: error: argument --port: a port is a whole number from 0 to 65535"
 
 
 def test_make_passes_the_ports_on() -> None:
     command = ["make", "--dry-run", "run", "PORT=8080", "EMULATOR_PORT=0"]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
-    assert "-m dev up --port 8080 --emulator-port 0" in ran.stdout
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    assert "-m dev up --port 8080 --emulator-port 0" in made.stdout
