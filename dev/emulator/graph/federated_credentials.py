@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dev.emulator.errors import GraphError, Json, invalid_value, too_large
+from dev.emulator.errors import GraphError, Json, bad_request, invalid_value, too_large
 from dev.emulator.shapes import many, nullable, read, text
 
 if TYPE_CHECKING:
