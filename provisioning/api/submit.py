@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from provisioning.api.guidance import Warning_, warnings
+from provisioning.api.warnings import Warning_, warnings
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
 from provisioning.domain.intake import (

@@ -51,6 +51,7 @@ def test_an_accepted_registration_shows_what_is_known_and_null_for_what_is_not()
             "scope": None,
         },
         "secret": None,
+        "warnings": [],
         "findings": [],
         "nextSteps": [],
     }
