@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from provisioning.domain.clouds import cloud_of
 from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import SettingsError
 from provisioning.domain.front_door import FrontDoor, front_door
@@ -85,12 +86,13 @@ class Settings:
         """Read the settings; raise SettingsError that names every wrong one."""
         reader = _Reader(env)
         storage, tenant_id = reader.storage(), reader.guid("AZURE_TENANT_ID", required=True) or ""
+        authority_host = reader.endpoint("AZURE_AUTHORITY_HOST", storage, "https://login.microsoftonline.com")
         settings = cls(
             storage=storage,
             tenant=Tenant(
                 id=tenant_id,
-                authority_host=reader.endpoint("AZURE_AUTHORITY_HOST", storage, "https://login.microsoftonline.com"),
-                graph_endpoint=reader.endpoint("GRAPH_ENDPOINT", storage, "https://graph.microsoft.com"),
+                authority_host=authority_host,
+                graph_endpoint=reader.endpoint("GRAPH_ENDPOINT", storage, cloud_of(authority_host).graph_endpoint),
                 key_vault_url=reader.endpoint("KEY_VAULT_URL", storage, None),
                 registrar_object_id=reader.guid("REGISTRAR_OBJECT_ID"),
                 verified_domains=reader.domains("VERIFIED_DOMAINS"),

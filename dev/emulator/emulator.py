@@ -60,9 +60,9 @@ class Emulator:
         self._lock = threading.RLock()
         self._build()
         bearer = Bearer(self.origin, self.tenant_id, self._verify)
-        self.wsgi = WsgiApplication(
-            self._routing(bearer), bearer, faults=self.faults, now=now, sleep=sleep, lock=self._lock
-        )
+        routing = self._routing(bearer)
+        self.faults.operations = routing.operations
+        self.wsgi = WsgiApplication(routing, bearer, faults=self.faults, now=now, sleep=sleep, lock=self._lock)
 
     def _verify(self, token: str, audiences: frozenset[str]) -> Json | None:
         return self.sts.verify(token, audiences)  # of now: a reset makes a new one

@@ -118,14 +118,22 @@ class Faults:
 
     def __init__(self) -> None:
         self.switches = Switches()
+        self.operations: frozenset[str] = frozenset()  # that there are; the emulator fills it, once it has its routes
         self._rules: list[_Rule] = []
         self._numbers = itertools.count(1)
 
     def add(self, fault: Fault) -> int:
         """Put a rule in force; the number identifies it."""
+        self._check(fault)
         number = next(self._numbers)
         self._rules.append(_Rule(number, fault))
         return number
+
+    def _check(self, fault: Fault) -> None:
+        """A rule that no call can ever meet is a typing error, and must not pass for calm."""
+        if self.operations and not fnmatch.filter(self.operations, fault.pattern):
+            message = f"there is no operation {fault.pattern!r}"
+            raise ValueError(message)
 
     def remove(self, number: int) -> None:
         """Take one rule out."""
@@ -163,6 +171,8 @@ class Faults:
         if not isinstance(document, dict) or set(document) - {"rules", "switches"}:
             raise ValueError('expected {"rules": [...], "switches": {...}}')
         rules = [_from_json(rule) for rule in document.get("rules", [])]
+        for rule in rules:
+            self._check(rule)
         switches = {_snake(name): value for name, value in document.get("switches", {}).items()}
         self.set(**switches)
         return [self.add(rule) for rule in rules]

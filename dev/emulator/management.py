@@ -45,10 +45,14 @@ class Whole(Protocol):
         """Back to the state of the start."""
 
 
-def _body(request: Request) -> Json:
+def _body(request: Request, *names: str) -> Json:
+    """The JSON object that a call brings, which has no other names than these, if any are given."""
     body = envelopes.json_object(request)
     if body is None:
         raise ManagementError(400, "a JSON object is expected")
+    unknown = sorted(set(body) - set(names)) if names else []
+    if unknown:
+        raise ManagementError(400, f"there is no {unknown[0]!r} here")
     return body
 
 
@@ -86,7 +90,12 @@ def _add_hold(whole: Whole, context: Context) -> Answer:
 
 def _release(whole: Whole, context: Context) -> Answer:
     arguments = context.request.args
-    count = whole.holds.release(arguments.get("number", type=int), drop=arguments.get("drop") == "true")
+    number, drop = arguments.get("number", type=int), arguments.get("drop")
+    if set(arguments) - {"number", "drop"} or drop not in (None, "true", "false"):
+        raise ManagementError(400, "expected number= and drop=true or false")
+    if "number" in arguments and number is None:
+        raise ManagementError(400, "number must be one")
+    count = whole.holds.release(number, drop=drop == "true")
     return Answer(200, {"released": count})
 
 
@@ -174,7 +183,7 @@ def _forget_calls(whole: Whole, _context: Context) -> Answer:
 
 
 def _add_principal(whole: Whole, context: Context) -> Answer:
-    object_id = _body(context.request).get("id")
+    object_id = _body(context.request, "id").get("id")
     if object_id is not None and not is_guid(object_id):
         raise ManagementError(400, "id must be a GUID")
     return Answer(201, {"id": whole.directory.add_principal(object_id)})
@@ -182,7 +191,7 @@ def _add_principal(whole: Whole, context: Context) -> Answer:
 
 def _grant(whole: Whole, context: Context) -> Answer:
     """What an admin does by hand: give a client an application role of a resource."""
-    body = _body(context.request)
+    body = _body(context.request, "principalId", "resourceId", "appRole")
     try:
         whole.directory.grant(body["principalId"], body["resourceId"], body["appRole"])
     except (KeyError, ValueError) as error:

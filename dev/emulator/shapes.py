@@ -98,13 +98,13 @@ def many(inner: Check, at_most: int = 1000) -> Check:
     return check
 
 
-def distinct(inner: Check) -> Check:
-    """A list without duplicates."""
+def distinct(inner: Check, fold: Callable[[str], str] = str) -> Check:
+    """A list without duplicates, of which `fold` says what counts as the same."""
 
     def check(value: object, name: str) -> object:
         items = many(inner)(value, name)
         assert isinstance(items, list)
-        if len({str(item) for item in items}) != len(items):
+        if len({fold(str(item)) for item in items}) != len(items):
             raise bad_request(f"Request contains a property with duplicate values. Property: {name}.")
         return items
 

@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 PAGE: Final = 100
 REMEMBERED_FOR: Final = timedelta(minutes=10)
 REFUSAL_REMEMBERED_FOR: Final = timedelta(hours=1)
+# The portal lists a service principal under Enterprise applications by this tag (Azure/azure-powershell #7646).
+LISTED_IN_PORTAL: Final = "WindowsAzureActiveDirectoryIntegratedApp"
 
 
 class _Refused(Exception):
@@ -134,7 +136,7 @@ class GraphDirectory:
     def create_service_principal(self, client_id: str) -> str:
         """As the port says. Two requests where it exists already: the second reads its id."""
         try:
-            answer = self._call("POST", "/servicePrincipals", {"appId": client_id})
+            answer = self._call("POST", "/servicePrincipals", {"appId": client_id, "tags": [LISTED_IN_PORTAL]})
         except _Refused as error:
             if not error.refused.already_exists:
                 raise error_of(error.refused) from None

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from provisioning.api.calls import entity_tag
 from provisioning.api.guidance import fhir_server_settings, next_steps, oauth
+from provisioning.api.warnings import warnings
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.credentials import shown_credential
 from provisioning.domain.errors import Fault
@@ -61,6 +62,7 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
         }
         if secret
         else None,
+        "warnings": [] if registration.ending else [asdict(warning) for warning in warnings(registration)],
         "findings": [_failure(finding) for finding in registration.findings],
         "nextSteps": [],
     }

@@ -12,6 +12,7 @@ from shlex import quote as quoted
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+from provisioning.domain.clouds import Cloud
 from provisioning.domain.directory import ResolvedResource
 from provisioning.domain.intake import (
     ConfidentialClientRequest,
@@ -19,12 +20,13 @@ from provisioning.domain.intake import (
     ResourceApplicationRequest,
     ServiceClientRequest,
 )
-from provisioning.domain.manifest import resource_identifier
-from provisioning.domain.names import managed_fhir_service
+from provisioning.domain.manifest import mapped_claims, resource_identifier
+from provisioning.domain.names import managed_fhir_service, managed_fhir_url
+from provisioning.domain.openid import GRAPH_CLIENT_ID
+from provisioning.domain.permissions import openid_scopes
 from provisioning.domain.registration import Registration
 from provisioning.domain.tenant import Tenant
 
-PORTAL: Final = "https://portal.azure.com/#view"
 _UNKNOWN: Final = "<assigned when active>"
 
 
@@ -36,14 +38,6 @@ class NextStep:
     who: str
     command: str
     url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Warning_:  # noqa: N801 -- `Warning` is Python's own
-    """Something that works, but perhaps not as the caller thinks."""
-
-    code: str
-    message: str
 
 
 def oauth(registration: Registration, tenant: Tenant) -> dict[str, str | None]:
@@ -64,62 +58,128 @@ def _scope(registration: Registration, tenant: Tenant) -> str | None:
     resource = registration.resource
     if resource is None:
         return None
-    return (
-        " ".join(f"{resource.audience}/{scope.value}" for scope in resource.scopes) or f"{resource.audience}/.default"
-    )
+    scopes = [f"{resource.audience}/{scope.value}" for scope in resource.scopes] or [f"{resource.audience}/.default"]
+    return " ".join([*scopes, *(scope.value for scope in openid_scopes(registration.request))])
 
 
 def fhir_server_settings(registration: Registration, tenant: Tenant) -> dict[str, str] | None:
-    """Return the settings of the open-source FHIR server that has it accept tokens for this resource.
+    """Return the settings of the open-source FHIR server that has it accept tokens for this resource."""
+    accepted = _accepted(registration, tenant)
+    if accepted is None:
+        return None
+    audience, authority = accepted
+    return {
+        "FhirServer__Security__Enabled": "true",
+        "FhirServer__Security__Authentication__Audience": audience,
+        "FhirServer__Security__Authentication__Authority": authority,
+    }
 
-    The server takes exactly one audience. A v1 token's is the identifier URI, a v2 token's the client id, and the
+
+def _accepted(registration: Registration, tenant: Tenant) -> tuple[str, str] | None:
+    """Return audience and authority of tokens for a resource; None while they are not known.
+
+    A server takes exactly one audience. A v1 token's is the identifier URI, a v2 token's the client id, and the
     authority's version decides which issuer the server expects.
     """
     request = registration.request
     if not isinstance(request, ResourceApplicationRequest) or registration.client_id is None:
         return None
-    first = request.access_token_version == 1
-    return {
-        "FhirServer__Security__Enabled": "true",
-        "FhirServer__Security__Authentication__Audience": (
-            resource_identifier(registration, tenant) if first else registration.client_id
-        ),
-        "FhirServer__Security__Authentication__Authority": tenant.authority if first else f"{tenant.authority}/v2.0",
-    }
+    if request.access_token_version == 1:
+        return resource_identifier(registration, tenant), tenant.authority
+    return registration.client_id, f"{tenant.authority}/v2.0"
 
 
 def next_steps(registration: Registration, tenant: Tenant) -> list[NextStep]:
     """Return what is left for people to do before the first useful token."""
     match registration.request:
         case ResourceApplicationRequest():
-            return [*_configure_server(registration, tenant)]
+            return [*_configure_server(registration, tenant), *_map_claims(registration, tenant)]
         case ServiceClientRequest():
             return [*_grant_data_access(registration, tenant), *_use_credential(registration, tenant)]
         case ConfidentialClientRequest():
             return [
                 *_consent(registration, tenant),
-                *_data_role(registration),
+                *_map_claims(registration, tenant),
+                *_data_role(registration, tenant.cloud),
                 *_grant_vault_read(registration, tenant),
             ]
         case PublicClientRequest():
-            return [*_consent(registration, tenant), *_data_role(registration)]
+            return [
+                *_consent(registration, tenant),
+                *_map_claims(registration, tenant),
+                *_data_role(registration, tenant.cloud),
+            ]
 
 
 def _configure_server(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
     settings = fhir_server_settings(registration, tenant) or {}
     pairs = " ".join(f"{name}={value}" for name, value in settings.items()) or quoted("<fhirServerSettings>")
+    managed = managed_fhir_url(getattr(registration.request, "fhir_server_url", ""))
+    if managed is None:
+        yield NextStep(
+            "configure-fhir-server",
+            "whoever runs the FHIR server",
+            f'az webapp config appsettings set --resource-group "<group>" --name "<fhir server>" --settings {pairs}',
+            _all_of(tenant.cloud, "Microsoft.Web/sites"),
+        )
+    if managed is not None or mapped_claims(registration.request):
+        # Whose tokens are to carry claims of its own at a managed service registers a name of its own for it.
+        yield _configure_service(registration, tenant, managed)
+
+
+def _configure_service(registration: Registration, tenant: Tenant, url: str | None) -> NextStep:
+    audience, authority = _accepted(registration, tenant) or ("<audience>", "<authority>")
+    place = "properties.authenticationConfiguration"
+    pairs = f"{quoted(f'{place}.audience={audience}')} {quoted(f'{place}.authority={authority}')}"
+    return NextStep(
+        "configure-fhir-service",
+        "whoever runs the FHIR service, if the server is a managed one",
+        f"az resource update --ids {_fhir_service_id(url)} --set {pairs}",
+        _all_of(tenant.cloud, _FHIR_SERVICES),
+    )
+
+
+_FHIR_SERVICES: Final = "Microsoft.HealthcareApis/workspaces/fhirservices"
+
+
+def _fhir_service_id(url: str | None) -> str:
+    """Return what a shell makes the resource id of a managed FHIR service of."""
+    named = managed_fhir_service(url) if url is not None else None
+    if named is None:
+        return quoted("<resource id of the FHIR service>")
+    query = f"[?name=='{named[0]}/{named[1]}'].id"
+    return f'"$(az resource list --resource-type {_FHIR_SERVICES} --query "{query}" --output tsv)"'
+
+
+def _all_of(cloud: Cloud, resource_type: str) -> str:
+    """Return where the portal lists all resources of a type."""
+    return f"{_portal(cloud)}/HubsExtension/BrowseResource/resourceType/{quote(resource_type, safe='')}"
+
+
+def _portal(cloud: Cloud) -> str:
+    return f"{cloud.portal}/#view"
+
+
+def _map_claims(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
+    """A claim such as fhirUser is in tokens once a policy says which property of the user it is made of."""
+    if not mapped_claims(registration.request):
+        return
+    principal, client_id = registration.service_principal_id or _UNKNOWN, registration.client_id or _UNKNOWN
+    policy = {"@odata.id": f"{tenant.graph_endpoint}/v1.0/policies/claimsMappingPolicies/<policy id>"}
+    url = f"{tenant.graph_endpoint}/v1.0/servicePrincipals/{principal}/claimsMappingPolicies/$ref"
     yield NextStep(
-        "configure-fhir-server",
-        "whoever runs the FHIR server",
-        f'az webapp config appsettings set --resource-group "<group>" --name "<fhir server>" --settings {pairs}',
-        f"{PORTAL}/HubsExtension/BrowseResource/resourceType/Microsoft.Web%2Fsites",
+        "map-claims",
+        "an Application Administrator",
+        f"az rest --method POST --url {quoted(url)} --body {quoted(json.dumps(policy))}",
+        f"{_portal(tenant.cloud)}/Microsoft_AAD_IAM/ManagedAppMenuBlade/~/SignOn/objectId/{quote(principal)}"
+        f"/appId/{quote(client_id)}",
     )
 
 
 def _grant_data_access(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
     resource = registration.resource
     if resource is not None and resource.fhir_service is not None:
-        yield from _data_role(registration)
+        yield from _data_role(registration, tenant.cloud)
         return
     roles = resource.app_roles if resource is not None else ()
     for role in roles:
@@ -133,14 +193,14 @@ def _grant_data_access(registration: Registration, tenant: Tenant) -> Iterator[N
             "a Privileged Role Administrator",
             f"az rest --method POST --url {tenant.graph_endpoint}/v1.0/servicePrincipals/"
             f"{quoted(_resource_principal(resource))}/appRoleAssignedTo --body '{json.dumps(grant)}'",
-            _permissions_blade(registration),
+            _permissions_blade(registration, tenant.cloud),
         )
     if not roles:
         yield NextStep(
             "grant-app-role",
             "the team, then a Privileged Role Administrator",
             f"az ad sp show --id {quoted(resource.client_id if resource else _UNKNOWN)} --query 'appRoles[].value'",
-            _permissions_blade(registration),
+            _permissions_blade(registration, tenant.cloud),
         )
 
 
@@ -149,17 +209,30 @@ def _resource_principal(resource: ResolvedResource | None) -> str:
 
 
 def _consent(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
-    if registration.resource is not None and registration.resource.scopes:
-        client_id = registration.client_id or _UNKNOWN
+    """In the public cloud one command consents to all that is declared; elsewhere az has one for each resource."""
+    resource, client_id = registration.resource, registration.client_id or _UNKNOWN
+    declared = {resource.client_id: [each.value for each in resource.scopes]} if resource is not None else {}
+    declared[GRAPH_CLIENT_ID] = [
+        *declared.get(GRAPH_CLIENT_ID, ()),
+        *(each.value for each in openid_scopes(registration.request)),
+    ]
+    commands = [
+        f"az ad app permission grant --id {quoted(client_id)} --api {api} --scope {quoted(' '.join(names))}"
+        for api, names in declared.items()
+        if names
+    ]
+    if tenant.cloud.admin_consent and commands:
+        commands = [f"az ad app permission admin-consent --id {quoted(client_id)}"]
+    for command in commands:
         yield NextStep(
             "consent",
             "a Cloud Application Administrator, or each user where the tenant lets users consent",
-            f"az ad app permission admin-consent --id {quoted(client_id)}",
+            command,
             f"{tenant.authority}/adminconsent?client_id={quote(client_id)}",
         )
 
 
-def _data_role(registration: Registration) -> Iterator[NextStep]:
+def _data_role(registration: Registration, cloud: Cloud) -> Iterator[NextStep]:
     """Azure roles open the data of a managed FHIR service: to a service client itself, else to the client's users."""
     resource = registration.resource
     if resource is None or resource.fhir_service is None:
@@ -168,19 +241,12 @@ def _data_role(registration: Registration) -> Iterator[NextStep]:
     assignee, kind = (
         (registration.service_principal_id or _UNKNOWN, "ServicePrincipal") if daemon else ("<user>", "User")
     )
-    named = managed_fhir_service(resource.fhir_service)
-    scope = (
-        '"$(az resource list --resource-type Microsoft.HealthcareApis/workspaces/fhirservices '
-        f'--query "[?name==\'{named[0]}/{named[1]}\'].id" --output tsv)"'
-        if named
-        else quoted("<resource id of the FHIR service>")
-    )
     yield NextStep(
         "assign-fhir-data-role",
         "an Owner or User Access Administrator of the FHIR service",
         f'az role assignment create --role "FHIR Data Reader" --assignee-object-id {quoted(assignee)} '
-        f"--assignee-principal-type {kind} --scope {scope}",
-        f"{PORTAL}/HubsExtension/BrowseResource/resourceType/Microsoft.HealthcareApis%2Fworkspaces%2Ffhirservices",
+        f"--assignee-principal-type {kind} --scope {_fhir_service_id(resource.fhir_service)}",
+        _all_of(cloud, _FHIR_SERVICES),
     )
 
 
@@ -195,69 +261,32 @@ def _use_credential(registration: Registration, tenant: Tenant) -> Iterator[Next
             "the workload, with a token that has issuer, subject and audience of `credential`",
             f"az login --service-principal --username {quoted(client_id)} --tenant {tenant.id} "
             '--federated-token "$TOKEN" --allow-no-subscriptions',
-            f"{PORTAL}/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/Credentials/appId/{quote(client_id)}",
+            _blade(registration, tenant.cloud, "Credentials"),
         )
 
 
 def _grant_vault_read(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
+    """The narrowest that there is: to read this one secret.
+
+    By its object id the owner is named without a look-up that the caller of az may not be allowed; az finds out by
+    itself whether it is a user, a group or a service principal (Azure/azure-cli #17669), which this service cannot.
+    """
     vault = (urlsplit(tenant.key_vault_url).hostname or "").partition(".")[0]
     yield NextStep(
         "grant-vault-read",
         "an Owner or User Access Administrator of the key vault",
         'az role assignment create --role "Key Vault Secrets User" '
-        f"--assignee {registration.request.owner} "
+        f"--assignee-object-id {registration.request.owner} "
         f'--scope "$(az keyvault show --name {vault} --query id --output tsv)/secrets/{registration.secret_name}"',
-        f"{PORTAL}/HubsExtension/BrowseResource/resourceType/Microsoft.KeyVault%2Fvaults",
+        _all_of(tenant.cloud, "Microsoft.KeyVault/vaults"),
     )
 
 
-def _permissions_blade(registration: Registration) -> str:
+def _permissions_blade(registration: Registration, cloud: Cloud) -> str:
+    return _blade(registration, cloud, "CallAnAPI")
+
+
+def _blade(registration: Registration, cloud: Cloud, blade: str) -> str:
+    """Return where the portal shows a part of the application."""
     client_id = quote(registration.client_id or _UNKNOWN)
-    return f"{PORTAL}/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/CallAnAPI/appId/{client_id}"
-
-
-def warnings(registration: Registration) -> tuple[Warning_, ...]:
-    """Return what works, but perhaps not as the caller thinks."""
-    return tuple(_warnings(registration))
-
-
-def _warnings(registration: Registration) -> Iterator[Warning_]:
-    request, resource = registration.request, registration.resource
-    if resource is not None and resource.service_principal_id is None:
-        yield Warning_(
-            "resource-service-principal-missing",
-            "The tenant has no service principal for the resource yet, so no permission is declared in the manifest.",
-        )
-    uris = getattr(request, "redirect_uris", ())
-    if any(urlsplit(uri).hostname == "localhost" for uri in uris):
-        yield Warning_(
-            "localhost-redirect",
-            "Microsoft recommends 127.0.0.1 over localhost, which a firewall or a hosts file may send elsewhere.",
-        )
-
-
-def consequences(before: Registration, after: Registration) -> Iterator[Warning_]:
-    """Yield what becomes of those who use a registration, once it is as `after`."""
-    if after.ending and not before.ending:
-        yield Warning_(
-            "sign-ins-end",
-            "Tokens that were issued work until they expire; no new one is. The application can be restored in Entra "
-            "for 30 days, without its identifier URIs.",
-        )
-    if after.revoke_before != before.revoke_before:
-        yield Warning_(
-            "previous-secrets-end",
-            "Whoever still uses a secret from before is refused as soon as the new one is in the vault.",
-        )
-    elif after.replace_before != before.replace_before:
-        yield Warning_(
-            "previous-secret-replaced",
-            "The secret in use goes on working for the overlap. Clients have to read the new one by then.",
-        )
-    gone = set(_redirect_uris(before)) - set(_redirect_uris(after))
-    if gone:
-        yield Warning_("redirect-uris-removed", "Whoever signs in through a redirect URI that goes is refused.")
-
-
-def _redirect_uris(registration: Registration) -> tuple[str, ...]:
-    return getattr(registration.request, "redirect_uris", ())
+    return f"{_portal(cloud)}/Microsoft_AAD_RegisteredApps/ApplicationMenuBlade/~/{blade}/appId/{client_id}"

@@ -282,6 +282,11 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
             "oauth": _object(dict.fromkeys(("authority", "tokenEndpoint", "authorizationEndpoint", "scope"), maybe)),
             "credential": {"oneOf": [_ref(each) for each in ("SecretCredential", "TrustedToken", "CertificateInUse")]},
             "secret": {"oneOf": [_ref("Secret"), {"type": "null"}]},
+            "warnings": {
+                "type": "array",
+                "items": _ref("Warning"),
+                "description": "What works, but perhaps not as the caller thinks; a dry run has the same.",
+            },
             "findings": {"type": "array", "items": _ref("Failure")},
             "nextSteps": {"type": "array", "items": _ref("NextStep")},
             "fhirServerSettings": {"type": ["object", "null"], "additionalProperties": text},
@@ -290,7 +295,6 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
     )
     changeable = sorted({name for names in CHANGEABLE.values() for name in names})
     revoke = {"type": "boolean", "default": False, "description": "Have all secrets minted before now stop working."}
-    warning = _object({"code": text, "message": text}, ["code", "message"])
     fault = _object({"pointer": text, "code": text, "message": text}, ["pointer", "code", "message"])
     return {
         "Change": _object({name: asked[name] for name in changeable}),
@@ -311,6 +315,7 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
         "Registration": registration,
         "Operation": operation,
         "Failure": failure,
+        "Warning": _object({"code": text, "message": text}, ["code", "message"]),
         "Secret": secret,
         "TrustedToken": trusted,
         "CertificateInUse": in_use,
@@ -324,7 +329,7 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
                 "registrationId": text,
                 "request": {"type": "object"},
                 "application": {"type": "object", "description": "The body of POST /applications, exactly."},
-                "warnings": {"type": "array", "items": warning},
+                "warnings": {"type": "array", "items": _ref("Warning")},
                 "nextSteps": {"type": "array", "items": _ref("NextStep")},
             },
             ["registrationId", "request", "application", "warnings", "nextSteps"],
@@ -336,7 +341,7 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
                 "status": {"type": "string", "enum": list(Status)},
                 "changes": {"type": "array", "items": _object({"field": text, "from": {}, "to": {}}, ["field"])},
                 "application": {"type": "object", "description": "The body of PATCH /applications/{id}."},
-                "warnings": {"type": "array", "items": warning},
+                "warnings": {"type": "array", "items": _ref("Warning")},
             },
             ["registrationId", "operation", "status", "changes", "warnings"],
         ),

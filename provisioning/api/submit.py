@@ -3,13 +3,14 @@
 The order is what makes a crash harmless: whatever is missing after one, the planner finds the due entry and the row.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from provisioning.api.guidance import Warning_, warnings
+from provisioning.api.warnings import Warning_, warnings
 from provisioning.domain.callers import Caller, Role
-from provisioning.domain.errors import Fault, NeedsOperator, RequestRejected, TryAgain
+from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
 from provisioning.domain.intake import (
     RegistrationRequest,
     ResourceApplicationRequest,
@@ -19,12 +20,13 @@ from provisioning.domain.intake import (
 )
 from provisioning.domain.manifest import application_body
 from provisioning.domain.messages import operation_message
-from provisioning.domain.names import canonical_name, is_microsofts
+from provisioning.domain.names import canonical_name, identifier_uri, is_microsofts
 from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType, new_id
 from provisioning.domain.registration import Registration, Status, registration_id
+from provisioning.domain.tenant import Tenant
 from provisioning.flow.mint import new_secret
 from provisioning.flow.plan import STALLED_AFTER
-from provisioning.flow.resolve import claim_server, holder_of, may_be_asked_for, not_allowed, resolve_resource
+from provisioning.flow.resolve import check_resource, claim_server, holder_of, resolve_resource
 from provisioning.ports import Services
 
 # A repeat of a request within this time finds the first one's message still on its way; a second message would only
@@ -99,7 +101,7 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
         try:
             registration = replace(registration, resource=resolve_resource(services, request))
         except NeedsOperator as error:
-            raise RequestRejected(400, error.code, error.message, [_at_resource(error)]) from None
+            raise RequestRejected(400, error.code, error.message, _faults(error)) from None
         except TryAgain as error:
             if error.code != "resource-not-ready":
                 raise
@@ -148,10 +150,12 @@ def _check(services: Services, request: RegistrationRequest) -> None:
     faults += certificate_validity_faults(request, services.clock.now())
     if isinstance(request, ResourceApplicationRequest):
         faults += _claim_faults(services, request.fhir_server_url)
-    if not isinstance(request, ResourceApplicationRequest) and not may_be_asked_for(
-        services.registry, request.resource, services.tenant.id, services.allowed_resources
-    ):
-        faults.append(_at_resource(not_allowed()))
+        faults += _mapped_claims_faults(request, services.tenant)
+    else:
+        try:
+            check_resource(services, request)
+        except NeedsOperator as error:
+            faults += _faults(error)
     if faults:
         raise RequestRejected(400, "invalid-request", "The request breaks rules of this service; see errors.", faults)
 
@@ -193,5 +197,22 @@ def _already_registered() -> RequestRejected:
     )
 
 
-def _at_resource(error: NeedsOperator) -> Fault:
-    return Fault("#/resource", error.code, f"{error.message} {error.remedy}")
+def _faults(error: NeedsOperator) -> Sequence[Fault]:
+    """Return what is wrong with a request of which the queue function would make this error."""
+    if isinstance(error, NotOffered):
+        return error.faults
+    return [Fault("#/resource", error.code, f"{error.message} {error.remedy}")]
+
+
+def _mapped_claims_faults(request: ResourceApplicationRequest, tenant: Tenant) -> Iterator[Fault]:
+    """Yield what Entra refuses at the token endpoint alone: mapped claims for an audience that anybody could have."""
+    first = request.access_token_version == 1
+    if not request.accept_mapped_claims or not first:
+        return
+    if not identifier_uri(request.fhir_server_url, tenant.id, tenant.verified_domains).startswith("https:"):
+        yield Fault(
+            "#/acceptMappedClaims",
+            "mapped-claims-unverified-audience",
+            "Entra maps claims only for an audience on a verified domain of the tenant, or the client id "
+            "(AADSTS501461). Send accessTokenVersion 2, or have the operator add the domain to VERIFIED_DOMAINS.",
+        )

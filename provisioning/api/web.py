@@ -27,8 +27,9 @@ from provisioning.api.calls import (
     revoke_previous,
     wish,
 )
-from provisioning.api.guidance import consequences, next_steps
+from provisioning.api.guidance import next_steps
 from provisioning.api.submit import Accepted, preview, submit
+from provisioning.api.warnings import consequences
 from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import Caller
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain

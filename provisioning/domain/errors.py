@@ -9,11 +9,13 @@
     │  ├─ StaleRegistration  time: another run wrote the row first
     │  └─ UnreadableRow      time: a newer version wrote a row, and this one cannot read it
     ├─ NeedsOperator         a person: the registration is `failed` with a remedy
+    │  └─ NotOffered         a person: the resource does not have what the client asks of it
     └─ NameTaken             nobody: another delivery was here before; `provision.py` adopts its work
     SettingsError            the operator, at first use: names every wrong setting
 
 Triggers and the runner catch families, never leaves. Messages and remedies are constants: no value that a caller sent
-and no answer of another system is ever part of one, so that nothing secret can reach a row, a log or a response.
+and no answer of another system is ever part of one, so that nothing secret can reach a row, a log or a response. The
+one exception is the names of scopes and app roles that a resource has, which everybody may read in Entra.
 """
 
 from collections.abc import Iterable
@@ -113,6 +115,17 @@ class UnreadableRow(TryAgain):
 
 class NeedsOperator(ProvisioningError):
     """Waiting does not help: a person must act, and `remedy` says how."""
+
+
+class NotOffered(NeedsOperator):
+    """The resource does not have what was asked of it; `faults` has each name, and what there is in its place."""
+
+    def __init__(self, code: str, message: str, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        first = self.faults[0]
+        super().__init__(
+            code, message, remedy=f"Send a new request. {first.pointer.removeprefix('#/')}: {first.message}"
+        )
 
 
 class NameTaken(ProvisioningError):

@@ -18,6 +18,7 @@ from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import Fault
 from provisioning.domain.hosts import length
 from provisioning.domain.names import normalise_server_url, server_url_faults
+from provisioning.domain.openid import OPENID_SCOPES
 from provisioning.domain.texts import has_invisible_character
 from provisioning.domain.uris import (
     MOST_REDIRECT_URIS,
@@ -139,8 +140,11 @@ def _email(value: str, _: Mapping[str, Any], __: Basis) -> Iterable[Fault]:
 
 
 def _permission_name(name: str) -> Iterable[Fault]:
-    """What Entra takes as the value of a scope or an app role."""
-    if not 1 <= length(name) <= _LONGEST_PERMISSION_NAME:
+    """What Entra takes as the value of a scope or an app role; a URI that ends in one is none."""
+    if "://" in name:
+        message = "This is the URI of a scope or an app role. Write its name alone: what stands after the last slash."
+        yield Fault("", "name-is-uri", message)
+    elif not 1 <= length(name) <= _LONGEST_PERMISSION_NAME:
         yield Fault("", "wrong-length", "Write 1 to 120 characters.")
     elif not _PERMISSION_NAME.fullmatch(name):
         yield Fault("", "name-character", "Use letters, digits and punctuation; no space, quote or backslash.")
@@ -172,6 +176,9 @@ def _defined_scope_name(name: str) -> Iterable[Fault]:
     yield from faults
     if not faults and "/" in name:
         yield Fault("", "name-character", "Entra refuses a slash in the name of a scope. Write a dot.")
+    if name.lower() in OPENID_SCOPES:
+        message = "This scope belongs to Microsoft Graph in every tenant. Leave it to the clients to ask for it."
+        yield Fault("", "openid-scope", message)
 
 
 def _names(one: Callable[[str], Iterable[Fault]]) -> FindFaults:
@@ -190,12 +197,13 @@ def _names(one: Callable[[str], Iterable[Fault]]) -> FindFaults:
 
 
 def _defined_roles(names: tuple[str, ...], fields: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
-    """What app roles of a resource may be called: Entra refuses a role and a scope that share a value."""
+    """What app roles of a resource may be called: one that is a scope too has the scope's very name."""
     yield from _names(_permission_name)(names, fields, basis)
-    scopes = {name.lower() for name in fields.get("scopes", ())}
+    scopes = {name.lower(): name for name in fields.get("scopes", ())}
     for index, name in enumerate(names):
-        if name.lower() in scopes:
-            yield Fault(f"/{index}", "role-named-as-scope", "A scope has the same name. Rename one of the two.")
+        if scopes.get(name.lower(), name) != name:
+            message = "A scope has this name, but for the case of a letter. Spell both alike, or rename one of the two."
+            yield Fault(f"/{index}", "role-named-as-scope", message)
 
 
 def _redirect_uris(uris: tuple[str, ...], fields: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
@@ -274,6 +282,8 @@ Lifetime = Annotated[
     rule(_lifetime, lambda value: format_duration(parse_duration(value))),
     Field(json_schema_extra={"format": "duration"}),
 ]
+# Absent rather than false, so that a request that says so is the same as one that says nothing.
+MappedClaims = Annotated[bool | None, AfterValidator(lambda accepts: accepts or None)]
 AppRoleNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_permission_name))]
 DefinedAppRoles = Annotated[tuple[str, ...], Field(strict=False, validate_default=True), rule(_defined_roles)]
 DefinedScopes = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_defined_scope_name))]

@@ -41,6 +41,7 @@ from provisioning.domain.fields import (
     Lifetime,
     Lifetimes,
     LogoutUrl,
+    MappedClaims,
     RedirectUris,
     ScopeNames,
     SecretLifetime,
@@ -99,6 +100,10 @@ class ResourceApplicationRequest(_Request):
     scopes: DefinedScopes = (DEFAULT_SCOPE,)
     app_roles: DefinedAppRoles = SERVER_ROLES
     access_token_version: TokenVersion = 1
+    accept_mapped_claims: MappedClaims = Field(
+        default=None,
+        description="Whether its access tokens may carry claims of a claims mapping policy, such as fhirUser.",
+    )
 
     HINTS = {
         "redirectUris": "Nobody signs in to the API itself. Register a confidential or public client for that.",
@@ -123,6 +128,9 @@ class ConfidentialClientRequest(_ClientRequest):
     redirect_uris: RedirectUris
     scopes: ScopeNames | None = None
     logout_url: LogoutUrl | None = None
+    accept_mapped_claims: MappedClaims = Field(
+        default=None, description="Whether its ID tokens may carry claims of a claims mapping policy, such as fhirUser."
+    )
     secret_lifetime: Lifetime | None = None
     auto_rotate: bool = False
 
@@ -140,6 +148,9 @@ class PublicClientRequest(_ClientRequest):
     platform: Literal["spa", "native"] = Field(description="spa in a browser, native on a device.")
     redirect_uris: RedirectUris
     scopes: ScopeNames | None = None
+    accept_mapped_claims: MappedClaims = Field(
+        default=None, description="Whether its ID tokens may carry claims of a claims mapping policy, such as fhirUser."
+    )
 
     _KEEPS_NONE: ClassVar = (
         "A public client cannot keep a secret: whoever has the app has it too. It uses PKCE instead."
@@ -228,6 +239,7 @@ class ServiceClientRequest(_ClientRequest):
         "logoutUrl": "A service client has no user to log out.",
         "scopes": "Scopes are granted by a signed-in user. A service client has app roles: use appRoles.",
         "autoRotate": "The secret of a service client always rotates. Leave it out.",
+        "acceptMappedClaims": "A service client signs in without a user, whose claims could be mapped. Leave it out.",
     }
 
 

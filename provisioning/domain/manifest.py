@@ -1,6 +1,6 @@
 """Pure: a registration becomes the body of a Microsoft Graph application, one function per client type.
 
-A repeat gives the same body: ids of scopes and roles are name-based UUIDs of registration and value. The body carries
+A repeat gives the same body: ids of scopes and roles are name-based UUIDs (`permissions.py`). The body carries
 marks enough to rebuild the registry from Entra and the vault alone: the unique name, tags, and `notes` with what tags
 cannot hold.
 
@@ -9,7 +9,6 @@ keyCredential.
 """
 
 import json
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, assert_never
@@ -25,6 +24,8 @@ from provisioning.domain.intake import (
     ServiceClientRequest,
 )
 from provisioning.domain.names import identifier_uri
+from provisioning.domain.openid import GRAPH_CLIENT_ID
+from provisioning.domain.permissions import app_roles_of, openid_scopes, scopes_of
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import NewSecret
 from provisioning.domain.tenant import Tenant
@@ -32,7 +33,6 @@ from provisioning.domain.tenant import Tenant
 TAG: Final = "fhir-registrar"
 SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"
 LONGEST_CONSENT_NAME: Final = 100
-_PERMISSION_IDS: Final = uuid.UUID("0c1a7c6e-7a5b-5c58-8b0f-1f1d8f0f6a11")
 _NO_IMPLICIT_GRANT: Final = {
     "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False}
 }
@@ -72,11 +72,11 @@ def _of_client_type(registration: Registration, tenant: Tenant) -> dict[str, Any
         case ResourceApplicationRequest() as request:
             return _resource(registration.id, request, tenant)
         case ConfidentialClientRequest() as request:
-            return _confidential(request) | _required_access(registration.resource)
+            return _confidential(request) | _required_access(request, registration.resource)
         case PublicClientRequest() as request:
-            return _public(request) | _required_access(registration.resource)
+            return _public(request) | _required_access(request, registration.resource)
         case ServiceClientRequest() as request:
-            body = _required_access(registration.resource)
+            body = _required_access(request, registration.resource)
             if isinstance(request.credential, CertificateCredential):
                 body["keyCredentials"] = [key_credential(registration, request.credential)]
             return body
@@ -89,11 +89,12 @@ def _resource(registration_id: str, request: ResourceApplicationRequest, tenant:
     if request.access_token_version == 1:
         # With version 2 the URI holds the client id, which Entra has yet to assign: it follows in a second call.
         body["identifierUris"] = [identifier_uri(request.fhir_server_url, tenant.id, tenant.verified_domains)]
+    scopes, app_roles = scopes_of(registration_id, request), app_roles_of(registration_id, request)
     body["api"] = {
         "requestedAccessTokenVersion": request.access_token_version,
-        "oauth2PermissionScopes": [_scope(registration_id, value, request.display_name) for value in request.scopes],
+        "oauth2PermissionScopes": [_scope(each, request.display_name, both=each in app_roles) for each in scopes],
     }
-    body["appRoles"] = [_app_role(registration_id, value, request.display_name) for value in request.app_roles]
+    body["appRoles"] = [_app_role(each, request.display_name, both=each in scopes) for each in app_roles]
     return body
 
 
@@ -109,6 +110,14 @@ def _public(request: PublicClientRequest) -> dict[str, Any]:
     return {platform: {"redirectUris": list(request.redirect_uris)}, "web": dict(_NO_IMPLICIT_GRANT)}
 
 
+def mapped_claims(request: RegistrationRequest) -> dict[str, Any]:
+    """Return the body of the `PATCH` that has tokens carry mapped claims; empty where nobody asked for it.
+
+    In the create call Graph denies it to whoever may write its own applications only (nais/azurerator #164).
+    """
+    return {"api": {"acceptMappedClaims": True}} if getattr(request, "accept_mapped_claims", None) else {}
+
+
 def key_credential(registration: Registration, credential: CertificateCredential) -> dict[str, str]:
     """Return the client's certificate, as Graph wants it."""
     return {
@@ -119,49 +128,54 @@ def key_credential(registration: Registration, credential: CertificateCredential
     }
 
 
-def _required_access(resource: ResolvedResource | None) -> dict[str, Any]:
-    """Declare what the client asks of its resource; an administrator grants it."""
-    if resource is None or resource.service_principal_id is None:
-        return {}
-    access = [{"id": scope.id, "type": "Scope"} for scope in resource.scopes]
-    access += [{"id": role.id, "type": "Role"} for role in resource.app_roles]
-    if not access:
-        return {}
-    return {"requiredResourceAccess": [{"resourceAppId": resource.client_id, "resourceAccess": access}]}
+def _required_access(request: RegistrationRequest, resource: ResolvedResource | None) -> dict[str, Any]:
+    """Declare what the client asks of its resource, and of Microsoft Graph for the sign-in; an administrator grants it.
+
+    Of a resource without a service principal nothing can be declared.
+    """
+    declared: dict[str, list[dict[str, str]]] = {}
+    if resource is not None and resource.service_principal_id is not None:
+        access = [{"id": scope.id, "type": "Scope"} for scope in resource.scopes]
+        access += [{"id": role.id, "type": "Role"} for role in resource.app_roles]
+        declared[resource.client_id] = access
+    openid = [{"id": scope.id, "type": "Scope"} for scope in openid_scopes(request)]
+    declared[GRAPH_CLIENT_ID] = declared.get(GRAPH_CLIENT_ID, []) + openid
+    entries = [
+        {"resourceAppId": client_id, "resourceAccess": access} for client_id, access in declared.items() if access
+    ]
+    return {"requiredResourceAccess": entries} if entries else {}
 
 
-def _scope(registration_id: str, value: str, display_name: str) -> dict[str, Any]:
+def _scope(scope: Permission, display_name: str, *, both: bool) -> dict[str, Any]:
+    name = scope.value[:LONGEST_CONSENT_NAME]
     return {
-        "id": permission_id(registration_id, "scope", value),
-        "value": value,
+        "id": scope.id,
+        "value": scope.value,
         "type": "User",
         "isEnabled": True,
-        "adminConsentDisplayName": value[:LONGEST_CONSENT_NAME],
-        "adminConsentDescription": f"Allow the application to use {display_name} with {value} for the signed-in user.",
-        "userConsentDisplayName": value[:LONGEST_CONSENT_NAME],
-        "userConsentDescription": f"Allow the application to use {display_name} with {value} on your behalf.",
+        "adminConsentDisplayName": name,
+        "adminConsentDescription": _of_both(scope, display_name)
+        if both
+        else f"Allow the application to use {display_name} with {scope.value} for the signed-in user.",
+        "userConsentDisplayName": name,
+        "userConsentDescription": f"Allow the application to use {display_name} with {scope.value} on your behalf.",
     }
 
 
-def _app_role(registration_id: str, value: str, display_name: str) -> dict[str, Any]:
+def _app_role(role: Permission, display_name: str, *, both: bool) -> dict[str, Any]:
+    """One that is a scope too has the scope's texts, or Entra refuses both."""
     return {
-        "id": permission_id(registration_id, "role", value),
-        "value": value,
-        "displayName": value,
-        "description": f"{value} on {display_name}",
+        "id": role.id,
+        "value": role.value,
+        "displayName": role.value[:LONGEST_CONSENT_NAME] if both else role.value,
+        "description": _of_both(role, display_name) if both else f"{role.value} on {display_name}",
         "allowedMemberTypes": ["User", "Application"],
         "isEnabled": True,
     }
 
 
-def permission_id(registration_id: str, kind: str, value: str) -> str:
-    """Return the id of a scope or role: always the same one for a registration and a value."""
-    return str(uuid.uuid5(_PERMISSION_IDS, f"{registration_id}\n{kind}\n{value}"))
-
-
-def permissions(registration_id: str, kind: str, values: Iterable[str]) -> tuple[Permission, ...]:
-    """Return the scopes or roles that a resource application of ours has."""
-    return tuple(Permission(permission_id(registration_id, kind, value), value) for value in values)
+def _of_both(permission: Permission, display_name: str) -> str:
+    return f"Allow the application to use {display_name} with {permission.value}, for the signed-in user or for itself."
 
 
 def resource_identifier(registration: Registration, tenant: Tenant) -> str:

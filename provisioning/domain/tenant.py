@@ -1,14 +1,8 @@
 """Where applications live: a value that the flows share and the settings fill."""
 
 from dataclasses import dataclass
-from typing import Final
 
-# Azure Government, and Azure in China by its two names.
-_CLOUD_OF_AUTHORITY: Final = {
-    "https://login.microsoftonline.us": "USGov",
-    "https://login.chinacloudapi.cn": "China",
-    "https://login.partner.microsoftonline.cn": "China",
-}
+from provisioning.domain.clouds import Cloud, cloud_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +24,9 @@ class Tenant:
     @property
     def token_exchange_audience(self) -> str:
         """The audience that Microsoft recommends, in this cloud, for tokens of other issuers that are exchanged."""
-        return f"api://AzureADTokenExchange{_CLOUD_OF_AUTHORITY.get(self.authority_host, '')}"
+        return f"api://AzureADTokenExchange{self.cloud.suffix}"
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud of Azure that it is in."""
+        return cloud_of(self.authority_host)

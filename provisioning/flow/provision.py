@@ -15,7 +15,7 @@ from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application
 from provisioning.domain.errors import NameTaken, NeedsOperator, ProvisioningError, TryAgain, UnreadableRow
 from provisioning.domain.intake import ResourceApplicationRequest
-from provisioning.domain.manifest import application_body, resource_identifier
+from provisioning.domain.manifest import application_body, mapped_claims, resource_identifier
 from provisioning.domain.messages import DROPPED, Message, Outgoing, ReconcilePage
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration, Status
@@ -112,6 +112,17 @@ def ensure_identifier_uri(run: Run) -> None:
     run.learn(identifier_uri=uri)
 
 
+def ensure_mapped_claims(run: Run) -> None:
+    """Afterwards tokens for the application may carry claims that a policy maps, if that was asked for.
+
+    Safe to repeat because it sets one value, and always the same.
+    """
+    changes = mapped_claims(run.registration.request)
+    if changes:
+        assert run.registration.application_object_id is not None
+        run.services.directory.update_application(run.registration.application_object_id, changes)
+
+
 def ensure_service_principal(run: Run) -> None:
     """Afterwards the application has its service principal in the tenant.
 
@@ -160,11 +171,18 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
         ensure_server_url,
         ensure_application,
         ensure_identifier_uri,
+        ensure_mapped_claims,
         ensure_service_principal,
         ensure_known_by_client_id,
     ),
-    (ClientType.PUBLIC, None): (ensure_resource, ensure_application, ensure_service_principal),
-    (ClientType.CONFIDENTIAL, "secret"): (ensure_resource, ensure_application, ensure_service_principal, ensure_secret),
+    (ClientType.PUBLIC, None): (ensure_resource, ensure_application, ensure_mapped_claims, ensure_service_principal),
+    (ClientType.CONFIDENTIAL, "secret"): (
+        ensure_resource,
+        ensure_application,
+        ensure_mapped_claims,
+        ensure_service_principal,
+        ensure_secret,
+    ),
     (ClientType.SERVICE, "secret"): (ensure_resource, ensure_application, ensure_service_principal, ensure_secret),
     (ClientType.SERVICE, "federated"): (
         ensure_resource,

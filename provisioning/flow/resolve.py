@@ -3,18 +3,10 @@
 Anything else is refused: otherwise anyone could have directory permissions declared, and wait for a careless consent.
 """
 
-from collections.abc import Container, Iterable
-
 from provisioning.domain.directory import Permission, ResolvedResource
-from provisioning.domain.errors import NeedsOperator, TryAgain
-from provisioning.domain.intake import (
-    DEFAULT_SCOPE,
-    ConfidentialClientRequest,
-    PublicClientRequest,
-    ResourceApplicationRequest,
-    ServiceClientRequest,
-)
-from provisioning.domain.manifest import permissions, resource_identifier
+from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, TryAgain
+from provisioning.domain.intake import ResourceApplicationRequest, ServiceClientRequest
+from provisioning.domain.manifest import resource_identifier
 from provisioning.domain.names import (
     DIRECTORY_AND_AZURE_CLIENT_IDS,
     MANAGED_FHIR_CLIENT_ID,
@@ -22,10 +14,9 @@ from provisioning.domain.names import (
     managed_fhir_url,
     plain_name,
 )
+from provisioning.domain.permissions import ClientRequest, app_roles_of, asked_for, scopes_of
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.ports import Registry, Services
-
-ClientRequest = ConfidentialClientRequest | PublicClientRequest | ServiceClientRequest
 
 
 def resolve_resource(services: Services, request: ClientRequest) -> ResolvedResource:
@@ -57,24 +48,26 @@ def _foreign(services: Services, name: str, request: ClientRequest) -> ResolvedR
             "The tenant has no service principal for the resource.",
             remedy="Create its service principal (az ad sp create --id <client id>), then retry the registration.",
         )
-    return ResolvedResource(
-        audience=name,
-        client_id=principal.client_id,
-        service_principal_id=principal.id,
-        scopes=_scopes(request, principal.scopes),
-        app_roles=_app_roles(request, principal.app_roles),
-    )
+    scopes, app_roles = asked_for(request, principal.scopes, principal.app_roles)
+    return ResolvedResource(name, principal.client_id, principal.id, scopes, app_roles)
 
 
-def may_be_asked_for(registry: Registry, reference: str, tenant_id: str, allowed: Container[str]) -> bool:
-    """Tell, without resolving it, whether a resource may be asked for; an id of ours is looked up later."""
-    name = plain_name(reference, tenant_id)
-    return (
-        REGISTRATION_ID.fullmatch(compared(name)) is not None
-        or managed_fhir_url(name) is not None
-        or compared(name) in allowed
-        or holder_of(registry, name) is not None
-    )
+def check_resource(services: Services, request: ClientRequest) -> None:
+    """Refuse, before anything is accepted, what our own rows show to be wrong with the resource of a client.
+
+    Raises NeedsOperator as `resolve_resource` would. One of ours that is still being provisioned is waited for; what
+    Entra alone knows is asked for later, and so is whether a managed FHIR service is one of ours.
+    """
+    name, managed = plain_name(request.resource, services.tenant.id), managed_fhir_url(request.resource)
+    if compared(name) in services.allowed_resources if managed is None else not _asks_for_roles(request):
+        return
+    ours = _registration(services.registry, name)
+    if ours is not None:
+        _offered(ours, request)
+    elif managed is not None:
+        raise _no_app_roles()
+    else:
+        raise not_allowed()
 
 
 def holder_of(registry: Registry, name: str) -> Registration | None:
@@ -138,73 +131,51 @@ def _registration(registry: Registry, name: str) -> Registration | None:
 
 
 def _ours(services: Services, ours: Registration, request: ClientRequest) -> ResolvedResource:
+    scopes, app_roles = _offered(ours, request)
+    if ours.status is not Status.ACTIVE or ours.client_id is None:
+        raise TryAgain(
+            "resource-not-ready",
+            "The resource application is still being provisioned.",
+            remedy="See what holds up the registration of the resource application, then retry this one.",
+        )
+    audience = resource_identifier(ours, services.tenant)
+    return ResolvedResource(audience, ours.client_id, ours.service_principal_id, scopes, app_roles)
+
+
+def _offered(ours: Registration, request: ClientRequest) -> tuple[tuple[Permission, ...], tuple[Permission, ...]]:
+    """Return what the client asks of a registration of ours, if that is a live resource application and has it all."""
     if not isinstance(ours.request, ResourceApplicationRequest):
         raise NeedsOperator(
             "resource-is-a-client",
             "The registration named as resource is a client.",
             remedy="Name the registration of a resource application, and send a new request.",
         )
-    if ours.status is Status.ACCEPTED or not ours.status.known:
-        raise TryAgain(
-            "resource-not-ready",
-            "The resource application is still being provisioned.",
-            remedy="See what holds up the registration of the resource application, then retry this one.",
-        )
-    if ours.status is not Status.ACTIVE or ours.client_id is None:
+    if ours.status in (Status.FAILED, Status.DELETING, Status.DELETED):
         raise NeedsOperator(
             "resource-not-active",
             "The resource application has failed or was deleted.",
             remedy="Repair or register the resource application, then retry this registration.",
         )
-    scopes = permissions(ours.id, "scope", ours.request.scopes)
-    app_roles = permissions(ours.id, "role", ours.request.app_roles)
-    return ResolvedResource(
-        audience=resource_identifier(ours, services.tenant),
-        client_id=ours.client_id,
-        service_principal_id=ours.service_principal_id,
-        scopes=_scopes(request, scopes),
-        app_roles=_app_roles(request, app_roles),
-    )
+    return asked_for(request, scopes_of(ours.id, ours.request), app_roles_of(ours.id, ours.request))
 
 
 def _managed(services: Services, url: str, request: ClientRequest) -> ResolvedResource:
-    if isinstance(request, ServiceClientRequest) and request.app_roles:
-        raise NeedsOperator(
-            "app-role-not-found",
-            "A managed FHIR service has no app roles; its data is opened by Azure roles.",
-            remedy="Send a new request without appRoles, and assign a FHIR data role as its next steps say.",
-        )
+    if _asks_for_roles(request):
+        raise _no_app_roles()
     principal = services.directory.find_resource(MANAGED_FHIR_CLIENT_ID)
-    return ResolvedResource(
-        audience=url,
-        client_id=MANAGED_FHIR_CLIENT_ID,
-        service_principal_id=principal.id if principal else None,
-        scopes=_scopes(request, principal.scopes) if principal else (),
-        fhir_service=url,
+    if principal is None:
+        return ResolvedResource(url, MANAGED_FHIR_CLIENT_ID, None, fhir_service=url)
+    scopes, _ = asked_for(request, principal.scopes, ())
+    return ResolvedResource(url, MANAGED_FHIR_CLIENT_ID, principal.id, scopes, fhir_service=url)
+
+
+def _asks_for_roles(request: ClientRequest) -> bool:
+    return isinstance(request, ServiceClientRequest) and bool(request.app_roles)
+
+
+def _no_app_roles() -> NotOffered:
+    return NotOffered(
+        "app-role-not-found",
+        "A managed FHIR service has no app roles; its data is opened by Azure roles.",
+        [Fault("#/appRoles", "app-role-not-found", "Leave them out, and assign a FHIR data role as nextSteps says.")],
     )
-
-
-def _scopes(request: ClientRequest, offered: Iterable[Permission]) -> tuple[Permission, ...]:
-    if isinstance(request, ServiceClientRequest):
-        return ()
-    if request.scopes is None:
-        return tuple(scope for scope in offered if scope.value == DEFAULT_SCOPE)
-    return _chosen("scope", request.scopes, offered)
-
-
-def _app_roles(request: ClientRequest, offered: Iterable[Permission]) -> tuple[Permission, ...]:
-    if not isinstance(request, ServiceClientRequest):
-        return ()
-    return _chosen("app role", request.app_roles, offered)
-
-
-def _chosen(kind: str, names: Iterable[str], offered: Iterable[Permission]) -> tuple[Permission, ...]:
-    by_name = {permission.value: permission for permission in offered}
-    wanted = list(names)
-    if not set(wanted) <= by_name.keys():
-        raise NeedsOperator(
-            f"{kind.replace(' ', '-')}-not-found",
-            f"The resource does not have every {kind} that was asked for.",
-            remedy="Send a new request that names only what the resource has, spelt as it spells it.",
-        )
-    return tuple(by_name[name] for name in wanted)

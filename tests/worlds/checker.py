@@ -89,6 +89,8 @@ def check_values(row: Registration, body: dict[str, Any]) -> None:
     """Entra has what the registration asks for now, and says so."""
     assert body["displayName"] == row.request.display_name, "Entra has another display name"
     assert json.loads(body["notes"])["change"] == row.change, "Entra has another change than the row"
+    accepts = getattr(row.request, "accept_mapped_claims", None)
+    assert body["api"]["acceptMappedClaims"] is accepts, "Entra has other mapped claims"
     platforms = [body.get(name) or {} for name in ("web", "spa", "publicClient")]
     uris = {uri for each in platforms for uri in each.get("redirectUris", ())}
     assert uris >= set(getattr(row.request, "redirect_uris", ())), "Entra lacks a redirect URI"

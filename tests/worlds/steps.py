@@ -11,7 +11,7 @@ from provisioning.api.answers import Answer
 from provisioning.domain.names import canonical_name
 from provisioning.domain.operation import OperationStatus
 from tests.worlds.checker import token_answer
-from tests.worlds.request_bodies import OWNER, a_service_client
+from tests.worlds.request_bodies import OWNER, a_public_client
 from tests.worlds.world import World
 
 FOREIGN_URI = f"api://{TENANT_ID}/Payments"
@@ -91,9 +91,14 @@ def passes(world: World, **time: float) -> None:
     world.clock.time += timedelta(**time)
 
 
+def a_client_that_fails() -> dict[str, Any]:
+    """A client that asks for what only Entra knows not to exist: accepted, and failed by the queue function."""
+    return a_public_client(resource="https://ws-svc.fhir.azurehealthcareapis.com", scopes=["patient.Nothing.rs"])
+
+
 def failed_registration(world: World) -> str:
-    """A client of a registration that does not exist: accepted, and failed by the queue function."""
-    registration_id = submitted(world, a_service_client(resource=f"00000000-{OWNER}"))
+    """A client that was accepted, and failed by the queue function."""
+    registration_id = submitted(world, a_client_that_fails())
     world.deliver()
     assert world.get(registration_id)["status"] == "failed"
     return registration_id

@@ -54,6 +54,7 @@ ANOTHER: Mapping[str, Any] = {
     "logoutUrl": "https://app.contoso.example/out",
     "secretLifetime": "P90D",
     "autoRotate": True,
+    "acceptMappedClaims": True,
     "platform": "native",
     "credential": OTHER_CERTIFICATE,
     "credential.issuer": "https://other.example",

@@ -112,7 +112,7 @@ WRITABLE: dict[str, Check] = {
     "signInAudience": one_of(*AUDIENCES),
     "tags": distinct(_tag),
     "uniqueName": nullable(text(256, 1)),
-    "identifierUris": distinct(text(100_000)),
+    "identifierUris": distinct(text(100_000), str.lower),
     "api": record(_API),
     "appRoles": many(role),
     "web": record(_WEB),
@@ -169,6 +169,7 @@ def created(body: Json, *, owned_by: bool) -> Json:
     """The stored form of a new application; passwords and owners have been taken out of the body before."""
     _refuse_read_only(body)
     sent = read(body, WRITABLE, ("displayName",))
+    key_credentials.refuse_key_ids(body.get("keyCredentials", []))
     if owned_by and sent.get("api", {}).get("acceptMappedClaims") is not None:
         raise denied()  # under OwnedBy it can be set by a PATCH only
     after = _merged(copy.deepcopy(_DEFAULTS), sent)
@@ -178,9 +179,13 @@ def created(body: Json, *, owned_by: bool) -> Json:
 
 
 def updated(before: Json, body: Json) -> Json:
-    """The stored form after a PATCH: collections are replaced, the fields of complex values are merged."""
+    """The stored form after a PATCH: collections are replaced, the fields of complex values are merged.
+
+    An application without `uniqueName` may be given one, once (Bicep templates for Graph, "reference existing
+    resources").
+    """
     _refuse_read_only(body)
-    if "uniqueName" in body:
+    if "uniqueName" in body and before["uniqueName"] is not None:
         raise bad_request("Property 'uniqueName' is immutable.", detail="PropertyNotUpdatable", target="uniqueName")
     if "passwordCredentials" in body:
         raise bad_request("New password credentials must be generated with service actions.")

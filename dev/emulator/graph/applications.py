@@ -135,6 +135,8 @@ class Applications:
             message = "The application does not exist in the directory of personal accounts."
             raise GraphError(409, "Error_MsaAppDoesNotExist", message)
         after = updated(before, body)
+        if before["uniqueName"] is None and after["uniqueName"] in self._directory.unique_names:
+            raise object_conflict("uniqueName")
         check_policies(self._directory.switches, before, after)
         self._check_keys(before["keyCredentials"], after["keyCredentials"])
         self._check_passwords(after, len(self._live_passwords(record)))
@@ -143,6 +145,7 @@ class Applications:
         self._add_uris(record, *uris, version=version, app_id=record.app_id)
         record.body.put(self._directory.now(), after)
         record.last_body = after
+        self._directory.take_unique_name(record)
 
     def _is_everywhere(self, record: Application) -> bool:
         replicas = range(max(1, self._directory.switches.replicas))
@@ -216,6 +219,11 @@ class Applications:
         self._directory.may_read(by)
         return list(record.federated)
 
+    def read_federated(self, by: Caller, record: Application, credential: str) -> Json:
+        """GET …/federatedIdentityCredentials/{id or name}."""
+        self._directory.may_read(by)
+        return dict(record.federated[self._place_of(credential, record)])
+
     def add_federated(self, by: Caller, body: Json, **key: str) -> Json:
         """POST …/federatedIdentityCredentials."""
         record, _ = self._find_owned(by, **key)
@@ -223,13 +231,27 @@ class Applications:
         record.federated.append(credential)
         return dict(credential)
 
+    def update_federated(self, by: Caller, body: Json, credential: str, *, create: bool, **key: str) -> Json | None:
+        """PATCH …/federatedIdentityCredentials/{id or name}; with `create` one that is not there is made, and shown."""
+        record, _ = self._find_owned(by, **key)
+        if create and all(credential != item["name"] for item in record.federated):
+            return self.add_federated(by, {**body, "name": credential}, **key)
+        place = self._place_of(credential, record)
+        others = [item for item in record.federated if item is not record.federated[place]]
+        record.federated[place] = federated_credentials.updated(body, record.federated[place], others)
+        return None
+
     def remove_federated(self, by: Caller, credential: str, **key: str) -> None:
         """DELETE …/federatedIdentityCredentials/{id or name}."""
         record, _ = self._find_owned(by, **key)
-        remaining = [item for item in record.federated if credential not in (item["id"], item["name"])]
-        if len(remaining) == len(record.federated):
-            raise not_found(credential)
-        record.federated = remaining
+        del record.federated[self._place_of(credential, record)]
+
+    @staticmethod
+    def _place_of(credential: str, record: Application) -> int:
+        for place, item in enumerate(record.federated):
+            if credential in (item["id"], item["name"]):
+                return place
+        raise not_found(credential)
 
     def owners(self, by: Caller, record: Application) -> list[Json]:
         """GET …/owners."""

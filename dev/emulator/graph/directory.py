@@ -138,6 +138,10 @@ class Directory:
         """Keep a new application and take its unique name."""
         self.records[record.id] = record
         self._by_app_id[record.app_id] = record
+        self.take_unique_name(record)
+
+    def take_unique_name(self, record: Application) -> None:
+        """Have the application's unique name, if it has one, be known as its own."""
         if record.last_body["uniqueName"] is not None:
             self.unique_names[record.last_body["uniqueName"]] = record.id
 

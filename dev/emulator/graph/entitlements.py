@@ -40,14 +40,11 @@ _SCOPE_RECORD = record(SCOPE, ("id", "value", "adminConsentDisplayName", "adminC
 
 
 def scope(value: object, name: str) -> object:
-    """A delegated permission; one that users may consent to needs texts for users."""
+    """A delegated permission; where it has no texts for users, they are shown those for admins."""
     stored = _SCOPE_RECORD(value, name)
     assert isinstance(stored, dict)
     defaults = {"type": "User", "isEnabled": True, "userConsentDisplayName": None, "userConsentDescription": None}
-    stored = {**defaults, **stored}
-    if stored["type"] == "User" and not (stored["userConsentDisplayName"] and stored["userConsentDescription"]):
-        raise invalid_value(name, why="A scope of type User needs the texts for the user's consent.")
-    return stored
+    return {**defaults, **stored}
 
 
 def member_types(value: object, name: str) -> object:
@@ -76,24 +73,49 @@ def role(value: object, name: str) -> object:
     return {"isEnabled": True, **stored}
 
 
-def entitlements(body: Json) -> list[Json]:
-    """All that the application exposes."""
-    return [*body["api"]["oauth2PermissionScopes"], *body["appRoles"]]
+# What a scope and a role of one id have in common, each under its name at the one and at the other.
+_SHARED = (
+    ("adminConsentDescription", "description"),
+    ("adminConsentDisplayName", "displayName"),
+    ("isEnabled", "isEnabled"),
+    ("value", "value"),
+)
 
 
 def check_distinct(body: Json) -> None:
-    """Ids and values are unique in the application, over scopes and roles."""
-    for name in ("id", "value"):
-        values = [item[name] for item in entitlements(body)]
+    """Ids and values are unique among the scopes, among the roles, and over both: but for one that is both.
+
+    A scope and a role may have one id, if they agree in value, texts and state; with two ids they may not have one
+    value (MicrosoftDocs/azure-docs #81899, which has Entra's words for both).
+    """
+    scopes, roles = body["api"]["oauth2PermissionScopes"], body["appRoles"]
+    by_id = {item["id"]: item for item in scopes}
+    apart = [item for item in roles if item["id"] not in by_id]
+    for name, items in (("id", scopes), ("id", roles), ("value", [*scopes, *apart]), ("value", roles)):
+        values = [item[name] for item in items]
         if len(set(values)) != len(values):
-            message = f"Request contains duplicate values of '{name}' in its scopes and roles."
-            raise bad_request(message, detail="DuplicateValue", target=name)
+            raise bad_request("It contains duplicate value", detail="DuplicateValue", target=name)
+    for item in roles:
+        shared = by_id.get(item["id"])
+        if shared is not None and any(shared[ours] != item[theirs] for ours, theirs in _SHARED):
+            pairs = ",".join(f"({theirs}, {ours})" for ours, theirs in _SHARED)
+            raise bad_request(
+                "The following values must match for the 'oauth2Permissions' and 'appRoles' properties with identifier "
+                f"'{item['id']}': {pairs}.",
+                detail="InvalidValue",
+                target="appRoles",
+            )
 
 
 def check_disabled_first(before: Json, after: Json) -> None:
     """An enabled scope or role can only be disabled, in a write of its own; then it may be changed or removed."""
-    remaining = {item["id"]: item for item in entitlements(after)}
-    for item in entitlements(before):
+    _check_disabled_first(before["api"]["oauth2PermissionScopes"], after["api"]["oauth2PermissionScopes"])
+    _check_disabled_first(before["appRoles"], after["appRoles"])
+
+
+def _check_disabled_first(before: list[Json], after: list[Json]) -> None:
+    remaining = {item["id"]: item for item in after}
+    for item in before:
         if item["isEnabled"] and remaining.get(item["id"]) not in (item, {**item, "isEnabled": False}):
             raise bad_request(
                 "Permission (scope or role) cannot be deleted or updated unless disabled first.",

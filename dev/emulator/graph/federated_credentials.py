@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from dev.emulator.errors import GraphError, Json, invalid_value, too_large
+from dev.emulator.errors import GraphError, Json, bad_request, invalid_value, too_large
 from dev.emulator.shapes import many, nullable, read, text
 
 if TYPE_CHECKING:
@@ -37,11 +37,28 @@ _FEDERATED_FIELDS = {
     "audiences": many(text(600, 1)),
     "description": nullable(text(600)),
 }
+_REQUIRED = ("name", "issuer", "subject", "audiences")
 
 
 def created(body: Json, stored: list[Json], new_id: Callable[[], str]) -> Json:
     """A new federated identity credential beside the stored ones."""
-    asked = read(body, _FEDERATED_FIELDS, ("name", "issuer", "subject", "audiences"), "FederatedIdentityCredential")
+    asked = read(body, _FEDERATED_FIELDS, _REQUIRED, "FederatedIdentityCredential")
+    _check(asked, stored)
+    if len(stored) >= MOST_FEDERATED:
+        raise too_large()
+    return {"id": new_id(), "description": None, **asked}
+
+
+def updated(body: Json, before: Json, others: list[Json]) -> Json:
+    """One that is changed; its name is as immutable as its id."""
+    if body.get("name", before["name"]) != before["name"]:
+        raise bad_request("Property 'name' is immutable.", detail="PropertyNotUpdatable", target="name")
+    after = {**before, **read(body, _FEDERATED_FIELDS, resource="FederatedIdentityCredential")}
+    _check(after, others)
+    return after
+
+
+def _check(asked: Json, stored: list[Json]) -> None:
     if len(asked["audiences"]) != 1:
         raise invalid_value("audiences", "FederatedIdentityCredential", "Exactly one audience is expected.")
     if "*" in asked["subject"] or "*" in asked["issuer"]:
@@ -51,9 +68,6 @@ def created(body: Json, stored: list[Json], new_id: Callable[[], str]) -> Json:
             raise _federated_conflict(f"name {asked['name']}")
         if (other["issuer"], other["subject"]) == (asked["issuer"], asked["subject"]):
             raise _federated_conflict("the same issuer and subject")
-    if len(stored) >= MOST_FEDERATED:
-        raise too_large()
-    return {"id": new_id(), "description": None, **asked}
 
 
 def _federated_conflict(what: str) -> GraphError:

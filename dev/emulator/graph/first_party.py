@@ -14,14 +14,20 @@ if TYPE_CHECKING:
 
 _NAMESPACE = uuid.UUID("a3f1c1de-5c5e-4b0c-9d57-0f3e0b6a1c11")
 
-# Ids of Microsoft Graph's own roles are the same in every tenant.
+# Ids of Microsoft Graph's own roles and scopes are the same in every tenant.
 GRAPH_ROLES = {
     constants.OWNED_BY: "18a4783c-866b-4cc7-a460-3d5e5662c884",
     constants.READ_WRITE_ALL: "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9",
     constants.APPLICATION_READ_ALL: "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30",
     constants.ASSIGN_ROLES: "06b708a9-e830-4db3-a914-8e69da51d44f",
 }
-_GRAPH_SCOPES = {"User.Read": "e1fe6dd8-ba31-4d61-89e7-88639da4683d"}
+_GRAPH_SCOPES = {
+    "User.Read": "e1fe6dd8-ba31-4d61-89e7-88639da4683d",
+    "openid": "37f7f235-527c-4136-accd-4a02d197296e",
+    "profile": "14dad69e-099b-42c9-810b-d002981feec1",
+    "email": "64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0",
+    "offline_access": "7427e0e9-2fba-42fe-b0c0-848c9e6a8182",
+}
 _FHIR_SCOPES = (
     "user_impersonation",
     "fhirUser",

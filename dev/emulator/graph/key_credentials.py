@@ -35,6 +35,12 @@ def key_credentials(value: object, name: str) -> object:
     return [_with_certificate(item) if item.get("key") else item for item in items]
 
 
+def refuse_key_ids(sent: list[Json]) -> None:
+    """In a create call nobody but Entra gives a credential its key id (ansible-collections/azure #2248, #2250)."""
+    if any(item.get("keyId") for item in sent):
+        raise invalid_value("keyId", "KeyCredential", "It is not expected of a new application.")
+
+
 def check_new_keys(before: list[Json], after: list[Json], now: datetime, most_days: float | None) -> None:
     """What holds of a certificate at the time when it is added: it has not ended, and the tenant's policy allows it."""
     known = {item["keyId"] for item in before}

@@ -152,6 +152,24 @@ def _create_federated(directory: Directory, by: Caller, context: Context) -> Ans
     return Answer(201, {**_context_url(directory, "federatedIdentityCredentials/$entity"), **credential})
 
 
+def _read_federated(directory: Directory, by: Caller, context: Context) -> Answer:
+    applications = Applications(directory)
+    body = applications.read_federated(by, applications.find(by, **_key(context)), context.path["credential"])
+    selected = queries.select(body, context.request.args.to_dict(), "microsoft.graph.federatedIdentityCredential")
+    return Answer(200, {**_context_url(directory, "federatedIdentityCredentials/$entity"), **selected})
+
+
+def _update_federated(directory: Directory, by: Caller, context: Context) -> Answer:
+    """As for applications, `Prefer: create-if-missing` makes it an upsert."""
+    create = "create-if-missing" in context.request.headers.get("Prefer", "")
+    made = Applications(directory).update_federated(
+        by, _body(context.request), context.path["credential"], create=create, **_key(context)
+    )
+    if made is None:
+        return Answer(204)
+    return Answer(201, {**_context_url(directory, "federatedIdentityCredentials/$entity"), **made})
+
+
 def _delete_federated(directory: Directory, by: Caller, context: Context) -> Answer:
     Applications(directory).remove_federated(by, context.path["credential"], **_key(context))
     return Answer(204)
@@ -217,9 +235,10 @@ def routes(directory: Callable[[], Directory], bearer: Bearer) -> Iterator[Route
         federated = f"{one}/federatedIdentityCredentials"
         yield Route("GET", federated, "graph.listFederatedCredentials", handler(_list_federated, ONE))
         yield Route("POST", federated, "graph.createFederatedCredential", handler(_create_federated))
-        yield Route(
-            "DELETE", f"{federated}/<credential>", "graph.deleteFederatedCredential", handler(_delete_federated)
-        )
+        for credential in (f"{federated}/<credential>", f"{federated}(name='<credential>')"):
+            yield Route("GET", credential, "graph.readFederatedCredential", handler(_read_federated, ONE))
+            yield Route("PATCH", credential, "graph.updateFederatedCredential", handler(_update_federated))
+            yield Route("DELETE", credential, "graph.deleteFederatedCredential", handler(_delete_federated))
     yield from _principal_routes(handler)
     deleted = f"{ROOT}/directory/deletedItems"
     yield Route(

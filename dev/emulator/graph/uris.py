@@ -98,6 +98,12 @@ class UriPolicy:
     only_default_uris: bool  # the opt-in restriction `nonDefaultUriAddition`
 
 
+def is_verified(uri: str, domains: Iterable[str]) -> bool:
+    """Whether it is an https URI on a verified domain of the tenant."""
+    parts = _split(uri)
+    return parts is not None and parts.scheme == "https" and _on_verified_domain(parts.hostname or "", domains)
+
+
 def _on_verified_domain(host: str, domains: Iterable[str]) -> bool:
     return any(host == domain or host.endswith("." + domain) for domain in domains)
 

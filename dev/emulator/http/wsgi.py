@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dev.emulator.faults import Fault, Faults, When
     from dev.emulator.http.bearer import Bearer
 
+VAULT_CHALLENGE = "vault.challenge"  # of a call to the vault without a token
 WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 # In the token of a next page a plus is a plus, as it stands in the links that Graph and Key Vault answer.
 _SKIPTOKEN = re.compile(r"(?i)(?<![^&])(?:\$|%24)skiptoken=[^&]*")
@@ -54,6 +55,12 @@ class Routing:
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes = list(routes)
         self._map = _compiled(tuple((route.method, route.rule) for route in self._routes))
+
+    @property
+    def operations(self) -> frozenset[str]:
+        """The names that faults know the calls by; the emulator's own addresses are none."""
+        names = {route.operation for route in self._routes if not route.operation.startswith("emulator.")}
+        return frozenset({*names, VAULT_CHALLENGE})
 
     def find(self, request: Request) -> tuple[Route, dict[str, str]]:
         """The operation at this address, and the parts of the path; raises an HTTPException."""
@@ -105,7 +112,7 @@ class WsgiApplication:
             return self._encode(request, self._answer(route, context))
         operation = route.operation
         if operation.startswith("vault.") and "Authorization" not in request.headers:
-            operation = "vault.challenge"
+            operation = VAULT_CHALLENGE
         call, struck = self._record(request, operation)
         try:
             answer = self._play(route, context, wire, call, struck)

@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 from dev.emulator import constants
 from dev.emulator.errors import IdentityError, Json, TokenError
 from dev.emulator.graph.application_body import token_version
+from dev.emulator.graph.uris import is_verified
 from dev.emulator.shapes import is_guid
 from dev.emulator.sts import assertions, signing
 
@@ -194,6 +195,7 @@ class TokenService:
                 f"Application '{principal.app_id}' is not assigned to a role for the application '{resource.app_id}'."
             )
             raise TokenError(400, "invalid_grant", 501051, message)
+        self._check_mapped_claims(resource, name)
         token = signing.issue(self._claims(principal, resource, name, roles, by), self._now())
         return {
             "token_type": "Bearer",
@@ -201,6 +203,20 @@ class TokenService:
             "ext_expires_in": signing.LIFETIME,
             "access_token": token,
         }
+
+    def _check_mapped_claims(self, resource: ServicePrincipal, name: str) -> None:
+        """Tokens may carry mapped claims only where nobody else can have their audience."""
+        application = resource.application
+        if application is None or not application.last_body["api"]["acceptMappedClaims"]:
+            return
+        audience = name if token_version(application.last_body) == 1 else resource.app_id
+        if audience.lower() != resource.app_id and not is_verified(audience, self._directory.verified_domains):
+            message = (
+                "AcceptMappedClaims is only supported for a token audience matching the application GUID or an audience"
+                " within the tenant's verified domains. Either change the resource identifier, or use an "
+                "application-specific signing key."
+            )
+            raise TokenError(400, "invalid_request", 501461, message)
 
     def _claims(
         self, principal: ServicePrincipal, resource: ServicePrincipal, name: str, roles: list[str], by: str

@@ -158,7 +158,7 @@ def test_a_directory_that_cannot_be_read_is_no_application_that_is_missing() -> 
     registration_id = str(world.registered(a_service_client())["registrationId"])
     world.clock.sleep(7200)
     world.emulator.faults.add(
-        Fault("status", "graph.getApplication", status=404, code="Directory_ObjectNotFound", times=2)
+        Fault("status", "graph.readApplication", status=404, code="Directory_ObjectNotFound", times=2)
     )
     assert world.rotate(registration_id).status == 202
     world.deliver()

@@ -187,9 +187,9 @@ BAD: dict[str, Bad] = {
     "a scope twice": Bad(a_resource(scopes=[MARKER, MARKER.upper()]), {"#/scopes/1": "name-duplicate"}),
     "401 scopes": Bad(a_resource(scopes=[f"s{number}" for number in range(401)]), {"#/scopes": "too-many-items"}),
     "a role named as a scope": Bad(
-        a_resource(scopes=[MARKER], appRoles=[MARKER]), {"#/appRoles/0": "role-named-as-scope"}
+        a_resource(scopes=[MARKER], appRoles=[MARKER.upper()]), {"#/appRoles/0": "role-named-as-scope"}
     ),
-    "a scope named as a default role": Bad(a_resource(scopes=["smartUser"]), {"#/appRoles/6": "role-named-as-scope"}),
+    "a scope named as a default role": Bad(a_resource(scopes=["SmartUser"]), {"#/appRoles/6": "role-named-as-scope"}),
     # redirect URIs
     "no redirect URI": Bad(uris(), {"#/redirectUris": "too-few-items"}),
     "257 redirect URIs": Bad(
@@ -320,25 +320,34 @@ BAD: dict[str, Bad] = {
         {"#/resource": "resource-not-allowed", "#/secretLifetime": "secret-lifetime-out-of-range"},
     ),
     "an empty resource": Bad(a_service_client(resource=""), {"#/resource": "wrong-length"}),
-    # what a dry run finds out
-    "a dry run for a registration that is none": Bad(
-        a_service_client(resource=f"{'0' * 8}-{OWNER}"),
-        {"#/resource": "resource-not-found"},
-        "resource-not-found",
-        query=DRY_RUN,
+    "a registration that is none": Bad(
+        a_service_client(resource=f"{'0' * 8}-{OWNER}"), {"#/resource": "resource-not-found"}
     ),
-    "a dry run with a role that the resource lacks": Bad(
-        a_service_client(appRoles=[MARKER]),
-        {"#/resource": "app-role-not-found"},
-        "app-role-not-found",
-        query=DRY_RUN,
+    "a role that the resource lacks": Bad(
+        a_service_client(appRoles=["globalReader", MARKER]), {"#/appRoles/1": "app-role-not-found"}, **given
+    ),
+    "scopes that the resource lacks": Bad(
+        a_public_client(scopes=[MARKER, "openid", f"{MARKER}.x"]),
+        {"#/scopes/0": "scope-not-found", "#/scopes/2": "scope-not-found"},
         **given,
     ),
-    "a dry run with a scope that the resource lacks": Bad(
-        a_public_client(scopes=[MARKER]), {"#/resource": "scope-not-found"}, "scope-not-found", query=DRY_RUN, **given
+    "no scope of the resource": Bad(a_public_client(scopes=["openid"]), {"#/scopes": "scope-required"}, **given),
+    "roles of a managed FHIR service": Bad(a_service_client(resource=MANAGED), {"#/appRoles": "app-role-not-found"}),
+    "a scope by its URI": Bad(a_public_client(scopes=[f"api://{MARKER}/x"]), {"#/scopes/0": "name-is-uri"}),
+    "a role by its URI": Bad(a_service_client(appRoles=[f"https://{MARKER}/x"]), {"#/appRoles/0": "name-is-uri"}),
+    "a scope of OpenID Connect at a resource": Bad(
+        a_resource(scopes=["Offline_Access"]), {"#/scopes/0": "openid-scope"}
     ),
-    "a dry run with roles of a managed FHIR service": Bad(
-        a_service_client(resource=MANAGED), {"#/resource": "app-role-not-found"}, "app-role-not-found", query=DRY_RUN
+    "mapped claims for an audience that anybody could have": Bad(
+        a_resource(fhirServerUrl="https://fhir.elsewhere.example", acceptMappedClaims=True),
+        {"#/acceptMappedClaims": "mapped-claims-unverified-audience"},
+    ),
+    "mapped claims without a user": Bad(
+        a_service_client(acceptMappedClaims=True), {"#/acceptMappedClaims": "field-not-allowed"}
+    ),
+    # what a dry run finds out
+    "a dry run with a role that the resource lacks": Bad(
+        a_service_client(appRoles=[MARKER]), {"#/appRoles/0": "app-role-not-found"}, query=DRY_RUN, **given
     ),
     "a dry run for a resource that is not ready": Bad(
         a_service_client(), code="resource-not-ready", status=409, query=DRY_RUN, waiting=(a_resource(),)

@@ -120,7 +120,8 @@ def test_a_dry_run_of_any_call_stores_and_sends_nothing(name: str) -> None:
 
 def test_a_dry_run_of_a_retry_stores_and_sends_nothing() -> None:
     world = World()
-    answer = world.post(a_service_client(resource=ID))
+    managed = "https://ws-svc.fhir.azurehealthcareapis.com"
+    answer = world.post(a_public_client(resource=managed, scopes=["patient.Nothing.rs"]))
     world.deliver()
     registration_id = json.loads(answer.body)["registrationId"]
     before = everything(world)

@@ -203,7 +203,7 @@ def test_the_owner_may_be_let_read_this_one_secret(scene: Scene, client_type: st
     shown = scene.client(client_type, "ours v1")
     step = steps_of(shown)["grant-vault-read"]
     assert step["command"] == (
-        f'az role assignment create --role "Key Vault Secrets User" --assignee {OWNER} --scope '
+        f'az role assignment create --role "Key Vault Secrets User" --assignee-object-id {OWNER} --scope '
         '"$(az keyvault show --name localhost --query id --output tsv)'
         f'/secrets/fhir-registrar-{shown["registrationId"]}"'
     )

@@ -10,7 +10,7 @@ import pytest
 from provisioning.domain.registration import Registration
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.request_bodies import MANAGED, OTHER_OWNER, OWNER, a_resource, a_service_client
-from tests.worlds.steps import body_of, id_of, passes
+from tests.worlds.steps import a_client_that_fails, body_of, id_of, passes
 from tests.worlds.world import World
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_what_is_finished_is_shown_and_not_sent_again() -> None:
 
 def test_what_has_failed_is_shown_and_not_sent_again() -> None:
     world = World()
-    body = a_service_client(resource=f"00000000-{OWNER}")
+    body = a_client_that_fails()
     registration_id = id_of(world.post(body, key="k"))
     world.deliver()
     passes(world, hours=1)

@@ -16,7 +16,7 @@ from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import REQUEST_TYPES, parse
 from provisioning.domain.operation import Failure, LastError
 from tests.worlds.certificates import a_certificate
-from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.world import World
 
 ROOT = Path(__file__).parents[3]
@@ -107,8 +107,8 @@ def answers() -> dict[str, tuple[str, Any]]:
     world.deliver()
     shown["active resource"] = ("Registration", world.get(shown["accepted resource"][1]["registrationId"]))
     for body in (
-        a_confidential_client(**texts, logoutUrl="https://app.contoso.example/out", secretLifetime="P90D", scopes=[]),
-        a_public_client(**texts, scopes=["user_impersonation"]),
+        a_confidential_client(**texts, logoutUrl="https://app.contoso.example/out", secretLifetime="P90D"),
+        a_public_client(**texts, scopes=["openid", "user_impersonation"], acceptMappedClaims=True),
         a_service_client(**texts, secretLifetime="P90D"),
     ):
         shown[f"accepted {body['clientType']}"] = ("Registration", accepted(body))
@@ -120,7 +120,8 @@ def answers() -> dict[str, tuple[str, Any]]:
         shown[f"active {name}"] = ("Registration", world.registered(a_service_client(credential=credential)))
         preview = world.post(a_service_client(credential=credential), query={"dryRun": "true"})
         shown[f"preview {name}"] = ("Preview", json.loads(preview.body))
-    lost = accepted(a_service_client(resource=f"00000000-{OWNER}"))["registrationId"]
+    managed = "https://ws-svc.fhir.azurehealthcareapis.com"
+    lost = accepted(a_public_client(resource=managed, scopes=["patient.Nothing.rs"]))["registrationId"]
     world.deliver()
     shown["failed"] = ("Registration", world.get(lost))
     assert shown["failed"][1]["status"] == "failed"

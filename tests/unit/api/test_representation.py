@@ -51,6 +51,7 @@ def test_an_accepted_registration_shows_what_is_known_and_null_for_what_is_not()
             "scope": None,
         },
         "secret": None,
+        "warnings": [],
         "findings": [],
         "nextSteps": [],
     }
@@ -91,7 +92,7 @@ def test_a_failure_is_shown_with_its_remedy_and_no_next_steps() -> None:
     world = World()
     shown = world.get(failed_registration(world))
     assert set(shown["operation"]["failure"]) == {"code", "message", "remedy"}
-    assert shown["operation"]["failure"]["code"] == "resource-not-found"
+    assert shown["operation"]["failure"]["code"] == "scope-not-found"
     assert shown["nextSteps"] == []
 
 

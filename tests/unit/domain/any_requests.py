@@ -15,9 +15,11 @@ thorough = settings(max_examples=200, deadline=None, derandomize=True, database=
 slow = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 COMMON = {"clientType", "displayName", "owner", "contact", "description", "serviceManagementReference"}
 FIELDS = {
-    "resource": COMMON | {"fhirServerUrl", "scopes", "appRoles", "accessTokenVersion"},
-    "confidential": COMMON | {"redirectUris", "resource", "scopes", "logoutUrl", "secretLifetime", "autoRotate"},
-    "public": COMMON | {"platform", "redirectUris", "resource", "scopes"},
+    "resource": COMMON | {"fhirServerUrl", "scopes", "appRoles", "accessTokenVersion", "acceptMappedClaims"},
+    "confidential": COMMON
+    | {"redirectUris", "resource", "scopes", "logoutUrl", "secretLifetime", "autoRotate"}
+    | {"acceptMappedClaims"},
+    "public": COMMON | {"platform", "redirectUris", "resource", "scopes", "acceptMappedClaims"},
     "service": COMMON | {"resource", "appRoles", "credential", "secretLifetime"},
 }
 EVERY_FIELD = {*FIELDS["resource"], *FIELDS["confidential"], *FIELDS["public"], *FIELDS["service"]}
@@ -90,7 +92,7 @@ CERTIFICATE = {"type": "certificate", "certificate": a_certificate().pem}
 client_bodies = st.one_of(
     client(
         {"clientType": st.just("confidential"), "redirectUris": st.lists(https_uris, min_size=1, max_size=4)},
-        scopes=st.none() | st.sampled_from([[], ["user_impersonation"]]),
+        scopes=st.none() | st.sampled_from([["user_impersonation"], ["openid", "user_impersonation"]]),
         logoutUrl=st.none() | https_uris,
         secretLifetime=st.none() | durations,
         autoRotate=st.booleans(),
@@ -101,7 +103,7 @@ client_bodies = st.one_of(
             "platform": st.sampled_from(["spa", "native"]),
             "redirectUris": st.lists(native_uris, min_size=1, max_size=4),
         },
-        scopes=st.none() | st.sampled_from([[], ["user_impersonation"]]),
+        scopes=st.none() | st.sampled_from([["user_impersonation"], ["openid", "user_impersonation"]]),
     ),
     client(
         {"clientType": st.just("service")},

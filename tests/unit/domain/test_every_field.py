@@ -24,7 +24,7 @@ from provisioning.domain.intake import (
     ResourceApplicationRequest,
     ServiceClientRequest,
 )
-from provisioning.domain.manifest import application_body, changed_properties
+from provisioning.domain.manifest import application_body, changed_properties, mapped_claims
 from provisioning.domain.notices import of_ended_operation
 from provisioning.domain.registration import Registration
 from provisioning.flow.mint import new_secret
@@ -113,7 +113,7 @@ def sent(request: RegistrationRequest, services: Services) -> object:
     if not isinstance(request, ResourceApplicationRequest):
         registration = replace(registration, resource=resolve_resource(services, request))
     body = application_body(registration, services.tenant, new_secret(services, registration))
-    return without_marks(body), trusted_tokens(registration, services.tenant)
+    return without_marks(body), trusted_tokens(registration, services.tenant), mapped_claims(request)
 
 
 def sent_by_a_change(request: RegistrationRequest) -> object:

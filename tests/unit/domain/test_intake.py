@@ -171,7 +171,7 @@ def test_a_name_that_no_field_could_have_is_not_repeated(name: str) -> None:
 
 
 WRONG: tuple[Any, ...] = (1, 1.5, True, [1], [None], [[]], {"a": 1}, "\ud800", 10**4000, 1e400)
-RIGHT_AFTER_ALL = [("accessTokenVersion", 1), ("autoRotate", True)]
+RIGHT_AFTER_ALL = [("accessTokenVersion", 1), ("autoRotate", True), ("acceptMappedClaims", True)]
 
 
 @pytest.mark.parametrize("client_type", REQUESTS)

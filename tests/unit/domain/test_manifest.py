@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from dev.emulator.constants import GRAPH_PRINCIPAL_ID
+from dev.emulator.graph.first_party import first_party
 from provisioning.domain.certificates import as_base64
 from provisioning.domain.directory import Permission, ResolvedResource
-from provisioning.domain.intake import fingerprint, parse
-from provisioning.domain.manifest import application_body, permission_id, permissions, resource_identifier, tags
+from provisioning.domain.intake import ResourceApplicationRequest, fingerprint, parse
+from provisioning.domain.manifest import application_body, resource_identifier, tags
 from provisioning.domain.operation import Operation, OperationStatus, OperationType
+from provisioning.domain.permissions import app_roles_of, scopes_of
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import NewSecret
 from provisioning.domain.tenant import Tenant
@@ -184,23 +187,72 @@ def test_what_cannot_keep_a_secret_is_born_without_one(name: str) -> None:
 
 
 def test_ids_of_permissions_follow_from_registration_kind_and_name_alone() -> None:
-    assert permission_id(ID, "scope", "a") == permission_id(ID, "scope", "a")
-    several = {
-        permission_id(registration_id, kind, value)
-        for registration_id in (ID, ID.replace("0a1b", "0a1c"))
-        for kind in ("scope", "role")
-        for value in ("a", "A", "a\nb")
-    }
-    assert len(several) == 12
+    several = set[str]()
+    for _ in range(2):
+        for registration_id in (ID, ID.replace("0a1b", "0a1c")):
+            case = request_of(a_resource(scopes=["a", "A.b"], appRoles=["c", "C.d"]))
+            several |= {each.id for each in scopes_of(registration_id, case)}
+            several |= {each.id for each in app_roles_of(registration_id, case)}
+            as_roles = request_of(a_resource(scopes=["e"], appRoles=["a"]))
+            several |= {each.id for each in app_roles_of(registration_id, as_roles)}
+    assert len(several) == 10
     assert all(str(uuid.UUID(each)) == each for each in several)
 
 
+def request_of(body: dict[str, Any]) -> ResourceApplicationRequest:
+    request = parse(body)
+    assert isinstance(request, ResourceApplicationRequest)
+    return request
+
+
 def test_a_client_asks_for_the_very_ids_that_its_resource_has() -> None:
-    body = application_body(CASES["resource-v1"][0], TENANT, None)
+    case = CASES["resource-v1"][0]
+    body = application_body(case, TENANT, None)
+    assert isinstance(case.request, ResourceApplicationRequest)
     scopes = [(each["id"], each["value"]) for each in body["api"]["oauth2PermissionScopes"]]
     roles = [(each["id"], each["value"]) for each in body["appRoles"]]
-    assert scopes == [(each.id, each.value) for each in permissions(ID, "scope", [value for _, value in scopes])]
-    assert roles == [(each.id, each.value) for each in permissions(ID, "role", [value for _, value in roles])]
+    assert scopes == [(each.id, each.value) for each in scopes_of(ID, case.request)]
+    assert roles == [(each.id, each.value) for each in app_roles_of(ID, case.request)]
+
+
+def test_a_scope_and_an_app_role_of_one_value_are_one_permission_with_one_id_and_equal_texts() -> None:
+    name = "Data.Read.All." + "x" * 100
+    body = application_body(
+        registration(a_resource(scopes=["patient.all.read", name], appRoles=["globalReader", name])), TENANT, None
+    )
+    _, scope = body["api"]["oauth2PermissionScopes"]
+    _, role = body["appRoles"]
+    assert (scope["id"], scope["value"], scope["isEnabled"]) == (role["id"], role["value"], role["isEnabled"])
+    assert scope["adminConsentDisplayName"] == role["displayName"]
+    assert scope["adminConsentDescription"] == role["description"]
+    ids = [each["id"] for each in (*body["api"]["oauth2PermissionScopes"], *body["appRoles"])]
+    assert len(set(ids)) == 3
+
+
+def test_the_scopes_of_openid_connect_are_declared_as_those_of_microsoft_graph() -> None:
+    asked = ["openid", "user_impersonation", "offline_access", "profile", "email"]
+    for body in (a_confidential_client(scopes=asked), a_public_client(scopes=asked)):
+        resource, graph = application_body(registration(body, DELEGATED), TENANT, None)["requiredResourceAccess"]
+        assert resource["resourceAppId"] == DELEGATED.client_id
+        assert graph["resourceAppId"] == "00000003-0000-0000-c000-000000000000"
+        ids = {each["value"]: each["id"] for each in first_party_scopes()}
+        assert graph["resourceAccess"] == [
+            {"id": ids[name], "type": "Scope"} for name in ("openid", "offline_access", "profile", "email")
+        ]
+
+
+def first_party_scopes() -> list[dict[str, Any]]:
+    """What Microsoft Graph offers in the emulated tenant."""
+    published = dict(first_party("https://localhost", managed_fhir=False))
+    scopes: list[dict[str, Any]] = published[GRAPH_PRINCIPAL_ID]["oauth2PermissionScopes"]
+    return scopes
+
+
+def test_a_client_of_microsoft_graph_declares_it_once() -> None:
+    graph = replace(DELEGATED, client_id="00000003-0000-0000-c000-000000000000")
+    body = application_body(registration(a_public_client(scopes=["User.Read", "openid"]), graph), TENANT, None)
+    [entry] = body["requiredResourceAccess"]
+    assert len(entry["resourceAccess"]) == len(DELEGATED.scopes) + 1
 
 
 def test_nothing_is_declared_where_the_tenant_has_no_service_principal_of_the_resource() -> None:

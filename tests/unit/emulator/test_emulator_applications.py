@@ -16,17 +16,6 @@ def client() -> Client:
     return Client(Emulator())
 
 
-def scope(**changes: Any) -> dict[str, Any]:
-    texts = ("adminConsentDisplayName", "adminConsentDescription", "userConsentDisplayName", "userConsentDescription")
-    return {"id": ID + "1", "value": "read", "type": "User", "isEnabled": True, **dict.fromkeys(texts, "x"), **changes}
-
-
-def role(**changes: Any) -> dict[str, Any]:
-    members = ["User", "Application"]
-    basics = {"id": ID + "2", "value": "reader", "displayName": "r", "description": "r", "isEnabled": True}
-    return {**basics, "allowedMemberTypes": members, **changes}
-
-
 def refused(client: Client, **properties: Any) -> dict[str, Any]:
     response = client.graph("POST", "/applications", {"displayName": "x", **properties})
     assert response.status_code == 400, response.text
@@ -111,55 +100,6 @@ def test_personal_audiences_have_narrower_limits(client: Client) -> None:
     client.create(**personal)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"id": "1"},
-        {"value": None},
-        {"value": "a b"},
-        {"value": "é"},
-        {"value": ".read"},
-        {"value": "patient/Patient.read"},
-        {"value": "x" * 121},
-        {"type": "Anyone"},
-        {"adminConsentDescription": None},
-        {"userConsentDisplayName": None},
-        {"origin": "Application"},
-    ],
-)
-def test_a_scope_keeps_to_its_rules(client: Client, changes: dict[str, Any]) -> None:
-    refused(client, api={"oauth2PermissionScopes": [scope(**changes)]})
-
-
-def test_a_scope_for_admins_only_needs_no_texts_for_users(client: Client) -> None:
-    admin = scope(type="Admin", userConsentDisplayName=None, userConsentDescription=None, value="patient.all.read")
-    client.create(api={"oauth2PermissionScopes": [admin]})
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"id": None},
-        {"value": "a\tb"},
-        {"value": "x" * 121},
-        {"displayName": ""},
-        {"description": None},
-        {"allowedMemberTypes": []},
-        {"allowedMemberTypes": ["Group"]},
-        {"allowedMemberTypes": ["User", "User"]},
-    ],
-)
-def test_an_application_role_keeps_to_its_rules(client: Client, changes: dict[str, Any]) -> None:
-    refused(client, appRoles=[role(**changes)])
-
-
-def test_ids_and_values_are_unique_over_scopes_and_roles(client: Client) -> None:
-    refused(client, appRoles=[role(), role(id=ID + "3")])
-    refused(client, appRoles=[role(), role(value="other")])
-    refused(client, appRoles=[role(id=ID + "1")], api={"oauth2PermissionScopes": [scope()]})
-    client.create(appRoles=[role()], api={"oauth2PermissionScopes": [scope()]})
-
-
 def test_required_permissions_keep_to_their_shape_and_numbers(client: Client) -> None:
     def access(resources: int, permissions: int) -> list[dict[str, Any]]:
         each = [{"id": f"{number:08x}-0000-4000-8000-000000000000", "type": "Scope"} for number in range(permissions)]
@@ -190,14 +130,6 @@ def test_mapped_claims_cannot_be_accepted_at_create_under_owned_by(client: Clien
     assert client.graph("PATCH", f"/applications/{created['id']}", {"api": body["api"]}).status_code == 204
 
 
-def test_a_scope_must_be_stored_before_a_client_is_pre_authorized_for_it(client: Client) -> None:
-    pre_authorized = {"preAuthorizedApplications": [{"appId": ID + "9", "delegatedPermissionIds": [ID + "1"]}]}
-    error = refused(client, api={"oauth2PermissionScopes": [scope()], **pre_authorized})
-    assert error["code"] == "InvalidValue"
-    created = client.create(api={"oauth2PermissionScopes": [scope()]})
-    assert client.graph("PATCH", f"/applications/{created['id']}", {"api": pre_authorized}).status_code == 204
-
-
 @pytest.mark.parametrize("status", [400, 409])
 def test_a_unique_name_is_given_once_and_the_status_of_a_clash_can_be_chosen(client: Client, status: int) -> None:
     client.emulator.faults.set(unique_name_conflict_status=status)
@@ -208,9 +140,20 @@ def test_a_unique_name_is_given_once_and_the_status_of_a_clash_can_be_chosen(cli
     assert error["message"] == "Another object with the same value for property uniqueName already exists."
 
 
-def test_a_unique_name_cannot_be_changed(client: Client) -> None:
-    created = client.create(uniqueName="n")
-    assert client.graph("PATCH", f"/applications/{created['id']}", {"uniqueName": "m"}).status_code == 400
+def test_a_unique_name_can_be_given_later_once_and_is_not_changed_afterwards(client: Client) -> None:
+    client.create(uniqueName="taken")
+    path = f"/applications/{client.create()['id']}"
+    refused_name = client.graph("PATCH", path, {"uniqueName": "taken"})
+    message = "Another object with the same value for property uniqueName already exists."
+    assert (refused_name.status_code, refused_name.json()["error"]["message"]) == (400, message)
+    assert client.graph("PATCH", path, {"uniqueName": "n"}).status_code == 204
+    assert client.graph("GET", "/applications(uniqueName='n')").status_code == 200
+    assert client.graph("POST", "/applications", {"displayName": "x", "uniqueName": "n"}).status_code == 400
+    for name in ("m", None):
+        assert client.graph("PATCH", path, {"uniqueName": name}).status_code == 400
+    client.graph("DELETE", path)
+    assert client.graph("DELETE", path.replace("applications", "directory/deletedItems")).status_code == 204
+    client.create(uniqueName="n")
 
 
 def test_owners_are_bound_by_url_and_the_creator_is_always_one_of_them(client: Client) -> None:
@@ -264,29 +207,6 @@ def test_a_patch_keeps_to_the_same_rules_and_changes_nothing_when_refused(
     before = client.graph("GET", path).json()
     assert client.graph("PATCH", path, {"description": "changed", **change}).status_code == 400
     assert client.graph("GET", path).json() == before
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"appRoles": []},
-        {"appRoles": [role(description="other")]},
-        {"appRoles": [role(isEnabled=False, value="other")]},
-        {"api": {"oauth2PermissionScopes": []}},
-        {"api": {"oauth2PermissionScopes": [scope(type="Admin")]}},
-    ],
-)
-def test_an_enabled_scope_or_role_cannot_be_changed_or_removed(client: Client, change: dict[str, Any]) -> None:
-    path = f"/applications/{client.create(appRoles=[role()], api={'oauth2PermissionScopes': [scope()]})['id']}"
-    response = client.graph("PATCH", path, change)
-    assert response.status_code == 400
-    assert response.json()["error"]["code"] == "CannotDeleteOrUpdateEnabledEntitlement"
-
-
-def test_a_role_can_be_removed_after_it_was_disabled_and_another_added_at_any_time(client: Client) -> None:
-    path = f"/applications/{client.create(appRoles=[role()])['id']}"
-    for roles in ([role(isEnabled=False), role(id=ID + "3", value="new")], [role(id=ID + "3", value="new")]):
-        assert client.graph("PATCH", path, {"appRoles": roles}).status_code == 204
 
 
 def test_an_application_is_written_by_its_owner_only(client: Client) -> None:

@@ -183,6 +183,14 @@ def test_what_is_no_certificate_is_refused(client: Client, path: str, item: dict
     assert client.graph("PATCH", path, {"keyCredentials": [item]}).status_code == 400
 
 
+def test_nobody_but_entra_gives_the_credentials_of_a_new_application_their_key_ids(client: Client) -> None:
+    certificates = [key(certificate(datetime(2030, 1, 1, tzinfo=UTC), 30), keyId=UNKNOWN)]
+    passwords = [{"displayName": "first", "keyId": UNKNOWN}]
+    for credentials in ({"keyCredentials": certificates}, {"passwordCredentials": passwords}):
+        response = client.graph("POST", "/applications", {"displayName": "x", **credentials})
+        assert response.status_code == 400, response.text
+
+
 def federated(**changes: Any) -> dict[str, Any]:
     basics = {"name": "ci", "issuer": "https://token.example", "subject": "repo:a/b:ref:refs/heads/main"}
     return {**basics, "name": "main-branch", "audiences": ["api://AzureADTokenExchange"], **changes}
@@ -197,6 +205,32 @@ def test_federated_credentials_are_created_listed_and_deleted(client: Client, pa
     assert client.graph("DELETE", f"{url}/main-branch").status_code == 204
     assert client.graph("DELETE", f"{url}/main-branch").status_code == 404
     assert client.graph("GET", url).json()["value"] == []
+
+
+def test_a_federated_credential_is_read_and_changed_by_its_id_and_by_its_name(client: Client, path: str) -> None:
+    url = f"{path}/federatedIdentityCredentials"
+    created = client.graph("POST", url, federated()).json()
+    for number, one in enumerate((f"{url}/{created['id']}", f"{url}/main-branch", f"{url}(name='main-branch')")):
+        assert client.graph("GET", one).json()["id"] == created["id"]
+        assert client.graph("PATCH", one, {"subject": f"s{number}"}).status_code == 204
+        assert client.graph("GET", one).json()["subject"] == f"s{number}"
+        assert client.graph("PATCH", one, {"name": "other"}).status_code == 400
+        assert client.graph("PATCH", one, {"audiences": []}).status_code == 400
+    assert client.graph("GET", f"{url}/other").status_code == 404
+    assert client.graph("PATCH", f"{url}/other", {"subject": "s"}).status_code == 404
+    client.graph("POST", url, federated(name="second", subject="taken"))
+    assert client.graph("PATCH", f"{url}/main-branch", {"subject": "taken"}).status_code == 409
+
+
+def test_a_federated_credential_is_made_by_its_name_if_it_is_missing_and_changed_if_it_is_not(
+    client: Client, path: str
+) -> None:
+    one = f"{path}/federatedIdentityCredentials(name='main-branch')"
+    body = {name: value for name, value in federated().items() if name != "name"}
+    for status in (201, 204):
+        response = client.graph("PATCH", one, body, Prefer="create-if-missing")
+        assert response.status_code == status, response.text
+    assert client.graph("GET", one).json()["name"] == "main-branch"
 
 
 @pytest.mark.parametrize(

@@ -146,9 +146,55 @@ def test_applications_are_filtered_as_documented(client: Client) -> None:
     assert names(client, "$filter=identifierUris/any(u:u eq 'https://contoso.example/2')") == ["Two"]
 
 
+def test_comparisons_are_joined_by_or_and_and_grouped(client: Client) -> None:
+    for name, tag in (("One", "a"), ("Two", "b"), ("Three", "b")):
+        client.create(displayName=name, tags=[tag, "or"])
+    two_or_three = "tags/any(t:t eq 'b')"
+    assert names(client, "$filter=displayName eq 'One' or displayName eq 'Two'") == ["One", "Two"]
+    # `and` binds closer than `or`.
+    query = f"displayName eq 'One' or displayName eq 'Two' and {two_or_three}"
+    assert names(client, f"$filter={query}") == ["One", "Two"]
+    assert names(client, f"$filter=(displayName eq 'One' or displayName eq 'Two') and {two_or_three}") == ["Two"]
+    assert names(client, "$filter=displayName in ('one', 'Three')") == ["One", "Three"]
+    assert names(client, "$filter=tags/any(t:t eq 'or') and displayName eq 'One or Two'") == []
+
+
+def test_times_are_compared_bare_and_texts_in_quotes() -> None:
+    clock = ManualClock()
+    client = Client(Emulator(now=clock.now, sleep=clock.sleep))
+    created = []
+    for name in ("One", "Two", "Three"):
+        created.append(client.create(displayName=name)["createdDateTime"])
+        clock.sleep(60)
+    assert names(client, f"$filter=createdDateTime ge {created[1]}") == ["Two", "Three"]
+    assert names(client, f"$filter=createdDateTime le {created[1]} and createdDateTime ge {created[1]}") == ["Two"]
+    assert names(client, "$filter=displayName ge 'p'") == ["Two", "Three"]
+
+
+def test_at_most_15_comparisons_are_joined_by_or(client: Client) -> None:
+    def query(count: int) -> str:
+        return " or ".join(f"displayName eq '{number}'" for number in range(count))
+
+    assert client.graph("GET", f"/applications?$filter={query(15)}").status_code == 200
+    values = ",".join(f"'{number}'" for number in range(16))
+    for text in (query(16), f"displayName in ({values})"):
+        assert code(client.graph("GET", f"/applications?$filter={text}")) == (400, "Request_UnsupportedQuery")
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        "createdDateTime ge '2030-01-01T00:00:00Z'",
+        "displayName ge 2030-01-01T00:00:00Z",
+        "createdDateTime eq 2030-01-01T00:00:00Z",
+        "appId ge 'x'",
+        "tags in ('x')",
+        "displayName in ()",
+        "displayName in 'x'",
+        "(displayName eq 'x'",
+        "displayName eq 'x')",
+        "displayName eq 'x' or",
+        "displayName eq 'x' xor displayName eq 'y'",
         "passwordCredentials/any(p:p/keyId eq '1')",
         "passwordCredentials eq null",
         "notes eq 'x'",

@@ -239,6 +239,12 @@ def test_faults_are_set_read_and_cleared_over_http(client: Client) -> None:
         {"rules": [{"kind": "latency", "seconds": "2"}]},
         {"rules": [{"kind": "status", "times": -1}]},
         {"rules": [{"kind": "status"}], "switches": {"gravity": 0}},
+        {
+            "rules": [{"kind": "status"}, {"kind": "status", "operation": "graph.addPasword"}],
+            "switches": {"replicas": 2},
+        },
+        {"rules": [{"kind": "status", "operation": "grahp.*"}]},
+        {"rules": [{"kind": "hold", "operation": "emulator.state"}]},
         {"switches": {"pageSize": 1, "replicas": "two"}},
         {"switches": {"callerNotOwner": 1}},
         {"switches": {"unreplicatedPrincipal": "teapot"}},
@@ -253,6 +259,20 @@ def test_a_fault_that_does_not_exist_is_refused_as_a_whole(client: Client, body:
     assert response.status_code == 400
     assert response.json()["error"]
     assert client.emulator.faults.dump() == Faults().dump()
+
+
+def test_a_fault_of_an_operation_that_does_not_exist_is_refused_in_process_too(client: Client) -> None:
+    with pytest.raises(ValueError, match="there is no operation"):
+        client.emulator.faults.add(Fault("reset", "vault.setSecrets"))
+    client.emulator.faults.add(Fault("reset", "vault.challenge"))
+
+
+def test_what_the_emulators_own_addresses_do_not_know_is_refused(client: Client) -> None:
+    root = f"{client.emulator.origin}/_emulator"
+    for query in ("dorp=true", "drop=yes", "number=x"):
+        assert client.session.delete(f"{root}/holds?{query}").status_code == 400
+    assert client.session.post(f"{root}/holds", json={"operation": "graph.nothing"}).status_code == 400
+    assert client.session.post(f"{root}/principals", json={"objectId": "x"}).status_code == 400
 
 
 def test_state_and_calls_can_be_looked_at_without_any_secret(client: Client) -> None:

@@ -211,3 +211,26 @@ def test_the_managed_identity_asks_for_its_header_version_and_resource(
     if status == 200:
         assert response.json()["resource"] == query["resource"]
         assert claims(response)["oid"] == client.emulator.registrar_object_id
+
+
+@pytest.mark.parametrize(
+    ("version", "uri", "status"),
+    [
+        (1, "https://fhir.contoso.example/r4", 200),
+        (1, f"api://{TENANT_ID}/fhir.elsewhere.example", 400),
+        (2, f"api://{TENANT_ID}/fhir.elsewhere.example", 200),
+    ],
+)
+def test_mapped_claims_are_for_audiences_that_nobody_else_can_have(
+    client: Client, version: int, uri: str, status: int
+) -> None:
+    api = resource(client, version, [uri])
+    client_id, secret = client.create_client()
+    path = f"/applications/{api['id']}"
+    assert client.sign_in(client_id, secret, f"{uri}/.default").status_code == 200
+    assert client.graph("PATCH", path, {"api": {"acceptMappedClaims": True}}).status_code == 204
+    response = client.sign_in(client_id, secret, f"{uri}/.default")
+    assert response.status_code == status
+    if status != 200:
+        assert refusal(response) == (400, "invalid_request", 501461)
+    assert client.sign_in(client_id, secret, f"{api['appId']}/.default").status_code == 200

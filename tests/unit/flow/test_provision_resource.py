@@ -2,14 +2,13 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from tests.worlds.checker import check
 from tests.worlds.request_bodies import a_resource, a_service_client
-from tests.worlds.steps import FOREIGN_URI, a_foreign_resource, failure_of, listed, operations, submitted
+from tests.worlds.steps import FOREIGN_URI, a_foreign_resource, failure_of, listed, submitted
 from tests.worlds.world import World
 
 
@@ -66,38 +65,14 @@ def test_of_two_posts_for_one_server_that_passed_each_other_one_fails_with_a_rem
     check(world)
 
 
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        ({"resource": "cf4c4732-00000000-0000-4000-8000-000000000000"}, "resource-not-found"),
-        ({"appRoles": ["noSuchRole"]}, "app-role-not-found"),
-        ({"resource": "https://ws-x.fhir.azurehealthcareapis.com", "appRoles": ["globalReader"]}, "app-role-not-found"),
-    ],
-)
-def test_a_resource_that_cannot_be_had_fails_before_anything_is_created(
-    world: World, fields: dict[str, Any], code: str
-) -> None:
-    registration_id = submitted(world, a_service_client(**fields))
-    world.deliver()
-    assert failure_of(world, registration_id)["code"] == code
-    assert operations(world)["graph.createApplication"] == 0
-
-
-def test_a_client_cannot_be_the_resource_of_a_client(world: World) -> None:
-    client = world.registered(a_service_client())
-    registration_id = submitted(world, a_service_client(resource=client["registrationId"]))
-    world.deliver()
-    assert failure_of(world, registration_id)["code"] == "resource-is-a-client"
-
-
-def test_a_failed_resource_is_an_error_for_its_clients() -> None:
+def test_a_resource_that_failed_meanwhile_fails_its_clients() -> None:
     world = World()
     world.emulator.faults.set(directory_quota_exceeded=True)
     resource = submitted(world, a_resource())
-    world.deliver()
-    world.emulator.faults.clear()
     client = submitted(world, a_service_client(resource=resource))
     world.deliver()
+    world.emulator.faults.clear()
+    world.settle()
     assert failure_of(world, client)["code"] == "resource-not-active"
 
 

@@ -1,0 +1,95 @@
+"""What works, but perhaps not as the caller thinks; and what becomes of those who use a registration that is changed.
+
+What cannot work at all is refused (`submit.py`); what people still have to do is in `guidance.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from provisioning.domain.intake import ResourceApplicationRequest, ServiceClientRequest
+from provisioning.domain.names import managed_fhir_url
+from provisioning.domain.permissions import smart_contexts
+from provisioning.domain.registration import Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Warning_:  # noqa: N801 -- `Warning` is Python's own
+    """Something that works, but perhaps not as the caller thinks."""
+
+    code: str
+    message: str
+
+
+def warnings(registration: Registration) -> tuple[Warning_, ...]:
+    """Return what works, but perhaps not as the caller thinks: the same in a dry run and of what was registered."""
+    if isinstance(registration.request, ResourceApplicationRequest):
+        return tuple(_of_resource(registration.request))
+    return tuple(_of_client(registration))
+
+
+def _of_resource(request: ResourceApplicationRequest) -> Iterator[Warning_]:
+    if "fhirUser" in request.scopes and not request.accept_mapped_claims:
+        yield Warning_(
+            "fhir-user-claim-not-mapped",
+            "The scope fhirUser puts no claim of this name into tokens. A claims mapping policy does, and needs "
+            "acceptMappedClaims.",
+        )
+    if not request.scopes and not request.app_roles:
+        yield Warning_("resource-offers-nothing", "Without scopes and app roles no client can ask for anything here.")
+
+
+def _of_client(registration: Registration) -> Iterator[Warning_]:
+    request, resource = registration.request, registration.resource
+    if resource is not None and resource.service_principal_id is None:
+        yield Warning_(
+            "resource-service-principal-missing",
+            "The tenant has no service principal for the resource yet, so no permission is declared. Create it with "
+            f"az ad sp create --id {resource.client_id}, delete this registration, and register anew.",
+        )
+    managed = resource.fhir_service if resource else managed_fhir_url(getattr(request, "resource", ""))
+    if isinstance(request, ServiceClientRequest) and not request.app_roles and managed is None:
+        yield Warning_(
+            "no-app-roles",
+            "Without app roles its tokens have no roles, and a FHIR server opens nothing to them. Register anew with "
+            "appRoles.",
+        )
+    if len(smart_contexts(request)) > 1:
+        yield Warning_(
+            "mixed-smart-contexts",
+            "A FHIR server refuses a token that mixes patient, user and system, and Entra puts all that was consented "
+            "to into one. Register a client for each.",
+        )
+    uris = getattr(request, "redirect_uris", ())
+    if any(urlsplit(uri).hostname == "localhost" for uri in uris):
+        yield Warning_(
+            "localhost-redirect",
+            "Microsoft recommends 127.0.0.1 over localhost, which a firewall or a hosts file may send elsewhere.",
+        )
+
+
+def consequences(before: Registration, after: Registration) -> Iterator[Warning_]:
+    """Yield what becomes of those who use a registration, once it is as `after`."""
+    if after.ending and not before.ending:
+        yield Warning_(
+            "sign-ins-end",
+            "Tokens that were issued work until they expire; no new one is. The application can be restored in Entra "
+            "for 30 days, without its identifier URIs.",
+        )
+    if after.revoke_before != before.revoke_before:
+        yield Warning_(
+            "previous-secrets-end",
+            "Whoever still uses a secret from before is refused as soon as the new one is in the vault.",
+        )
+    elif after.replace_before != before.replace_before:
+        yield Warning_(
+            "previous-secret-replaced",
+            "The secret in use goes on working for the overlap. Clients have to read the new one by then.",
+        )
+    gone = set(_redirect_uris(before)) - set(_redirect_uris(after))
+    if gone:
+        yield Warning_("redirect-uris-removed", "Whoever signs in through a redirect URI that goes is refused.")
+
+
+def _redirect_uris(registration: Registration) -> tuple[str, ...]:
+    return getattr(registration.request, "redirect_uris", ())
