@@ -62,8 +62,8 @@ def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
     except TryAgain as error:
         wait = max(1, round(error.retry_after or POLL_AFTER))
         return problem(503, error.code, error.message, headers={"Retry-After": str(wait)})
-    except SettingsError:
-        logger.exception("The app settings are wrong")
+    except SettingsError as error:
+        logger.error("The app settings are wrong: %s", " | ".join(error.faults))  # noqa: TRY400 -- it says all
         return problem(500, "misconfigured", "The service is not configured; its log names each wrong setting.")
     except Exception:
         logger.exception("A call ended in an error that nobody foresaw")

@@ -120,9 +120,12 @@ def asked(what: str, world: World) -> str:
 
 
 def asked_in_vain(world: World) -> str:
-    """Ask for a rotation while the vault's secret is somebody else's; ask again once they have taken that away."""
+    """Ask for a rotation while the vault's secret is somebody else's; ask again once they have taken that away.
+
+    Meanwhile a reconciliation looks at it, which must not clean up beside a secret that is not ours.
+    """
     row = world.row(asked("rotate", world))
-    world.settle()
+    world.reconcile()
     failure = world.row(row.id).operation.failure
     assert failure is not None
     assert failure.code == "vault-secret-not-ours"

@@ -78,6 +78,16 @@ def test_wrong_settings_are_500_without_their_names() -> None:
         assert MARKER not in answer.body
 
 
+def test_wrong_settings_are_one_line_of_the_log_that_names_them_all(caplog: pytest.LogCaptureFixture) -> None:
+    def services() -> Any:
+        raise SettingsError(["KEY_VAULT_URL: is required", "SECRET_OVERLAP: must be shorter"])
+
+    web.answer(services, web.list_registrations, Call("/api/registrations"))
+    [line] = caplog.records
+    expected = "The app settings are wrong: KEY_VAULT_URL: is required | SECRET_OVERLAP: must be shorter"
+    assert (line.getMessage(), line.exc_info) == (expected, None)
+
+
 def test_an_error_that_nobody_foresaw_is_500_without_its_text() -> None:
     world = World(registry=BrokenRegistry(RuntimeError(MARKER)))
     for answer in every_answer(world):
