@@ -5,8 +5,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
+from provisioning.domain.approval import LAPSES_AFTER
 from provisioning.domain.messages import reconcile_message
 from provisioning.domain.registration import Registration, Status
+from tests.worlds.approvals import awaiting
 from tests.worlds.request_bodies import a_confidential_client, a_resource, a_service_client
 from tests.worlds.watch import live, versions_of
 from tests.worlds.world import World
@@ -69,6 +71,21 @@ def a_confidential() -> World:
 @ready
 def a_server() -> World:
     return registered(a_resource())
+
+
+@ready
+def an_awaiting_request() -> World:
+    """A world in which a FHIR server waits for an approval."""
+    world = a_world("resource")
+    awaiting(world, a_resource())
+    return world
+
+
+def a_forgotten_request() -> World:
+    """The same, two weeks later."""
+    world = an_awaiting_request()
+    world.clock.sleep(LAPSES_AFTER.total_seconds() + 1)
+    return world
 
 
 def pass_time(world: World, time: timedelta) -> None:

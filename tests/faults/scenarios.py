@@ -14,6 +14,7 @@ from typing import Any, Final
 import requests
 
 from provisioning.api.answers import Answer
+from provisioning.domain.approval import Outcome
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
@@ -25,6 +26,7 @@ from tests.faults.pasts import (
     a_confidential,
     a_crowded_client,
     a_due_client,
+    a_forgotten_request,
     a_full_client,
     a_lost_secret,
     a_newborn_client,
@@ -34,6 +36,7 @@ from tests.faults.pasts import (
     a_stray,
     a_world,
     a_young_client,
+    an_awaiting_request,
     an_ended_secret,
     an_overlapped_client,
     compared,
@@ -43,6 +46,7 @@ from tests.faults.pasts import (
     listed_late,
     subject,
 )
+from tests.worlds.approvals import decided
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.outside import Died
@@ -133,6 +137,14 @@ def asked_in_vain(world: World) -> str:
     return asked("rotate", world)
 
 
+def approved_or_denied(what: str, world: World) -> str:
+    """Decide as a person does: that it is decided already is an answer too, if the first one was lost."""
+    row = subject(world)
+    answer = answered(world, lambda: decided(world, row, what))
+    assert answer.status == 202 or json.loads(answer.body)["code"] == "nothing-to-decide", answer.body
+    return row.id
+
+
 def planned(world: World) -> str:
     """Fire the planner."""
     world.plan()
@@ -196,6 +208,24 @@ def is_cleaned_up(world: World, row: Registration) -> None:
     assert [each for each in by_hand if each not in credentials(world)] == []
 
 
+def is_approved(world: World, row: Registration) -> None:
+    is_active(world, row)
+    assert row.approval is not None
+    assert row.approval.outcome is Outcome.APPROVED
+
+
+def is_refused(code: str) -> Callable[[World, Registration], None]:
+    """It has failed, and nothing of it was ever created."""
+
+    def ends(world: World, row: Registration) -> None:
+        assert row.status is Status.FAILED, "created although nobody agreed"
+        assert row.operation.failure is not None
+        assert row.operation.failure.code == code
+        assert world.emulator.directory.application(unique_name=row.unique_name) is None
+
+    return ends
+
+
 def is_changed(_world: World, row: Registration) -> None:
     has_succeeded(OperationType.CHANGE, row)
     assert row.request.display_name == NEW_VALUES["displayName"]
@@ -232,6 +262,9 @@ LIVES: Final[dict[str, Scenario]] = {
     "ended": Scenario(an_ended_secret, planned, is_replaced),
     "by-hand": Scenario(a_secret_by_hand, asked_in_vain, is_rotated),
     "stray": Scenario(a_stray, compared, is_cleaned_up),
+    "approve": Scenario(an_awaiting_request, partial(approved_or_denied, "approve"), is_approved),
+    "deny": Scenario(an_awaiting_request, partial(approved_or_denied, "deny"), is_refused("approval-denied")),
+    "lapse": Scenario(a_forgotten_request, planned, is_refused("approval-lapsed")),
     "leftovers": Scenario(leftovers, reconciled, is_deleted),
 }
 # Made seconds ago, and with room for one secret more: here a run is most likely to trip over its own effect.

@@ -38,6 +38,7 @@ from tests.faults.weakened import (
     remove_strays_by_label_alone,
     remove_without_asking_for,
     repeat_a_mint_blindly,
+    skip_the_approval,
     take_the_current_secret_from_the_row,
     write_the_row_without_its_etag,
 )
@@ -91,6 +92,8 @@ BLOWS: Final[dict[Rule, Betrayal]] = {
     have_the_planner_name_an_operation: Betrayal("service", [("before", SEND)], "does not settle: .* is accepted"),
     # The undisturbed one too: a check follows at once, and consumers have had no time to read the vault.
     AGE_OF_THE_CURRENT: Betrayal("rotate", [], "a secret was removed that somebody may still use"),
+    # Any schedule betrays it: the planner's message alone has it carried out.
+    skip_the_approval: Betrayal("lapse", [], "created although nobody agreed"),
     # These show in drift alone, which needs no blow.
     remove_without_asking_for("the current one is listed"): Betrayal("lost", [], "the only valid secret was removed"),
     remove_without_asking_for("the current one has not ended"): Betrayal(

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import requests
 
 from dev.emulator import SECRET_MARKER
+from provisioning.domain.approval import Outcome
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
@@ -42,6 +43,9 @@ def check(world: Checkable) -> None:
         assert row.status in (Status.ACTIVE, Status.FAILED), f"{row.id} is {row.status}"
         if row.status is Status.ACTIVE:
             check_active(world, row)
+        if row.approval is not None and row.approval.outcome is not Outcome.APPROVED:
+            application = world.emulator.directory.application(unique_name=row.unique_name)
+            assert application is None, "created although nobody agreed"
     for row in deleted:
         check_deleted(world, row)
     live = [each for each in world.emulator.directory.records.values() if each.deleted_at is None]

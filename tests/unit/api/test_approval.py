@@ -10,40 +10,20 @@ import pytest
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
-from provisioning.domain.approval import LAPSES_AFTER, Approval, check_decider
+from provisioning.domain.approval import Approval, check_decider
 from provisioning.domain.callers import KEY_HOLDER, Caller, CallerKind, Role
 from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import fingerprint, parse
-from provisioning.domain.operation import Operation, OperationStatus, OperationType, new_id
-from provisioning.domain.registration import Registration, Status, registration_id
-from provisioning.flow.plan import put_due
+from provisioning.domain.registration import Registration, Status
+from tests.worlds import approvals
+from tests.worlds.approvals import APPROVER
 from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.signed_in import ALICE, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
 from tests.worlds.world import World
 
-APPROVER = Caller("a9900000-0000-4000-8000-000000000009", CallerKind.USER, frozenset({Role.APPROVE}), name="Approver")
-
 
 def awaiting(world: World, body: dict[str, Any] | None = None, resource_owner: str | None = None) -> Registration:
-    """Have a request of Alice's wait for an approval, as a POST leaves it."""
-    request, now = parse(body or a_resource(owner=TEAM)), world.clock.now()
-    row = Registration(
-        registration_id(request.owner, ALICE.object_id, None),
-        ALICE.object_id,
-        request,
-        fingerprint(request),
-        Status.ACCEPTED,
-        Operation(new_id(), OperationType.PROVISION, OperationStatus.PENDING, now),
-        now,
-        now,
-        policy_version="1",
-    )
-    row = row.awaiting(Approval(row.asked_digest, ("rule",), now + LAPSES_AFTER, resource_owner))
-    world.registry.put_owned(request.owner, row.id)
-    put_due(world.services, row)
-    stored = world.registry.insert(row)
-    assert stored is not None
-    return stored
+    return approvals.awaiting(world, body or a_resource(owner=TEAM), resource_owner)
 
 
 def decide(world: World, caller: Caller, row: Registration, what: str = "approve", **body: Any) -> Answer:
