@@ -17,7 +17,7 @@ Imports run one way, from below to above, and a test holds it:
        ↑
     http/                                     requests and answers; words, not rules
        ↑          ↑
-    graph/      vault/                        a room for each service
+    graph/      vault/     arm/               a room for each service
        ↑          ↑
     sts/          ↑                           gives tokens to what the directory holds
        ↑          ↑

@@ -19,6 +19,9 @@ VAULT_RESOURCE: Final = "https://vault.azure.net"
 FHIR_APP_ID: Final = "4f6778d8-5aef-43dc-a1ff-b073724b9495"  # first-party "Azure Healthcare APIs"
 FHIR_PRINCIPAL_ID: Final = "44444444-dddd-4ddd-8ddd-000000000003"
 FHIR_RESOURCE: Final = "https://azurehealthcareapis.com"
+ARM_APP_ID: Final = "797f4846-ba00-4fd7-ba43-dac1f8f63013"
+ARM_PRINCIPAL_ID: Final = "44444444-dddd-4ddd-8ddd-000000000004"
+ARM_RESOURCES: Final = ("https://management.azure.com", "https://management.core.windows.net")
 FIRST_PARTY_TENANT_ID: Final = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 
 OWNED_BY: Final = "Application.ReadWrite.OwnedBy"

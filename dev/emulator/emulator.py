@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from dev.emulator import constants, management
+from dev.emulator.arm import routes as arm_routes
 from dev.emulator.faults import Faults
 from dev.emulator.graph import routes as graph_routes
 from dev.emulator.graph.directory import Directory
@@ -73,6 +74,7 @@ class Emulator:
                 *graph_routes.routes(lambda: self.directory, bearer),
                 *vault_routes.routes(lambda: self.vault, bearer),
                 *sts_routes.routes(lambda: self.sts),
+                *arm_routes.routes(bearer),
                 *management.routes(self),
             )
         )

@@ -36,6 +36,16 @@ class VaultError(ServiceError):
 
 
 @dataclass(eq=False)
+class ArmError(ServiceError):
+    """`{"error": {"code", "message"}}`: Azure Resource Manager."""
+
+    status: int
+    code: str
+    message: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
 class TokenError(ServiceError):
     """`{"error", "error_description", "error_codes", "trace_id", "correlation_id", "timestamp"}`."""
 

@@ -36,9 +36,10 @@ EMULATOR_ALLOWED = {
     "http": SHARED,
     "graph": SHARED,
     "vault": SHARED,
+    "arm": SHARED,
     "sts": {*SHARED, "graph"},
     "management": {*SHARED, "http", "graph", "vault", "sts"},
-    "emulator": {*SHARED, "http", "graph", "vault", "sts", "management"},
+    "emulator": {*SHARED, "http", "graph", "vault", "arm", "sts", "management"},
     "client": {*SHARED, "emulator"},
     "server": {*SHARED, "http", "emulator"},
 }

@@ -62,6 +62,10 @@ def first_party(origin: str, *, managed_fhir: bool) -> Iterator[tuple[str, Json]
         constants.VAULT_PRINCIPAL_ID,
         _published(constants.VAULT_APP_ID, "Azure Key Vault", [constants.VAULT_RESOURCE]),
     )
+    yield (
+        constants.ARM_PRINCIPAL_ID,
+        _published(constants.ARM_APP_ID, "Windows Azure Service Management API", list(constants.ARM_RESOURCES)),
+    )
     if managed_fhir:
         scopes = {value: str(uuid.uuid5(_NAMESPACE, value)) for value in _FHIR_SCOPES}
         yield (

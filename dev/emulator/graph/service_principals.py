@@ -22,7 +22,9 @@ _FIELDS: dict[str, Check] = {
     "notes": nullable(text(1024)),
 }
 _DEFAULTS: Json = {"accountEnabled": True, "appRoleAssignmentRequired": False, "tags": [], "notes": None}
-_KNOWN_ELSEWHERE = frozenset({constants.GRAPH_APP_ID, constants.VAULT_APP_ID, constants.FHIR_APP_ID})
+_KNOWN_ELSEWHERE = frozenset(
+    {constants.GRAPH_APP_ID, constants.VAULT_APP_ID, constants.FHIR_APP_ID, constants.ARM_APP_ID}
+)
 
 
 class ServicePrincipals:

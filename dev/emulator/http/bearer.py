@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dev.emulator.constants import GRAPH_RESOURCE, VAULT_RESOURCE
-from dev.emulator.errors import GraphError, Json, VaultError
+from dev.emulator.constants import ARM_RESOURCES, GRAPH_RESOURCE, VAULT_RESOURCE
+from dev.emulator.errors import ArmError, GraphError, Json, VaultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,17 @@ class Bearer:
         challenge = f'Bearer authorization="{self.origin}/{self.tenant_id}", resource="{VAULT_RESOURCE}"'
         message = "AKV10000: Request is missing a Bearer or PoP token." if not token else "AKV10032: Invalid token."
         raise VaultError(401, "Unauthorized", message, headers={"WWW-Authenticate": challenge})
+
+    def arm(self, request: Request) -> Json:
+        """The claims of a token for Resource Manager, whose audience is the emulator, too."""
+        token, claims = self._read(request, *ARM_RESOURCES, self.origin)
+        if claims is not None:
+            return claims
+        challenge = f'Bearer authorization_uri="{self.origin}/{self.tenant_id}", error="invalid_token"'
+        code, message = ("InvalidAuthenticationToken", "The access token is invalid.")
+        if not token:
+            code, message = "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
+        raise ArmError(401, code, message, headers={"WWW-Authenticate": challenge})
 
     def _read(self, request: Request, *audiences: str) -> tuple[str, Json | None]:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

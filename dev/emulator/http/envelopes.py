@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request, Response
 
 from dev.emulator.errors import (
+    ArmError,
     GraphError,
     IdentityError,
     Json,
@@ -48,6 +49,8 @@ def service_error(  # noqa: PLR0913, PLR0917 -- what the forms of the four servi
     if area == "token":
         error = code if detail else "temporarily_unavailable"
         return TokenError(status, error, int(detail or 90033), message, headers=headers)
+    if area == "arm":
+        return ArmError(status, code, message, headers=headers)
     if area == "identity":
         return IdentityError(status, message, headers=headers)
     return GraphError(status, code, message, headers=headers)
@@ -67,6 +70,8 @@ def _envelope(error: ServiceError, now: datetime) -> Json:
     if isinstance(error, VaultError):
         inner_error = {"innererror": {"code": error.inner}} if error.inner else {}
         return {"error": {"code": error.code, "message": error.message, **inner_error}}
+    if isinstance(error, ArmError):
+        return {"error": {"code": error.code, "message": error.message}}
     if isinstance(error, TokenError):
         return {
             "error": error.error,
