@@ -50,8 +50,8 @@ check: setup ## Lint, check the format and the types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-worker-check: worker ## Have the real Python worker's library index the app, with what is deployed only
-	@.local/worker/bin/python dev/worker_check.py
+worker-check: setup worker ## Have the real Python worker's library call every function, with what is deployed only
+	@$(BIN)/python -m dev worker-check
 
 lock: setup ## Pin what pyproject.toml asks for, and what Azurite brings
 	@echo "Locking ..."
