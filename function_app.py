@@ -4,7 +4,6 @@ import functools
 import gc
 import os
 import typing
-from urllib.parse import urlsplit
 
 import azure.functions as func
 
@@ -153,11 +152,7 @@ def drop_notice_message(message: func.QueueMessage) -> None:
 @app.timer_trigger(arg_name="timer", schedule=PLANNER_SCHEDULE, use_monitor=True)
 @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
 @app.queue_output(arg_name="notices", queue_name=NOTICES, connection=STORAGE)
-def planner(
-    timer: func.TimerRequest,  # noqa: ARG001 -- a trigger's binding
-    messages: Messages,
-    notices: Messages,
-) -> None:
+def planner(timer: func.TimerRequest, messages: Messages, notices: Messages) -> None:  # noqa: ARG001 -- a trigger's binding
     """Enqueue one message for each registration with something left to do, and for each subject with notices."""
     from provisioning.flow import plan
 
@@ -193,15 +188,7 @@ def _answer(call: str, req: func.HttpRequest, message: func.Out[str] | None = No
 def _decode(req: func.HttpRequest) -> "Call":
     from provisioning.api.calls import Call
 
-    url = urlsplit(req.url)
-    return Call(
-        path=url.path,
-        headers={name.lower(): value for name, value in req.headers.items()},
-        query=url.query,
-        body=req.get_body(),
-        registration_id=req.route_params.get("registrationId", ""),
-        method=req.method.upper(),
-    )
+    return Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
 
 
 def _encode(answer: "Answer", message: func.Out[str] | None = None) -> func.HttpResponse:

@@ -128,13 +128,15 @@ class Life:
         expect("an empty owner", await self.channel.http("list_registrations", "GET", f"{COLLECTION}?owner="), 400)
         nobody = f"{COLLECTION}/00000000-00000000-0000-4000-8000-000000000000"
         expect("show, of none", await self.channel.http("show", "GET", nobody), 404)
-        for name, method, path in (
-            ("change", "PATCH", ""),
-            ("rotate", "POST", "/rotate"),
-            ("retry", "POST", "/retry"),
-            ("delete", "DELETE", ""),
+        decision = b'{"digest": "%s", "reason": "None."}' % (b"0" * 64)
+        for name, method, path, sent in (
+            ("change", "PATCH", "", b'{"displayName": "x"}'),
+            ("rotate", "POST", "/rotate", b""),
+            ("retry", "POST", "/retry", b""),
+            ("approve", "POST", "/approve", decision),
+            ("deny", "POST", "/deny", decision),
+            ("delete", "DELETE", "", b""),
         ):
-            sent = b'{"displayName": "x"}' if name == "change" else b""
             answer = await self.channel.http(name, method, nobody + path, sent, JSON if sent else {})
             expect(f"{name}, of none", answer, 404)
 
