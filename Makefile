@@ -32,8 +32,9 @@ help: ## Say what can be made
 demo: setup ## Provision one registration of each type on this machine, prove each, rotate a secret, and end
 	@$(BIN)/python -m dev demo
 
-run: setup ## Serve the whole local stack until Ctrl-C; PORT=8080 EMULATOR_PORT=9443 take other ports, 0 a free one
-	@$(BIN)/python -m dev up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT))
+run: setup ## Serve the local stack until Ctrl-C; PORT=8080 EMULATOR_PORT=9443 take other ports, 0 a free one; AUTH=entra has callers sign in
+	@$(BIN)/python -m dev up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT)) \
+	  $(if $(AUTH),--auth $(AUTH))
 
 test: setup ## Run the tests, with coverage of provisioning/
 	@$(BIN)/python -m pytest $(ON_BOTH_CORES) --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 $(PYTEST)
@@ -50,8 +51,8 @@ check: setup ## Lint, check the format and the types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-worker-check: worker ## Have the real Python worker's library index the app, with what is deployed only
-	@.local/worker/bin/python dev/worker_check.py
+worker-check: setup worker ## Have the real Python worker's library call every function, with what is deployed only
+	@$(BIN)/python -m dev worker-check
 
 lock: setup ## Pin what pyproject.toml asks for, and what Azurite brings
 	@echo "Locking ..."

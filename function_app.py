@@ -4,7 +4,6 @@ import functools
 import gc
 import os
 import typing
-from urllib.parse import urlsplit
 
 import azure.functions as func
 
@@ -19,6 +18,8 @@ STORAGE = "AzureWebJobsStorage"
 # The host has no default for a %SETTING% that is not set, and would refuse the function.
 PLANNER_SCHEDULE = "%PLANNER_SCHEDULE%" if os.environ.get("PLANNER_SCHEDULE") else "0 */5 * * * *"
 RECONCILE_SCHEDULE = "%RECONCILE_SCHEDULE%" if os.environ.get("RECONCILE_SCHEDULE") else "0 30 2 * * *"
+# Callers who sign in are asked by the platform in front, and have no key for the host to ask for.
+ENTRA = os.environ.get("CALLER_AUTH", "").strip() == "entra"
 # Or pydantic looks for plug-ins in every installed package, which takes a tenth of the time to the first answer.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # What is loaded stays; to look for garbage among it at every 700 objects takes a quarter of the time to load it.
@@ -26,7 +27,7 @@ gc.set_threshold(10_000)
 
 Messages: typing.TypeAlias = func.Out[typing.List[str]]  # noqa: UP006 -- the worker refuses list[str]
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS if ENTRA else func.AuthLevel.FUNCTION)
 
 
 @app.route(route="registrations", methods=["POST"])
@@ -115,11 +116,7 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- a tri
 @app.queue_trigger(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
 @app.queue_output(arg_name="notices", queue_name=NOTICES, connection=STORAGE)
-def provision(
-    message: func.QueueMessage,
-    messages: Messages,
-    notices: Messages,
-) -> None:
+def provision(message: func.QueueMessage, messages: Messages, notices: Messages) -> None:
     """Carry out what a message asks; an error has the queue deliver it again."""
     from provisioning.domain.messages import read_message
     from provisioning.flow.provision import carry_out
@@ -155,11 +152,7 @@ def drop_notice_message(message: func.QueueMessage) -> None:
 @app.timer_trigger(arg_name="timer", schedule=PLANNER_SCHEDULE, use_monitor=True)
 @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
 @app.queue_output(arg_name="notices", queue_name=NOTICES, connection=STORAGE)
-def planner(
-    timer: func.TimerRequest,  # noqa: ARG001 -- a trigger's binding
-    messages: Messages,
-    notices: Messages,
-) -> None:
+def planner(timer: func.TimerRequest, messages: Messages, notices: Messages) -> None:  # noqa: ARG001 -- a trigger's binding
     """Enqueue one message for each registration with something left to do, and for each subject with notices."""
     from provisioning.flow import plan
 
@@ -195,15 +188,7 @@ def _answer(call: str, req: func.HttpRequest, message: func.Out[str] | None = No
 def _decode(req: func.HttpRequest) -> "Call":
     from provisioning.api.calls import Call
 
-    url = urlsplit(req.url)
-    return Call(
-        path=url.path,
-        headers={name.lower(): value for name, value in req.headers.items()},
-        query=url.query,
-        body=req.get_body(),
-        registration_id=req.route_params.get("registrationId", ""),
-        method=req.method.upper(),
-    )
+    return Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
 
 
 def _encode(answer: "Answer", message: func.Out[str] | None = None) -> func.HttpResponse:

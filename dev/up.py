@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dev.emulator.sts.accounts import ACCOUNTS
 from dev.stack import stack, stop_on_signals
 from dev.storage import SERVICES, StorageError, why_taken
 
 if TYPE_CHECKING:
     import argparse
+
+    from dev.emulator.sts.accounts import Account
 
 _TEXT = """
 FHIR Registrar is served on this machine, against an emulator: nothing is real and nothing is kept.
@@ -23,10 +26,18 @@ FHIR Registrar is served on this machine, against an emulator: nothing is real a
   Storage     queues http://127.0.0.1:{queue}, tables http://127.0.0.1:{table}{storage}
 
 Try it in another terminal:
-  curl -i {api}/registrations -H 'Content-Type: application/json' -d @examples/resource.json
+{example}
 
 Ctrl-C ends it.
 """
+_WITH_KEYS = """\
+  curl -i {api}/registrations -H 'Content-Type: application/json' -d @examples/resource.json"""
+_SIGNED_IN = """\
+  curl -i {api}/registrations -H 'X-Dev-As: alice'
+  curl -i {api}/registrations -H "Authorization: Bearer $(.venv/bin/python -m dev token alice)"
+
+Callers, each by its name:
+{callers}"""
 
 
 def _ports_can_be_had(arguments: argparse.Namespace) -> bool:
@@ -43,6 +54,19 @@ def _ports_can_be_had(arguments: argparse.Namespace) -> bool:
     return True
 
 
+def _example(api: str, auth: str) -> str:
+    """Returns what to try, and who can call where callers sign in."""
+    if auth == "key":
+        return _WITH_KEYS.format(api=api)
+    callers = (f"  {name:<10} {account.object_id}  {_rights(account)}" for name, account in ACCOUNTS.items())
+    return _SIGNED_IN.format(api=api, callers="\n".join(callers))
+
+
+def _rights(account: Account) -> str:
+    groups = f"in {len(account.groups)} groups" if len(account.groups) > 1 else "".join(account.groups)
+    return ", ".join([*account.roles, *([groups] if groups else [])])
+
+
 def main(arguments: argparse.Namespace) -> int:
     """Serves until it is told to stop, or until the host ends of itself."""
     if not _ports_can_be_had(arguments):
@@ -51,7 +75,13 @@ def main(arguments: argparse.Namespace) -> int:
     folder = Path(".local")
     folder.mkdir(exist_ok=True)
     try:
-        with stack(folder, port=arguments.port, emulator_port=arguments.emulator_port, usual_ports=True) as running:
+        with stack(
+            folder,
+            port=arguments.port,
+            emulator_port=arguments.emulator_port,
+            usual_ports=True,
+            app_settings={"CALLER_AUTH": arguments.auth},
+        ) as running:
             ports = running.storage.ports
             print(
                 _TEXT.format(
@@ -60,6 +90,7 @@ def main(arguments: argparse.Namespace) -> int:
                     bundle=running.azure.ca_bundle,
                     queue=ports["Queue"],
                     table=ports["Table"],
+                    example=_example(running.api, arguments.auth),
                     storage="" if ports == SERVICES else " (the usual ports are in use)",
                 ),
                 flush=True,

@@ -4,6 +4,7 @@
 API=${API:-http://127.0.0.1:7071/api}
 KEY=${KEY:-none} # a function key; `make run` asks for none
 MASTER_KEY=${MASTER_KEY:-none}
+CALLER=${CALLER:-x-functions-key: $KEY} # the header that says who calls: a function key, or a bearer token
 
 # Print one field of the answer on standard input, by its path: `field operation.status`, `field nextSteps.0.command`.
 field() {
@@ -18,7 +19,7 @@ print(value, end="")' "$1"
 # Wait until the operation of a registration has ended, and print the registration; whatever else is answered ends it too.
 ended() {
   while
-    answer=$(curl -s -H "x-functions-key: $KEY" "$API/registrations/${1:?the id of a registration}")
+    answer=$(curl -s -H "$CALLER" "$API/registrations/${1:?the id of a registration}")
     [ "$(printf %s "$answer" | field operation.status)" = pending ]
   do
     sleep 1

@@ -7,6 +7,7 @@ from typing import Final
 TENANT_ID: Final = "11111111-aaaa-4aaa-8aaa-000000000001"
 REGISTRAR_CLIENT_ID: Final = "22222222-bbbb-4bbb-8bbb-000000000001"
 REGISTRAR_OBJECT_ID: Final = "22222222-bbbb-4bbb-8bbb-000000000002"
+API_CLIENT_ID: Final = "5a5a5a5a-0000-4000-8000-00000000a91a"  # of the application that the registrar's own API is
 FOREIGN_APP_ID: Final = "33333333-cccc-4ccc-8ccc-000000000001"  # an application of somebody else in the tenant
 FOREIGN_OBJECT_ID: Final = "33333333-cccc-4ccc-8ccc-000000000002"
 

@@ -1,15 +1,17 @@
-"""The emulator's own addresses, under `/_emulator`: faults, holds, state and calls. No service has them."""
+"""The emulator's own addresses, under `/_emulator`: faults, holds, state, calls, sign-ins. No service has them."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from dev.emulator.constants import API_CLIENT_ID
 from dev.emulator.errors import Json, ManagementError
 from dev.emulator.faults import Fault
 from dev.emulator.http import envelopes
 from dev.emulator.http.exchange import Answer, Call, Context, Route
 from dev.emulator.shapes import as_text, is_guid
+from dev.emulator.sts.accounts import ACCOUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from dev.emulator.graph.directory import Directory
     from dev.emulator.graph.records import Application
     from dev.emulator.http.wire import Holds
+    from dev.emulator.sts.endpoint import TokenService
     from dev.emulator.vault.secrets import Secret, Vault
 
 ROOT = "/_emulator"
@@ -32,6 +35,7 @@ class Whole(Protocol):
     faults: Faults
     directory: Directory
     vault: Vault
+    sts: TokenService
 
     @property
     def calls(self) -> list[Call]:
@@ -199,6 +203,20 @@ def _grant(whole: Whole, context: Context) -> Answer:
     return Answer(204)
 
 
+def _accounts(_whole: Whole, _context: Context) -> Answer:
+    """Who can sign in to the registrar's API, and the client ids that are there to call it."""
+    clients = [account.client_id for account in ACCOUNTS.values() if account.client_id is not None]
+    value = [{"name": name, "id": account.object_id, "roles": account.roles} for name, account in ACCOUNTS.items()]
+    return Answer(200, {"api": API_CLIENT_ID, "clients": [API_CLIENT_ID, *clients], "value": value})
+
+
+def _sign_in(whole: Whole, context: Context) -> Answer:
+    account = ACCOUNTS.get(context.path["name"])
+    if account is None:
+        raise ManagementError(404, f"nobody is called so; known are {', '.join(ACCOUNTS)}")
+    return Answer(200, whole.sts.sign_in(account))
+
+
 def _reset(whole: Whole, _context: Context) -> Answer:
     whole.reset()
     return Answer(204)
@@ -217,4 +235,6 @@ def routes(whole: Whole) -> Iterator[Route]:
     yield Route("DELETE", f"{ROOT}/calls", "emulator.forgetCalls", partial(_forget_calls, whole))
     yield Route("POST", f"{ROOT}/principals", "emulator.addPrincipal", partial(_add_principal, whole))
     yield Route("POST", f"{ROOT}/grants", "emulator.grant", partial(_grant, whole))
+    yield Route("GET", f"{ROOT}/accounts", "emulator.accounts", partial(_accounts, whole))
+    yield Route("POST", f"{ROOT}/accounts/<name>/token", "emulator.signIn", partial(_sign_in, whole))
     yield Route("POST", f"{ROOT}/reset", "emulator.reset", partial(_reset, whole))

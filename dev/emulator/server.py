@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 BANNER = (
     "Emulator of Microsoft Graph, Entra and Key Vault at {origin}: in memory only, for this machine, never production."
 )
+# What is written for other processes: whom to trust, and where the emulator is.
+CA_BUNDLE = "ca.pem"
+ORIGIN = "emulator-origin"
 _BACKLOG = 128
 _NO_LINGER = struct.pack("ii", 1, 0)  # close() then sends RST in place of FIN
 
@@ -201,13 +204,15 @@ def serve(emulator: Emulator, host: str = "127.0.0.1", port: int = 0, *, certifi
 class EmulatorServer:
     """An emulator over TLS as a context manager, with a certificate authority of its own that nobody else trusts.
 
-    `ca_bundle` is what clients must trust (`REQUESTS_CA_BUNDLE`). Further arguments are those of `Emulator`.
+    `ca_bundle` is what clients must trust (`REQUESTS_CA_BUNDLE`). The folder gets that, and the address. Further
+    arguments are those of `Emulator`.
     """
 
     def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0, **options: Any) -> None:  # noqa: ANN401
         self._listener = _listen(host, port)
         self.origin = f"https://localhost:{self._listener.getsockname()[1]}"
-        self.ca_bundle = folder / "ca.pem"
+        self.ca_bundle = folder / CA_BUNDLE
+        self._told = folder / ORIGIN
         self.emulator = Emulator(origin=self.origin, **options)
         self._server: Server | None = None
 
@@ -217,6 +222,7 @@ class EmulatorServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
         authority.cert_pem.write_to_path(str(self.ca_bundle))
+        self._told.write_text(self.origin, encoding="utf-8")
         self._server = Server(self.emulator, self._listener, context)
         self._server.start()
         return self

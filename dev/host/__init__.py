@@ -1,7 +1,8 @@
 """A stand-in for `func start`: serves the functions of function_app.py on this machine, for development and tests.
 
 It reads the app's own decorators, `host.json` and the settings, and does what the real host does with HTTP, queue and
-timer triggers and with HTTP and queue outputs. Storage is real: a storage account, or Azurite.
+timer triggers and with HTTP and queue outputs. Storage is real: a storage account, or Azurite. With CALLER_AUTH=entra
+App Service Authentication stands in front of it, for the emulated tenant (`platform.py`).
 
 Limits, all on purpose:
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 _ROOT = Path(__file__).parents[2]
@@ -25,7 +25,8 @@ class HostProcess:
     """`python -m dev host` while the context lasts; it ends with this process, even a killed one.
 
     The environment given is the child's whole one but for what Python and the shell need. What it logs goes to
-    `log_file`, or is inherited. A local.settings.json is read only if asked for.
+    `log_file`, or is inherited. A local.settings.json is read only if asked for. `platform` is what the command line
+    says of the platform in front of the app: `--as`, `--claims`, `--no-platform`.
     """
 
     def __init__(  # noqa: PLR0913 - each is one thing that the caller may say
@@ -37,6 +38,7 @@ class HostProcess:
         function_key: str | None = None,
         message_lease: int | None = None,
         local_settings: bool = False,
+        platform: Sequence[str] = (),
         log_file: Path | None = None,
     ) -> None:
         kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV")
@@ -47,6 +49,7 @@ class HostProcess:
         self._flags = ["--port", str(port), "--with-parent"]
         self._flags += ["--function-key", function_key] if function_key is not None else []
         self._flags += ["--message-lease", str(message_lease)] if message_lease is not None else []
+        self._flags += platform
         self._flags += [] if local_settings else ["--environment-only"]
         self._log_file = log_file
         self._process: subprocess.Popen[str] | None = None

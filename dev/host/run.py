@@ -9,12 +9,14 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dev.host import queues
 from dev.host.functions import Worker, disabled, index, load_app, queue_name
 from dev.host.http import HttpServer
+from dev.host.platform import Platform
 from dev.host.queues import POISON, Poller
 from dev.host.routes import Gateway
 from dev.host.settings import Connections, HostError, HostOptions, load_local_settings
@@ -50,6 +52,7 @@ class Host:
         port: int = 0,
         function_key: str | None = None,
         message_lease: int = DEFAULT_LEASE,
+        platform: Platform | None = None,
     ) -> None:
         functions = index(app)
         connections = Connections(settings)
@@ -76,7 +79,8 @@ class Host:
             call=lambda function, datum: self._worker.start(self._worker.invoke, function, datum).result(),
             fire=self._fire,
         )
-        self._http = HttpServer(port, gateway.answer)
+        answer = gateway.answer if platform is None else partial(platform.answer, app=gateway.answer)
+        self._http = HttpServer(port, answer)
 
     @property
     def origin(self) -> str:
@@ -128,6 +132,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_LEASE,
         metavar="SECONDS",
         help="how long the message of a killed host stays hidden (default: 600)",
+    )
+    parser.add_argument(
+        "--as",
+        dest="signed_in_as",
+        metavar="NAME",
+        help="with CALLER_AUTH=entra: whose browser session a request without Authorization comes from",
+    )
+    parser.add_argument(
+        "--claims",
+        choices=("long", "short"),
+        help="with CALLER_AUTH=entra: the names of claims, as with the token store on, or off (default: short)",
+    )
+    parser.add_argument(
+        "--no-platform", action="store_true", help="with CALLER_AUTH=entra: nothing stands in front of the app"
     )
     parser.add_argument("--environment-only", action="store_true", help="do not read local.settings.json")
     parser.add_argument("--with-parent", action="store_true", help="stop when standard input ends")
@@ -184,6 +202,9 @@ def _make(arguments: argparse.Namespace) -> Host:
     if not arguments.environment_only:
         load_local_settings(folder / "local.settings.json", os.environ)
     options = HostOptions.read(folder / "host.json")
+    platform = platform_of(arguments, os.environ)
+    if platform is not None:
+        os.environ.update(platform.settings())
     return Host(
         load_app(folder),
         options,
@@ -191,4 +212,23 @@ def _make(arguments: argparse.Namespace) -> Host:
         port=arguments.port,
         function_key=arguments.function_key,
         message_lease=arguments.message_lease,
+        platform=platform,
     )
+
+
+def platform_of(arguments: argparse.Namespace, settings: Mapping[str, str]) -> Platform | None:
+    """Returns what stands in front of the app: nothing where callers have function keys, or where none is wanted.
+
+    Raises:
+        HostError: The command line asks for what the settings do not have, or nobody can be asked.
+    """
+    wanted = arguments.signed_in_as is not None or arguments.claims is not None
+    if settings.get("CALLER_AUTH", "").strip() != "entra":
+        if wanted or arguments.no_platform:
+            raise HostError("--as, --claims and --no-platform are for the app setting CALLER_AUTH=entra")
+        return None
+    if arguments.no_platform:
+        if wanted:
+            raise HostError("--no-platform leaves nobody to sign in; leave --as and --claims out")
+        return None
+    return Platform(settings, names=arguments.claims or "short", signed_in_as=arguments.signed_in_as)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.client_types import ClientType
@@ -41,6 +41,16 @@ class Call:
     body: bytes = b""
     registration_id: str = ""
     method: str = "GET"
+
+    @classmethod
+    def received(
+        cls, method: str, url: str, headers: Mapping[str, str], body: bytes, route_values: Mapping[str, str]
+    ) -> "Call":
+        """Return the call as the host passes it on."""
+        parts = urlsplit(url)
+        named = {name.lower(): value for name, value in headers.items()}
+        identity = route_values.get("registrationId", "")
+        return cls(parts.path, named, parts.query, body, identity, method.upper())
 
     @property
     def collection(self) -> str:

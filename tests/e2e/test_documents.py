@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,9 @@ PATIENCE = 90.0
 TOOLS = ("curl", "mktemp", "sleep", "tail")
 # Not on every machine; where it is missing, the blocks that call it are left out.
 NOT_EVERYWHERE = "openssl"
+ROOT = Path(__file__).parents[2]
+# A document that says so is run against a stack whose callers sign in.
+SIGN_IN = "make run AUTH=entra"
 REFUSED = re.compile(r"^HTTP/\S+ [45]\d\d|\"type\": \"about:blank\"", re.MULTILINE)
 
 RUN = {
@@ -48,16 +52,32 @@ class Reader(NamedTuple):
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    home = tmp_path_factory.mktemp("reader")
+    with reading(tmp_path_factory.mktemp("reader"), "key") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def reader_who_signs_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    with reading(tmp_path_factory.mktemp("reader"), "entra") as one:
+        yield one
+
+
+@contextmanager
+def reading(home: Path, caller_auth: str) -> Iterator[Reader]:
     folder = home / "project"
     shutil.copytree("examples", folder / "examples")
     (folder / ".local").mkdir()
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} PYTHONDONTWRITEBYTECODE=1 exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     (home / "tools").mkdir()
     for tool in (*TOOLS, NOT_EVERYWHERE):
         if found := shutil.which(tool):
             (home / "tools" / tool).symlink_to(found)
     (home / "tools" / "python3").symlink_to(sys.executable)
-    with stack(folder / ".local", log_file=home / "host.log") as running:
+    settings = {"CALLER_AUTH": caller_auth}
+    with stack(folder / ".local", log_file=home / "host.log", app_settings=settings) as running:
         yield Reader(folder, running)
 
 
@@ -67,7 +87,11 @@ def test_most_blocks_are_run() -> None:
 
 
 @pytest.mark.parametrize("document", RUN, ids=str)
-def test_the_commands_of_a_document_do_what_it_shows(reader: Reader, document: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_document_do_what_it_shows(
+    request: pytest.FixtureRequest, document: Path, tmp_path: Path
+) -> None:
+    signs_in = SIGN_IN in document.read_text(encoding="utf-8")
+    reader: Reader = request.getfixturevalue("reader_who_signs_in" if signs_in else "reader")
     before = files(reader.folder)
     faults = play(reader, RUN[document], tmp_path)
     assert not faults, "\n".join(faults)

@@ -88,3 +88,26 @@ def test_the_stack_serves_until_it_is_told_to_stop_and_leaves_nothing_behind() -
         up.communicate(timeout=30)
     assert up.returncode == 0
     assert nothing_answers(addresses)
+
+
+def test_a_stack_whose_callers_sign_in_names_them_and_lets_in_whoever_has_their_token() -> None:
+    with started("up", "--port", "0", "--emulator-port", "0", "--auth", "entra") as up:
+        assert up.stdout
+        text = "".join(iter(up.stdout.readline, "Ctrl-C ends it.\n"))
+        [api] = set(re.findall(r"http://127\.0\.0\.1:\d+/api(?=/registrations)", text))
+        callers = re.findall(r"^  ([a-z]+) +[0-9a-f-]{36}  ", text, re.MULTILINE)
+        assert {"alice", "mallory", "bot", "approver"} <= set(callers)
+        for caller in callers:
+            with started("token", caller) as command:
+                token, _ = command.communicate(timeout=30)
+            answer = requests.get(
+                f"{api}/registrations", headers={"Authorization": f"Bearer {token.strip()}"}, timeout=10
+            )
+            assert answer.status_code == (403 if caller == "carol" else 200), answer.text
+        assert requests.get(f"{api}/registrations", timeout=10).status_code == 401
+        with started("token", "eve") as command:
+            told, _ = command.communicate(timeout=30)
+        assert (command.returncode, "known are alice" in told) == (1, True)
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=30)
+    assert up.returncode == 0

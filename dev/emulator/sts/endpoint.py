@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dev.emulator.graph.password_credentials import Password
     from dev.emulator.graph.records import Application, ServicePrincipal
     from dev.emulator.graph.replication import Replicas
+    from dev.emulator.sts.accounts import Account
 
 _MANAGED_FHIR = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*\.azurehealthcareapis\.com/?", re.IGNORECASE)
 _DEFAULT = "/.default"
@@ -262,6 +263,15 @@ class TokenService:
             "expires_on": str(int(self._now().timestamp()) + signing.LIFETIME),
             "resource": query["resource"],
             "token_type": "Bearer",
+        }
+
+    def sign_in(self, account: Account) -> Json:
+        """A token for the registrar's API, in the place of a sign-in by its pages or of a client's own request."""
+        claims = {"aud": constants.API_CLIENT_ID, "iss": self.v2_issuer, **account.claims(self._directory.tenant_id)}
+        return {
+            "token_type": "Bearer",
+            "expires_in": signing.LIFETIME,
+            "access_token": signing.issue(claims, self._now()),
         }
 
     def verify(self, token: str, audiences: frozenset[str]) -> Json | None:

@@ -13,10 +13,11 @@ from provisioning.api import web
 from provisioning.api.admit import OUR_HEADER
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
-from provisioning.domain.callers import Caller, CallerKind, Role
+from provisioning.domain.callers import Caller, Role
 from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.signed_in import (
     ALICE,
+    BOT,
     CONFIGURATION,
     ENTRA,
     MALLORY,
@@ -29,7 +30,6 @@ from tests.worlds.signed_in import (
 )
 from tests.worlds.world import World
 
-BOT = Caller("b0700000-0000-4000-8000-000000000003", CallerKind.APPLICATION, frozenset({Role.ON_BEHALF, Role.CREATE}))
 LIST = Call("/api/registrations")
 
 

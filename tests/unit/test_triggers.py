@@ -1,0 +1,48 @@
+"""What the host reads of the triggers, in a process of its own: the decorators run once, when the app is loaded."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OPEN = {"health", "docs", "openapi"}
+
+
+def auth_levels(caller_auth: str | None) -> dict[str, str]:
+    """Return the auth level of each HTTP function, by its name."""
+    script = (
+        "import json, function_app\n"
+        "bindings = {one.get_function_name(): map(json.loads, one.get_raw_bindings())"
+        " for one in function_app.app.get_functions()}\n"
+        "print(json.dumps({name: each['authLevel'] for name, all in bindings.items() for each in all"
+        " if each['type'] == 'httpTrigger'}))"
+    )
+    environment = {"PATH": os.environ["PATH"], **({} if caller_auth is None else {"CALLER_AUTH": caller_auth})}
+    ran = subprocess.run(  # noqa: S603 -- this very interpreter
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    levels: dict[str, str] = json.loads(ran.stdout)
+    return levels
+
+
+@pytest.mark.parametrize(
+    ("caller_auth", "level"),
+    [(None, "FUNCTION"), ("key", "FUNCTION"), ("entra", "ANONYMOUS"), (" entra ", "ANONYMOUS"), ("ENTRA", "FUNCTION")],
+)
+def test_the_host_asks_for_a_key_unless_callers_sign_in(caller_auth: str | None, level: str) -> None:
+    """A value that is none is a settings error at first use; until then the host asks for the key."""
+    levels = auth_levels(caller_auth)
+    assert levels.keys() > OPEN
+    assert {name: found for name, found in levels.items() if found != "ANONYMOUS"} == {
+        name: "FUNCTION" for name in levels.keys() - OPEN if level == "FUNCTION"
+    }
