@@ -194,7 +194,7 @@ def test_the_row_of_the_first_version_is_read_and_written(tables: Tables) -> Non
 @pytest.mark.parametrize(
     "columns",
     [
-        {"status": "awaiting-approval", "operationStatus": "awaiting-approval"},
+        {"status": "paused", "operationStatus": "paused"},
         {"operationType": "grant", "operationStatus": "pending"},
         {"status": "suspended"},
     ],
@@ -353,8 +353,8 @@ def test_notices_of_another_version_keep_what_it_added_and_stop_none_of_ours(tab
 
 
 def test_a_value_that_nobody_knows_is_none_of_those_that_are_known() -> None:
-    unknown = Status("awaiting-approval")
-    assert unknown == "awaiting-approval"
+    unknown = Status("paused")
+    assert unknown == "paused"
     assert not unknown.known
     assert unknown not in list(Status)
     assert all(status.known for status in Status)
