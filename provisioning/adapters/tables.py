@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -67,6 +67,8 @@ NOTICES: Final = "notices"
 # How many requests one list makes at a time.
 _AT_ONCE: Final = 8
 _OWNED: Final = "owned"
+# How many rows of an owner's list one page looks at, at the most, to find those that are asked for.
+_LOOKED_AT: Final = 200
 # A query that looks through many partitions may take the service 5 s; then it answers with what it has found.
 _SCAN_TIMEOUT: Final = 5.5
 # Keys have up to 1 KiB, and the service encodes them in base64.
@@ -179,22 +181,26 @@ class TableRegistry:
         top: int,
         continuation_token: str | None,
     ) -> Page:
-        """Return a page of these owners' registrations: one request for each owner, and one for each on the page."""
-        after = _owned_after(continuation_token)
+        """Return a page of these owners' registrations: one request for each owner, and one for each row looked at."""
+
+        def is_asked_for(row: Registration | None) -> TypeGuard[Registration]:
+            return (
+                row is not None
+                and row.request.owner in owners
+                and client_type in (None, row.client_type)
+                and (row.status is not Status.DELETED if status is None else row.status is status)
+            )
+
+        after, found, seen = _owned_after(continuation_token), list[Registration](), 0
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            listed = pool.map(lambda owner: self._owned(owner, after, top + 1), sorted(owners))
+            listed = pool.map(lambda owner: self._owned(owner, after, _LOOKED_AT + 1), sorted(owners))
             ids = sorted(set().union(*listed))
-            rows = list(pool.map(self._readable_row, ids[:top]))
-        found = tuple(
-            row
-            for row in rows
-            if row is not None
-            and row.request.owner in owners
-            and client_type in (None, row.client_type)
-            and (row.status is not Status.DELETED if status is None else row.status is status)
-        )
-        following = _continuation_token({"PartitionKey": _OWNED, "RowKey": ids[top - 1]}) if len(ids) > top else None
-        return Page(found, following)
+            while len(found) < top and seen < min(len(ids), _LOOKED_AT):
+                for row in pool.map(self._readable_row, ids[seen : seen + min(top - len(found), _AT_ONCE)]):
+                    seen += 1
+                    found += [row] if is_asked_for(row) else []
+        following = _continuation_token({"PartitionKey": _OWNED, "RowKey": ids[seen - 1]}) if seen < len(ids) else None
+        return Page(tuple(found), following)
 
     def _owned(self, owner: str, after: str, most: int) -> list[str]:
         """Return the first ids of an owner's list that come after one."""

@@ -174,6 +174,15 @@ def test_a_list_of_several_owners_holds_each_of_theirs_once_in_pages(registry: R
     assert seen == sorted(theirs)
 
 
+def test_a_page_of_an_owner_goes_on_until_it_has_what_is_asked_for(registry: Registry) -> None:
+    owner = str(uuid4())
+    for _ in range(12):
+        inserted(registry, a_public_client(owner=owner))
+    wanted = inserted(registry, a_service_client(owner=owner))
+    page = registry.find(owners={owner}, client_type=ClientType.SERVICE, top=1)
+    assert [each.id for each in page.registrations] == [wanted.id]
+
+
 def test_a_name_in_an_owners_list_that_is_stale_or_without_a_row_does_no_harm(registry: Registry) -> None:
     before, after = str(uuid4()), str(uuid4())
     moved = inserted(registry, a_service_client(owner=before))
