@@ -40,7 +40,7 @@ def test_a_removal_that_fails_is_tried_until_it_is_done(world: World) -> None:
     world.clock.sleep(3600)
     rotated_now(world, registration_id)
     world.emulator.faults.add(Fault("status", "graph.removePassword", status=503, times=None))
-    world.live(9 * DAY)
+    world.live(7 * DAY + timedelta(hours=2))
     assert len(live_keys(world, registration_id)) == 2
     world.emulator.faults.clear()
     world.live(timedelta(hours=2))
