@@ -30,65 +30,35 @@ Messages: typing.TypeAlias = func.Out[typing.List[str]]  # noqa: UP006 -- the wo
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS if ENTRA else func.AuthLevel.FUNCTION)
 
 
-@app.route(route="registrations", methods=["POST"])
-@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-def submit(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-    """Accept a registration request; the message goes out before the answer does."""
-    return _answer("submit_registration", req, message)
+# What callers ask over HTTP: the function, its method and route, and the call of the callers' side that answers.
+CALLS = (
+    ("submit", "POST", "registrations", "submit_registration"),
+    ("list_registrations", "GET", "registrations", "list_registrations"),
+    ("show", "GET", "registrations/{registrationId}", "show_registration"),
+    ("change", "PATCH", "registrations/{registrationId}", "change_registration"),
+    ("delete", "DELETE", "registrations/{registrationId}", "delete_registration"),
+    ("retry", "POST", "registrations/{registrationId}/retry", "retry_registration"),
+    ("rotate", "POST", "registrations/{registrationId}/rotate", "rotate_registration"),
+    ("approve", "POST", "registrations/{registrationId}/approve", "approve_registration"),
+    ("deny", "POST", "registrations/{registrationId}/deny", "deny_registration"),
+)
 
 
-@app.route(route="registrations", methods=["GET"])
-def list_registrations(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer a page of registrations."""
-    return _answer("list_registrations", req)
+def _serve(name: str, method: str, route: str, call: str) -> None:
+    """Have a function answer the call; what a call that writes sends to the queue goes out before its answer does."""
+
+    def read(req: func.HttpRequest) -> func.HttpResponse:
+        return _answer(call, req)
+
+    def write(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+        return _answer(call, req, message)
+
+    sends = app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
+    app.function_name(name)(app.route(route=route, methods=[method])(read if method == "GET" else sends(write)))
 
 
-@app.route(route="registrations/{registrationId}", methods=["GET"])
-def show(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer one registration."""
-    return _answer("show_registration", req)
-
-
-@app.route(route="registrations/{registrationId}/retry", methods=["POST"])
-@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-def retry(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-    """Accept a failed registration again."""
-    return _answer("retry_registration", req, message)
-
-
-@app.route(route="registrations/{registrationId}/rotate", methods=["POST"])
-@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-def rotate(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-    """Have a registration's secret replaced."""
-    return _answer("rotate_registration", req, message)
-
-
-@app.route(route="registrations/{registrationId}/approve", methods=["POST"])
-@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-def approve(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-    """Agree to a registration that waits for it."""
-    return _answer("approve_registration", req, message)
-
-
-@app.route(route="registrations/{registrationId}/deny", methods=["POST"])
-@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-def deny(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-    """Refuse a registration that waits for an approval."""
-    return _answer("deny_registration", req, message)
-
-
-@app.route(route="registrations/{registrationId}", methods=["PATCH"])
-@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-def change(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-    """Accept a change of a registration."""
-    return _answer("change_registration", req, message)
-
-
-@app.route(route="registrations/{registrationId}", methods=["DELETE"])
-@app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-def delete(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-    """Accept the end of a registration."""
-    return _answer("delete_registration", req, message)
+for _each in CALLS:
+    _serve(*_each)
 
 
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
