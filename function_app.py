@@ -91,6 +91,12 @@ def delete(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
     return _answer("delete_registration", req, message)
 
 
+@app.route(route="policy", methods=["GET"])
+def policy(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer what of the policy holds for the caller."""
+    return _answer("show_policy", req)
+
+
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description of this API."""
