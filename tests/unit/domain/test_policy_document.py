@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from provisioning.domain.errors import Fault
+from provisioning.domain.intake import parse
+from provisioning.domain.judgement import Asked, Decision, judge
 from provisioning.domain.policy import KINDS, Policy
 from provisioning.domain.policy_document import LARGEST_POLICY, PolicyError, read_policy, schema
-from tests.worlds.request_bodies import OWNER, a_policy
+from tests.documents import blocks
+from tests.worlds.request_bodies import OWNER, a_policy, a_service_client
+from tests.worlds.variants import FEDERATED
 
 ROOT = Path(__file__).parents[3]
 DEFAULT = ROOT / "provisioning" / "policy.json"
@@ -238,3 +243,27 @@ def test_the_lowest_number_holds_and_is_told_by_its_rule() -> None:
     quota = read_policy(a_policy(*rules)).quota(OWNER)
     assert (quota.most, quota.rule, quota.most_per_hour, quota.hour_rule) == (5, "some", 20, "all")
     assert not read_policy(a_policy()).quota(OWNER).limits
+
+
+def test_the_example_of_the_document_is_a_policy_and_does_what_is_said_of_it() -> None:
+    [example] = [
+        block.text
+        for block in blocks(ROOT / "docs" / "policy.md")
+        if block.language == "json" and '"clinic-north"' in block.text
+    ]
+    policy = read_policy(example.encode())
+    body = a_service_client(
+        owner="7ea11111-0000-4000-8000-000000000001",
+        displayName="Nightly export",
+        resource="https://fhir.contoso.com",
+        appRoles=["globalWriter"],
+        serviceManagementReference="SVC-1",
+    )
+
+    def judged(**fields: Any) -> Decision:
+        return judge(policy, Asked(parse(body | fields), timedelta(days=180), frozenset({"https://fhir.contoso.com"})))
+
+    assert {each.rule for each in judged().refusals} == {"quarterly", "names", "no-secret-that-writes"}
+    better = judged(displayName="NORTH Nightly export, prod", credential=FEDERATED)
+    assert better.allowed
+    assert [(each.rule, each.whose) for each in better.approvals_needed] == [("ask-to-write", "resourceOwner")]
