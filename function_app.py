@@ -61,6 +61,12 @@ for _each in CALLS:
     _serve(*_each)
 
 
+@app.route(route="policy", methods=["GET"])
+def policy(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer what of the policy holds for the caller."""
+    return _answer("show_policy", req)
+
+
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description of this API."""

@@ -40,6 +40,8 @@ SERVER, CLIENT = (json.loads((ROOT / f"examples/{name}.json").read_text("utf-8")
 _OFF: Final = ("provision", "give_up", "notify", "drop_notice_message")
 ANSWERS_ONLY: Final = {f"AzureWebJobs.{name}.Disabled": "1" for name in _OFF}
 _NEVER: Final = {"PLANNER_SCHEDULE": "0 0 0 1 1 *", "RECONCILE_SCHEDULE": "0 0 0 1 1 *"}
+# Numbers are counted, and never reached.
+_POLICY: Final = {"POLICY": str(ROOT / "bench/policy.json")}
 DUE_NOW, _PATIENCE = 300, 1800.0
 
 
@@ -150,7 +152,8 @@ class Stage:
 @contextmanager
 def stage() -> Iterator[Stage]:
     """Serve storage in memory and the emulator while the context lasts."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, cloud(Path(folder), app_settings=_NEVER) as running:
+    settings = _NEVER | _POLICY
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, cloud(Path(folder), app_settings=settings) as running:
         yield Stage(running, Path(folder))
 
 

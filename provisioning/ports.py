@@ -11,8 +11,11 @@ from typing import Any, Protocol
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.front_door import FrontDoor
+from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
+from provisioning.domain.policy import Policy
+from provisioning.domain.quota import Exceeded, Quota
 from provisioning.domain.registration import Page, Registration, Status
 from provisioning.domain.secrets import CurrentSecret, MintedSecret, SecretPolicy
 from provisioning.domain.tenant import Tenant
@@ -175,6 +178,18 @@ class Registry(Protocol):
         """Have the owner's list name the registration; before its row is. A name that is wrong does no harm."""
         ...
 
+    def take_place(self, owner: str, registration_id: str, quota: Quota, now: datetime) -> Exceeded | None:
+        """Have the owner's list name one registration more, and count it, before its row is; or return what is reached.
+
+        Then nothing is written. Of several at the same time no more succeed than the quota allows. One that is listed
+        already is not counted twice. Deleted registrations do not count, nor, ten minutes later, those without a row.
+        """
+        ...
+
+    def exceeds(self, owner: str, quota: Quota, now: datetime) -> Exceeded | None:
+        """Return what of the quota is reached, so that `take_place` would be refused; nothing is written."""
+        ...
+
     def put_due(self, entry: DueEntry) -> None:
         """Have the entry exist; the same entry twice is one."""
         ...
@@ -195,6 +210,14 @@ class Registry(Protocol):
         """Return the id of the registration whose name this is."""
         ...
 
+    def put_hold(self, name: str, registration_id: str, hold: Hold) -> None:
+        """Have the name be held for an owner once it is free, where it is this registration's; another's is left so."""
+        ...
+
+    def hold(self, name: str) -> Hold | None:
+        """Return for whom the name was held last, and until when; whoever claims it later does not change that."""
+        ...
+
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         """Have the notice wait until it is removed; the same id twice is one, and its later `due_at` holds."""
         ...
@@ -209,6 +232,17 @@ class Registry(Protocol):
 
     def subjects_of_notices(self, until: datetime) -> list[str]:
         """Return the subjects whose oldest notice is due up to `until`, due or not the others, in no order."""
+        ...
+
+
+class PolicySource(Protocol):
+    """The policy document, which the operator may exchange at any time."""
+
+    def current(self) -> Policy:
+        """Return the policy in force, at most a minute old; while a newer document is broken, the last good one.
+
+        Raise TryAgain (`policy-broken`, `policy-unavailable`) where this process has never seen a good one.
+        """
         ...
 
 
@@ -275,6 +309,11 @@ class Services(Protocol):
     @property
     def caller_tokens(self) -> CallerTokens:
         """Tokens of callers."""
+        ...
+
+    @property
+    def policy(self) -> PolicySource:
+        """What may be registered here."""
         ...
 
     @property

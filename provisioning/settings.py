@@ -30,6 +30,16 @@ _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}", re.ASCII)
 _LONGEST_PROOF: Final = timedelta(minutes=7)
 _STORAGE: Final = "AzureWebJobsStorage"
 _WEBHOOK_KEY: Final = "whsec_"
+# Of the storage emulators: published by Microsoft, the same on every machine.
+_DEVELOPMENT_ACCOUNT: Final = (
+    "devstoreaccount1",
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+)
+_DEVELOPMENT_BLOBS: Final = "http://127.0.0.1:10000/devstoreaccount1"
+_BLOBS: Final = re.compile(
+    r"https://[a-z0-9]{3,24}\.blob\.core\.(?:windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)/[^\s?#]+/[^\s?#]+"
+)
+_POLICY: Final = Path(__file__).with_name("policy.json")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -45,12 +55,38 @@ class Storage:
     @property
     def local(self) -> bool:
         """Whether it is the storage emulator on this machine; then alone loopback endpoints are allowed elsewhere."""
-        text = (self.connection_string or "").lower()
-        if text == "usedevelopmentstorage=true":
+        if self._is_development_storage:
             return True
-        parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
-        endpoint = parts.get("tableendpoint") if text else self.table_service_uri
+        endpoint = self._parts.get("tableendpoint") if self.connection_string else self.table_service_uri
         return _host(endpoint or "") in _LOOPBACK
+
+    @property
+    def account_key(self) -> tuple[str, str] | None:
+        """The account and its key, where the connection string has them."""
+        if self._is_development_storage:
+            return _DEVELOPMENT_ACCOUNT
+        account, key = self._parts.get("accountname"), self._parts.get("accountkey")
+        return (account, key) if account and key else None
+
+    def has_blob(self, url: str) -> bool:
+        """Whether a blob of this address is in the account of the connection string."""
+        parts, account = self._parts, self.account_key
+        if account is None:
+            return False
+        suffix, scheme = parts.get("endpointsuffix", "core.windows.net"), parts.get("defaultendpointsprotocol", "https")
+        endpoint = parts.get("blobendpoint") or f"{scheme}://{account[0]}.blob.{suffix}"
+        endpoint = _DEVELOPMENT_BLOBS if self._is_development_storage else endpoint
+        return url.startswith(endpoint.rstrip("/") + "/")
+
+    @property
+    def _is_development_storage(self) -> bool:
+        return (self.connection_string or "").lower() == "usedevelopmentstorage=true"
+
+    @property
+    def _parts(self) -> Mapping[str, str]:
+        """What the connection string says, by names in lower case."""
+        parts = (part.split("=", 1) for part in (self.connection_string or "").split(";") if "=" in part)
+        return {name.strip().lower(): value for name, value in parts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +111,7 @@ class Settings:
     ca_bundle: str | None
     threads: int
     front_door: FrontDoor | None
+    policy: str
 
     @property
     def local_vault(self) -> bool:
@@ -105,6 +142,7 @@ class Settings:
             ca_bundle=reader.existing_path("REQUESTS_CA_BUNDLE") or reader.existing_path("CURL_CA_BUNDLE"),
             threads=reader.whole_number("PYTHON_THREADPOOL_THREAD_COUNT", 32),
             front_door=reader.front_door("CALLER_AUTH"),
+            policy=reader.policy("POLICY", storage),
         )
         if reader.faults:
             raise SettingsError(reader.faults)
@@ -193,6 +231,23 @@ class _Reader:
             self.faults.append(f"{name}: must begin with https://")
         elif host in _LOOPBACK and not storage.local:
             self.faults.append(f"{name}: this machine is allowed only beside the local storage emulator")
+
+    def policy(self, name: str, storage: Storage) -> str:
+        """Return where the policy is: a path, or the address of a blob.
+
+        Whether it is there is no matter of settings: a policy that cannot be read must not stop those who only read.
+        """
+        place = self._env.get(name, "").strip() or str(_POLICY)
+        if (
+            re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", place)
+            and not _BLOBS.fullmatch(place)
+            and not (storage.local and storage.has_blob(place))
+        ):
+            self.faults.append(
+                f"{name}: must be the path of a file, or the address of a blob, such as "
+                "https://youraccount.blob.core.windows.net/policy/policy.json, without a query"
+            )
+        return place
 
     def webhook(self, url_name: str, secret_name: str, storage: Storage) -> Webhook | None:
         url, secret = self._env.get(url_name, "").strip(), self._env.get(secret_name, "").strip()

@@ -4,10 +4,11 @@ import logging
 import time
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioning.domain.notices import source_of
-from provisioning.ports import CallerTokens, Directory, Notifier, Registry, SecretStore, TokenProof
+from provisioning.ports import CallerTokens, Directory, Notifier, PolicySource, Registry, SecretStore, TokenProof
 from provisioning.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     import requests
     from azure.core.credentials import TokenCredential
+    from requests.auth import AuthBase
 
 
 class SystemClock:
@@ -99,6 +101,21 @@ class AzureServices:
         from provisioning.adapters.bearer import EntraCallerTokens
 
         return EntraCallerTokens(self.tenant.authority, self._session, self.clock)
+
+    @cached_property
+    def policy(self) -> PolicySource:
+        """The document that the settings name, in a file or a blob."""
+        from provisioning.adapters.policy import STORAGE_SCOPE, PolicyDocument, SharedKey, blob, file
+        from provisioning.adapters.transport import BearerToken
+
+        place, storage = self._settings.policy, self._settings.storage
+        if not place.startswith(("https://", "http://")):
+            return PolicyDocument(file(Path(place)), self.clock)
+        if storage.account_key is not None and storage.has_blob(place):
+            auth: AuthBase = SharedKey(*storage.account_key, self.clock)
+        else:
+            auth = BearerToken(self._identity, STORAGE_SCOPE)
+        return PolicyDocument(blob(place, self._session, auth), self.clock)
 
     @cached_property
     def notifier(self) -> Notifier | None:

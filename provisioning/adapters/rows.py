@@ -17,6 +17,7 @@ from azure.data.tables import TableEntity
 from provisioning.domain.approval import Approval, Outcome
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.intake import dump, restore
+from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry, Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
@@ -58,6 +59,19 @@ def name_key(name: str) -> dict[str, str]:
     """Keys take no slashes, so a name is kept under its hash."""
     digest = hashlib.sha256(name.encode()).hexdigest()
     return {"PartitionKey": digest, "RowKey": digest}
+
+
+def hold_columns(hold: Hold) -> dict[str, str]:
+    """Return the columns of a name that say for whom it is held once it is free, and until when."""
+    return {"heldFor": hold.owner, "heldUntil": time_key(hold.until)}
+
+
+def hold_of(entity: Mapping[str, Any]) -> Hold | None:
+    """Return for whom the name of a row is held once it is free; None for nobody, or what cannot be read."""
+    try:
+        return Hold(str(entity["heldFor"]), _instant(entity["heldUntil"]))
+    except UNREADABLE:
+        return None
 
 
 def notice_key(notice: Notice) -> dict[str, str]:

@@ -9,7 +9,7 @@ A transaction ends at one partition of one table, so nothing here pretends to sp
     owners          PartitionKey: owner                 RowKey: registration id     may be stale, never missing
     notices         PartitionKey: subject               RowKey: the notice's id     only those that wait
 
-What a row looks like is in `rows.py`.
+What a row looks like is in `rows.py`; what is done with `owners`, in `owners.py`.
 """
 
 import base64
@@ -35,11 +35,14 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
+from provisioning.adapters.owners import AT_ONCE, OwnersTable
 from provisioning.adapters.rows import (
     SCHEMA_VERSION,
     UNREADABLE,
     due_entry,
     due_key,
+    hold_columns,
+    hold_of,
     name_key,
     notice_entity,
     notice_key,
@@ -52,8 +55,10 @@ from provisioning.adapters.rows import (
 from provisioning.adapters.transport import retry_after
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import RequestRejected, StaleRegistration, TryAgain, UnreadableRow
+from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
+from provisioning.domain.quota import Exceeded, Quota
 from provisioning.domain.registration import REGISTRATION_ID, Page, Registration, Status
 from provisioning.ports import Clock
 
@@ -64,8 +69,6 @@ DUE: Final = "due"
 NAMES: Final = "names"
 OWNERS: Final = "owners"
 NOTICES: Final = "notices"
-# How many requests one list makes at a time.
-_AT_ONCE: Final = 8
 _OWNED: Final = "owned"
 # How many rows of an owner's list one page looks at, at the most, to find those that are asked for.
 _LOOKED_AT: Final = 200
@@ -87,7 +90,7 @@ class TableRegistry:
         self._registrations = service.get_table_client(REGISTRATIONS)
         self._due = service.get_table_client(DUE)
         self._names = service.get_table_client(NAMES)
-        self._owners = service.get_table_client(OWNERS)
+        self._owners = OwnersTable(service.get_table_client(OWNERS), self._on, self._is_live)
         self._notices = service.get_table_client(NOTICES)
 
     def insert(self, registration: Registration) -> Registration | None:
@@ -192,29 +195,15 @@ class TableRegistry:
             )
 
         after, found, seen = _owned_after(continuation_token), list[Registration](), 0
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            listed = pool.map(lambda owner: self._owned(owner, after, _LOOKED_AT + 1), sorted(owners))
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            listed = pool.map(lambda owner: self._owners.listed(owner, after, _LOOKED_AT + 1), sorted(owners))
             ids = sorted(set().union(*listed))
             while len(found) < top and seen < min(len(ids), _LOOKED_AT):
-                for row in pool.map(self._readable_row, ids[seen : seen + min(top - len(found), _AT_ONCE)]):
+                for row in pool.map(self._readable_row, ids[seen : seen + min(top - len(found), AT_ONCE)]):
                     seen += 1
                     found += [row] if is_asked_for(row) else []
         following = _continuation_token({"PartitionKey": _OWNED, "RowKey": ids[seen - 1]}) if seen < len(ids) else None
         return Page(tuple(found), following)
-
-    def _owned(self, owner: str, after: str, most: int) -> list[str]:
-        """Return the first ids of an owner's list that come after one."""
-
-        def read(table: TableClient) -> list[str]:
-            entities = table.query_entities(
-                "PartitionKey eq @owner and RowKey gt @after",
-                parameters={"owner": owner, "after": after},
-                select=["RowKey"],
-                results_per_page=min(most, 1000),
-            )
-            return [str(entity["RowKey"]) for entity in islice(entities, most)]
-
-        return self._on(self._owners, read)
 
     def _readable_row(self, registration_id: str) -> Registration | None:
         try:
@@ -223,10 +212,25 @@ class TableRegistry:
             logger.error("registration %s: its row cannot be read, and is passed over", registration_id)  # noqa: TRY400 -- it may quote the row
             return None
 
+    def _is_live(self, owner: str, registration_id: str) -> bool | None:
+        """Whether it is there and this owner's; None where it has no row. What cannot be read is there."""
+        try:
+            row = self.get(registration_id)
+        except UnreadableRow:
+            return True
+        return row if row is None else row.request.owner == owner and row.status is not Status.DELETED
+
     def put_owned(self, owner: str, registration_id: str) -> None:
         """As the port says."""
-        entity = {"PartitionKey": owner, "RowKey": registration_id, "schema": SCHEMA_VERSION}
-        self._on(self._owners, lambda table: table.upsert_entity(entity, mode=UpdateMode.MERGE))
+        self._owners.put(owner, registration_id)
+
+    def take_place(self, owner: str, registration_id: str, quota: Quota, now: datetime) -> Exceeded | None:
+        """As the port says."""
+        return self._owners.take_place(owner, registration_id, quota, now)
+
+    def exceeds(self, owner: str, quota: Quota, now: datetime) -> Exceeded | None:
+        """As the port says."""
+        return self._owners.exceeds(owner, quota, now)
 
     def put_due(self, entry: DueEntry) -> None:
         """As the port says."""
@@ -293,6 +297,37 @@ class TableRegistry:
         except ResourceNotFoundError:
             return None
         return _holder(entity)
+
+    def put_hold(self, name: str, registration_id: str, hold: Hold) -> None:
+        """As the port says. Two requests: who holds the name is read, and guards the write."""
+        key = name_key(name)
+        try:
+            taken = self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"]))
+        except ResourceNotFoundError:
+            return
+        if _holder(taken) != registration_id:
+            return
+        entity = {**key, **hold_columns(hold)}
+        try:
+            self._on(
+                self._names,
+                lambda table: table.update_entity(
+                    entity,
+                    mode=UpdateMode.MERGE,
+                    etag=taken.metadata["etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                ),
+            )
+        except (ResourceModifiedError, ResourceNotFoundError):
+            self.put_hold(name, registration_id, hold)
+
+    def hold(self, name: str) -> Hold | None:
+        """As the port says."""
+        key = name_key(name)
+        try:
+            return hold_of(self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"])))
+        except ResourceNotFoundError:
+            return None
 
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         """As the port says."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from provisioning.api.answers import differences
 from provisioning.api.calls import Wish, not_found
+from provisioning.api.enforce import check_change, check_place, take_place
 from provisioning.api.submit import Accepted, check_owner, message_may_be_lost
 from provisioning.domain.approval import Outcome, check_decider
 from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
@@ -75,6 +76,8 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
         if request == row.request and not failed:
             return row
         _check_idle(row)
+        policy = services.policy.current()
+        check_change(services, policy, row, request)
         begun = row.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
         former = dict.fromkeys((*_redirect_uris(row.request), *row.former_redirect_uris))
         gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
@@ -84,6 +87,7 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
         return replace(
             begun,
             request=request,
+            policy_version=policy.recorded_version,
             change=row.change + 1,
             former_redirect_uris=tuple(gone),
             changed_fields=tuple(sorted(fields)),
@@ -150,13 +154,16 @@ def _altered(
         if not row.understood:
             raise UnreadableRow
         altered = alter(row, services.clock.now())
+        new_owner = altered.request.owner if altered.request.owner != row.request.owner else None
         if wish.dry_run:
+            if new_owner is not None:
+                check_place(services, services.policy.current(), new_owner)
             return Accepted(altered, None, row)
         if altered is row:
             return Accepted(row, operation_message(row) if message_may_be_lost(row, services) else None, row)
         put_due(services, altered)
-        if altered.request.owner != row.request.owner:
-            services.registry.put_owned(altered.request.owner, altered.id)
+        if new_owner is not None:
+            take_place(services, services.policy.current(), new_owner, altered.id)
         try:
             stored = services.registry.replace(altered)
         except StaleRegistration:

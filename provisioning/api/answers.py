@@ -131,6 +131,10 @@ def _about(row: Registration) -> dict[str, str]:
     return {"ETag": entity_tag(row), **_NO_STORE}
 
 
+def _told(fault: Fault) -> dict[str, Any]:
+    return {name: value for name, value in asdict(fault).items() if value is not None}
+
+
 def problem(
     status: int, code: str, detail: str, faults: tuple[Fault, ...] = (), headers: Mapping[str, str] | None = None
 ) -> Answer:
@@ -143,5 +147,5 @@ def problem(
         "code": code,
     }
     if faults:
-        content["errors"] = [asdict(fault) for fault in faults]
+        content["errors"] = [_told(fault) for fault in faults]
     return Answer(status, json.dumps(content), "application/problem+json", {**_NO_STORE, **(headers or {})})

@@ -68,7 +68,7 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
                 "parameters": [_parameter("dryRun"), _parameter("idempotencyKey")],
                 "requestBody": {"required": True, "content": {"application/json": {"schema": dict(request)}}},
                 "responses": {"200": _json_answer("What would be done; nothing was.", _ref("Preview")), "202": accepted}
-                | _problems("400", "401", "409", "413", "415", "500", "503"),
+                | _problems("400", "401", "403", "409", "413", "415", "429", "500", "503"),
             },
             "get": {
                 "operationId": "listRegistrations",
@@ -91,7 +91,7 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
                 "parameters": altering,
                 "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Change")}}},
                 "responses": {"200": seen, "202": accepted}
-                | _problems("400", "401", "404", "409", "412", "413", "415", "500", "503"),
+                | _problems("400", "401", "403", "404", "409", "412", "413", "415", "429", "500", "503"),
             },
             "delete": {
                 "operationId": "deleteRegistration",
@@ -134,6 +134,14 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
                 "parameters": altering,
                 "responses": {"200": seen, "202": accepted}
                 | _problems("400", "401", "404", "409", "412", "500", "503"),
+            }
+        },
+        "/policy": {
+            "get": {
+                "operationId": "showPolicy",
+                "summary": "Read what of the policy holds for registrations of the caller and its groups",
+                "responses": {"200": _json_answer("The rules.", _ref("Policy"))}
+                | _problems("400", "401", "500", "503"),
             }
         },
         "/openapi.json": {"get": _page_operation("showOpenapi", "This description", "application/json")},
@@ -221,6 +229,9 @@ def _object(properties: Mapping[str, Any], required: Iterable[str] = ()) -> dict
     return {"type": "object", "properties": dict(properties), "required": list(required)}
 
 
+_FAULT: Final = ("pointer", "code", "message")
+
+
 def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
     text: dict[str, Any] = {"type": "string"}
     maybe: dict[str, Any] = {"type": ["string", "null"]}
@@ -295,7 +306,7 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
     )
     changeable = sorted({name for names in CHANGEABLE.values() for name in names})
     revoke = {"type": "boolean", "default": False, "description": "Have all secrets minted before now stop working."}
-    fault = _object({"pointer": text, "code": text, "message": text}, ["pointer", "code", "message"])
+    fault = _object(dict.fromkeys(("pointer", "code", "message", "rule", "exception"), text), _FAULT)
     return {
         "Change": _object({name: asked[name] for name in changeable}),
         "Rotation": _object({"revokePrevious": revoke}),
@@ -329,10 +340,14 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
                 "registrationId": text,
                 "request": {"type": "object"},
                 "application": {"type": "object", "description": "The body of POST /applications, exactly."},
+                "approvalsNeeded": {
+                    "type": "array",
+                    "items": _object(dict.fromkeys(("rule", "whose", "pointer"), text), ["rule", "whose", "pointer"]),
+                },
                 "warnings": {"type": "array", "items": _ref("Warning")},
                 "nextSteps": {"type": "array", "items": _ref("NextStep")},
             },
-            ["registrationId", "request", "application", "warnings", "nextSteps"],
+            ["registrationId", "request", "application", "approvalsNeeded", "warnings", "nextSteps"],
         ),
         "ChangePreview": _object(
             {
@@ -344,6 +359,14 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
                 "warnings": {"type": "array", "items": _ref("Warning")},
             },
             ["registrationId", "operation", "status", "changes", "warnings"],
+        ),
+        "Policy": _object(
+            {
+                "version": text,
+                "exceptions": text | {"description": "How to ask for an exception."},
+                "rules": {"type": "array", "items": {"type": "object"}},
+            },
+            ["version", "exceptions", "rules"],
         ),
         "Problem": _object(
             {

@@ -1,4 +1,4 @@
-"""From a request to an accepted registration: claimed, due, stored, and then sent to the queue, in this order.
+"""From a request to an accepted registration: claimed, counted, due, stored, and then sent to the queue, in this order.
 
 The order is what makes a crash harmless: whatever is missing after one, the planner finds the due entry and the row.
 """
@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from provisioning.api.enforce import awaiting, check_new, check_place, not_claimable, refuse, server_taken, take_place
 from provisioning.api.warnings import Warning_, warnings
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
@@ -18,15 +20,18 @@ from provisioning.domain.intake import (
     fingerprint,
     secret_lifetime_faults,
 )
+from provisioning.domain.judgement import ApprovalNeeded, Asked, Decision
 from provisioning.domain.manifest import application_body
 from provisioning.domain.messages import operation_message
 from provisioning.domain.names import canonical_name, identifier_uri, is_microsofts
 from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType, new_id
+from provisioning.domain.policy import Policy
 from provisioning.domain.registration import Registration, Status, registration_id
 from provisioning.domain.tenant import Tenant
 from provisioning.flow.mint import new_secret
+from provisioning.flow.permit import judge_resolved, names_of
 from provisioning.flow.plan import STALLED_AFTER
-from provisioning.flow.resolve import check_resource, claim_server, holder_of, resolve_resource
+from provisioning.flow.resolve import check_resource, claim_server, resolve_resource, whose
 from provisioning.ports import Services
 
 # A repeat of a request within this time finds the first one's message still on its way; a second message would only
@@ -50,26 +55,32 @@ class Preview:
     registration: Registration
     body: dict[str, Any]
     warnings: tuple[Warning_, ...]
+    approvals: tuple[ApprovalNeeded, ...]
 
 
 def submit(services: Services, request: RegistrationRequest, caller: Caller, idempotency_key: str | None) -> Accepted:
     """Return the accepted registration; afterwards it is stored and due, and `message` is to be sent.
 
-    The same caller, owner and key give the same registration. Raises RequestRejected when the key was used for another
-    request, the FHIR server is registered already, or the service's own rules refuse the request.
+    The same caller, owner and key give the same registration, which is not judged again. Raises RequestRejected when
+    the key was used for another request, the FHIR server is registered already, or the service's own rules or the
+    policy refuse the request.
     """
     _check_caller(caller, request)
     registration = _new(services, request, caller, idempotency_key)
     existing = services.registry.get(registration.id) if idempotency_key is not None else None
     if existing is None:
-        _check(services, request)
-        _claim_server(services, registration)
-        entry = DueEntry(registration.id, registration.created_at + STALLED_AFTER)
+        policy = services.policy.current()
+        registration = replace(registration, policy_version=policy.recorded_version)
+        decision, resource = _check(services, policy, request, caller)
+        _check_claimable(services, policy, registration, decision, claims=True)
+        registration = awaiting(registration, decision, resource, registration.created_at)
+        _claim_server(services, policy, registration, caller)
+        take_place(services, policy, request.owner, registration.id)
+        entry = DueEntry(registration.id, registration.due_at or registration.created_at)
         services.registry.put_due(entry)
-        services.registry.put_owned(request.owner, registration.id)
         stored = services.registry.insert(registration)
         if stored is not None:
-            return Accepted(stored, operation_message(stored), stored)
+            return Accepted(stored, None if stored.awaits_approval else operation_message(stored), stored)
         existing = services.registry.get(registration.id)
         if existing is None:
             raise TryAgain("storage-unavailable", "A row that exists could not be read.")
@@ -91,23 +102,29 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
     Raises RequestRejected for what `submit` refuses and for what the queue function would fail on.
     """
     _check_caller(caller, request)
-    _check(services, request)
+    policy = services.policy.current()
+    decision, _ = _check(services, policy, request, caller)
     registration = _new(services, request, caller, idempotency_key)
+    _check_claimable(services, policy, registration, decision, claims=False)
     if isinstance(request, ResourceApplicationRequest):
-        holder = holder_of(services.registry, request.fhir_server_url)
-        if holder is not None and holder.id != registration.id:
-            raise _already_registered()
+        found = whose(services.registry, request.fhir_server_url)
+        if found.keeps_out(registration, services.clock.now()):
+            raise server_taken(policy, caller, found)
     else:
         try:
-            registration = replace(registration, resource=resolve_resource(services, request))
+            resource = resolve_resource(services, request)
         except NeedsOperator as error:
             raise RequestRejected(400, error.code, error.message, _faults(error)) from None
         except TryAgain as error:
             if error.code != "resource-not-ready":
                 raise
             raise RequestRejected(409, error.code, error.message) from None
+        decision = decision.joined(judge_resolved(services, request, resource))
+        refuse(decision)
+        registration = replace(registration, resource=resource)
+    check_place(services, policy, request.owner)
     body = application_body(registration, services.tenant, new_secret(services, registration))
-    return Preview(registration, body, warnings(registration))
+    return Preview(registration, body, warnings(registration), decision.approvals_needed)
 
 
 def _new(services: Services, request: RegistrationRequest, caller: Caller, idempotency_key: str | None) -> Registration:
@@ -144,57 +161,71 @@ def check_owner(caller: Caller, owner: str) -> None:
         )
 
 
-def _check(services: Services, request: RegistrationRequest) -> None:
-    """Refuse what the request alone, beside the settings and the names of our resources, shows to be wrong."""
+def _check(
+    services: Services, policy: Policy, request: RegistrationRequest, caller: Caller
+) -> tuple[Decision, Registration | None]:
+    """Refuse what the request alone, beside settings, policy and the names of our resources, shows to be wrong.
+
+    Returns what the policy says of it otherwise, and the registration of ours that it names as its resource, where
+    that was looked up.
+    """
     faults = secret_lifetime_faults(request, services.secrets.lifetimes)
     faults += certificate_validity_faults(request, services.clock.now())
     if isinstance(request, ResourceApplicationRequest):
-        faults += _claim_faults(services, request.fhir_server_url)
+        names = ours = None
+        faults += _claim_faults(services, policy, request)
         faults += _mapped_claims_faults(request, services.tenant)
     else:
+        names = ours = None
         try:
-            check_resource(services, request)
+            ours = check_resource(services, request)
+            names = names_of(request.resource, ours, services.tenant)
         except NeedsOperator as error:
             faults += _faults(error)
-    if faults:
-        raise RequestRejected(400, "invalid-request", "The request breaks rules of this service; see errors.", faults)
+    return check_new(policy, Asked(request, services.secrets.lifetime, names), caller, faults), ours
 
 
-def _claim_faults(services: Services, server_url: str) -> list[Fault]:
-    """Return the fault of a name that means somebody else's resource to whoever reads it."""
-    tenant = services.tenant
+def _claim_faults(services: Services, policy: Policy, request: ResourceApplicationRequest) -> list[Fault]:
+    """Return the fault of a name that means somebody else's resource to whoever reads it.
+
+    A rule of the policy that names its host, and not only all hosts, says who may register it all the same.
+    """
+    tenant, server_url = services.tenant, request.fhir_server_url
     listed = canonical_name(server_url, tenant.id) in services.allowed_resources
     if not listed and not is_microsofts(server_url, tenant.verified_domains):
         return []
+    if policy.names_claimant(urlsplit(server_url).hostname or "", request.owner):
+        return []
     rule = (
         "The name belongs to a service of Microsoft, or to a resource in ALLOWED_RESOURCES: clients name it as their "
-        "resource, and nobody registers it, unless the operator decides otherwise. For claims of your own at a managed "
+        "resource, and nobody registers it, unless the policy names who may. For claims of your own at a managed "
         "FHIR service register a name of your own domain, and have authenticationConfiguration.audience of the service "
         "be its identifier URI."
     )
     return [Fault("#/fhirServerUrl", "name-not-claimable", rule)]
 
 
-def _claim_server(services: Services, registration: Registration) -> None:
+def _claim_server(services: Services, policy: Policy, registration: Registration, caller: Caller) -> None:
     request = registration.request
     if not isinstance(request, ResourceApplicationRequest):
         return
-    if not claim_server(services.registry, registration, request.fhir_server_url):
-        raise _already_registered()
+    taken = claim_server(services.registry, registration, request.fhir_server_url, services.clock.now())
+    if taken is not None:
+        raise server_taken(policy, caller, taken)
+
+
+def _check_claimable(
+    services: Services, policy: Policy, registration: Registration, decision: Decision, *, claims: bool
+) -> None:
+    request = registration.request
+    if isinstance(request, ResourceApplicationRequest) and not decision.allowed:
+        raise not_claimable(services, policy, registration, request.fhir_server_url, claims=claims)
 
 
 def message_may_be_lost(registration: Registration, services: Services) -> bool:
     """Whether the message of a pending operation should have arrived by now."""
     waiting = services.clock.now() - registration.operation.requested_at
     return registration.pending and waiting > MESSAGE_ON_ITS_WAY
-
-
-def _already_registered() -> RequestRejected:
-    return RequestRejected(
-        409,
-        "fhir-server-already-registered",
-        "The FHIR server has a registration. List those with clientType=resource to find and use it.",
-    )
 
 
 def _faults(error: NeedsOperator) -> Sequence[Fault]:

@@ -5,6 +5,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
@@ -58,16 +59,19 @@ def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
     try:
         return handle(call)
     except RequestRejected as error:
-        return problem(error.status, error.code, error.message, error.faults)
+        return problem(error.status, error.code, error.message, error.faults, _retry_after(error.retry_after))
     except TryAgain as error:
-        wait = max(1, round(error.retry_after or POLL_AFTER))
-        return problem(503, error.code, error.message, headers={"Retry-After": str(wait)})
+        return problem(503, error.code, error.message, headers=_retry_after(error.retry_after or POLL_AFTER))
     except SettingsError as error:
         logger.error("The app settings are wrong: %s", " | ".join(error.faults))  # noqa: TRY400 -- it says all
         return problem(500, "misconfigured", "The service is not configured; its log names each wrong setting.")
     except Exception:
         logger.exception("A call ended in an error that nobody foresaw")
         return problem(500, "internal-error", "The service failed; its log has the cause. It is safe to send it again.")
+
+
+def _retry_after(seconds: float | None) -> dict[str, str]:
+    return {} if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 # --- the calls ------------------------------------------------------------------------------------------------------
@@ -89,6 +93,9 @@ def _preview(services: Services, caller: Caller, request: RegistrationRequest, k
             "registrationId": seen.registration.id,
             "request": dump(request),
             "application": seen.body,
+            "approvalsNeeded": [
+                {"rule": each.rule, "whose": each.whose, "pointer": each.refusal.pointer} for each in seen.approvals
+            ],
             "warnings": [asdict(warning) for warning in seen.warnings],
             "nextSteps": [asdict(step) for step in next_steps(seen.registration, services.tenant)],
         }
@@ -183,6 +190,15 @@ def list_registrations(services: Services, caller: Caller, call: Call) -> Answer
     return ok({"value": value, "continuationToken": page.continuation_token})
 
 
+def show_policy(services: Services, caller: Caller, call: Call) -> Answer:
+    """GET /policy: 200, and what of the policy holds for registrations of the caller and its groups."""
+    no_body(call)
+    no_parameters(call)
+    policy = services.policy.current()
+    rules = policy.shown() if caller.sees_all else policy.shown_to(caller.identities)
+    return ok({"version": policy.recorded_version, "exceptions": policy.exceptions, "rules": rules})
+
+
 def show_openapi(call: Call) -> Answer:
     """GET /openapi.json: the description of this API."""
     no_parameters(call)
@@ -208,5 +224,6 @@ CALLS: Final[Mapping[str, Handle]] = {
         approve_registration,
         deny_registration,
         delete_registration,
+        show_policy,
     )
 }

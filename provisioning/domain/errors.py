@@ -29,11 +29,16 @@ MOST_FAULTS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a request: where, which rule, and what to do about it."""
+    """One thing that is wrong with a request: where, which rule, and what to do about it.
+
+    What the policy refuses names the policy's rule by its id, and how to ask for an exception.
+    """
 
     pointer: str
     code: str
     message: str
+    rule: str | None = None
+    exception: str | None = None
 
 
 class ProvisioningError(Exception):
@@ -48,11 +53,17 @@ class ProvisioningError(Exception):
 
 
 class RequestRejected(ProvisioningError):
-    """The caller must change something; answered with `status` and every fault at once, of very many the first ones."""
+    """The caller must change something; answered with `status` and every fault at once, of very many the first ones.
 
-    def __init__(self, status: int, code: str, message: str, faults: Iterable[Fault] = ()) -> None:
+    `retry_after` is in seconds, where the same request is taken once they are over.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, faults: Iterable[Fault] = (), *, retry_after: float | None = None
+    ) -> None:
         super().__init__(code, message)
         self.status = status
+        self.retry_after = retry_after
         self.faults = tuple(islice(faults, MOST_FAULTS))
 
 

@@ -10,6 +10,8 @@ without regard to case is seen in public reports.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,6 +19,8 @@ from provisioning.domain.errors import Fault
 from provisioning.domain.hosts import FORBIDDEN, HOST_RULE, is_host, length, names_client_id, on_domain, split
 
 LONGEST_IDENTIFIER_URI: Final = 255
+# How long the name of a deleted registration is held for its last owner: clients may mean it for longer than it lived.
+HELD_FOR: Final = timedelta(days=30)
 
 # "Azure Healthcare APIs", the first-party application of every managed FHIR service.
 MANAGED_FHIR_CLIENT_ID: Final = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
@@ -56,6 +60,18 @@ _MANAGED_FHIR_HOST: Final = re.compile(
     r"(?:[a-z0-9][a-z0-9-]*\.fhir|[a-z0-9][a-z0-9-]*)\.azurehealthcareapis\.(?:com|us)"
 )
 _MANAGED_FHIR_SERVICE: Final = re.compile(r"(?P<workspace>[a-z0-9]+)-(?P<service>[a-z0-9-]+)\.fhir\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """For which owner a name that is free is held, and until when."""
+
+    owner: str
+    until: datetime
+
+    def keeps_out(self, owner: str, now: datetime) -> bool:
+        """Whether this owner has to wait."""
+        return owner != self.owner and now < self.until
 
 
 def server_url_faults(url: str, pointer: str = "") -> Iterator[Fault]:

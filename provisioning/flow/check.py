@@ -79,7 +79,7 @@ def _keep_name(run: Run) -> None:
     """Have a resource's name be claimed as it is compared; earlier versions claimed it as it was written."""
     request = run.registration.request
     if isinstance(request, ResourceApplicationRequest):
-        claim_server(run.services.registry, run.registration, request.fhir_server_url)
+        claim_server(run.services.registry, run.registration, request.fhir_server_url, run.services.clock.now())
 
 
 def _begins_rotation(run: Run, message: Message, seen: View) -> bool:

@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Final
 
 from provisioning.domain.errors import ProvisioningError
+from provisioning.domain.intake import ResourceApplicationRequest
+from provisioning.domain.names import HELD_FOR, Hold, compared
 from provisioning.domain.registration import Status
 from provisioning.flow.rotate import REPLICATED_AFTER, check_ours, is_ours
 from provisioning.flow.run import Run
@@ -71,3 +73,15 @@ def ensure_vault_secret_gone(run: Run) -> None:
     """
     if run.registration.holds_secret:
         run.services.vault.remove(run.registration.secret_name)
+
+
+def ensure_server_url_held(run: Run) -> None:
+    """Afterwards nobody but its last owner can register the FHIR server for 30 days.
+
+    Safe to repeat because a name that another registration has by then is left alone. It is before the row says
+    `deleted`: until then the name is not free.
+    """
+    registration, request = run.registration, run.registration.request
+    if isinstance(request, ResourceApplicationRequest) and registration.status is not Status.DELETED:
+        hold = Hold(request.owner, run.services.clock.now() + HELD_FOR)
+        run.services.registry.put_hold(compared(request.fhir_server_url), registration.id, hold)

@@ -22,9 +22,10 @@ from provisioning.domain.registration import Registration, Status
 from provisioning.flow.change import ensure_changed
 from provisioning.flow.check import check
 from provisioning.flow.conclude import announce_again, conclude, remember
-from provisioning.flow.delete import ensure_gone
+from provisioning.flow.delete import ensure_gone, ensure_server_url_held
 from provisioning.flow.mint import current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.flow.patience import Patience
+from provisioning.flow.permit import check_permitted
 from provisioning.flow.plan import forget_due, put_off
 from provisioning.flow.reconcile import reconcile
 from provisioning.flow.resolve import claim_server, resolve_resource
@@ -46,22 +47,34 @@ def ensure_server_url(run: Run) -> None:
     """
     request = run.registration.request
     assert isinstance(request, ResourceApplicationRequest)
-    if not claim_server(run.services.registry, run.registration, request.fhir_server_url):
+    services, url = run.services, request.fhir_server_url
+    taken = claim_server(services.registry, run.registration, url, services.clock.now())
+    if taken is None:
+        return
+    if taken.holder is not None and taken.holder.request.owner == request.owner:
         raise NeedsOperator(
             "fhir-server-already-registered",
             "Another registration was made for the same FHIR server at the same time.",
             remedy="Use that registration: list those with clientType=resource to find it.",
         )
+    raise NeedsOperator(
+        "fhir-server-not-available",
+        "This owner cannot register the FHIR server: somebody else has it, had it lately, or may alone claim it.",
+        remedy="Ask the operator of this service whose it is, and delete this registration.",
+    )
 
 
 def ensure_resource(run: Run) -> None:
-    """Afterwards the client's resource and each permission that it asks for are known to exist.
+    """Afterwards the client's resource and each permission that it asks for are known to exist, and to be permitted.
 
     Safe to repeat because it only reads. It runs first, so that nothing is created for a request that cannot work.
     """
     request = run.registration.request
     assert not isinstance(request, ResourceApplicationRequest)
-    run.learn(resource=resolve_resource(run.services, request))
+    resource = resolve_resource(run.services, request)
+    if run.registration.application_object_id is None:
+        check_permitted(run.services, run.registration, request, resource)
+    run.learn(resource=resource)
 
 
 def ensure_application(run: Run) -> None:
@@ -201,7 +214,7 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
 
 ROTATION: Final[tuple[Step, ...]] = (ensure_room, ensure_secret, ensure_revoked)
 CHANGE: Final[tuple[Step, ...]] = (ensure_changed,)
-DELETION: Final[tuple[Step, ...]] = (ensure_gone,)
+DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_server_url_held)
 
 
 def steps_of(registration: Registration) -> tuple[Step, ...]:

@@ -3,6 +3,9 @@
 Anything else is refused: otherwise anyone could have directory permissions declared, and wait for a careless consent.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, TryAgain
 from provisioning.domain.intake import ResourceApplicationRequest, ServiceClientRequest
@@ -10,6 +13,7 @@ from provisioning.domain.manifest import resource_identifier
 from provisioning.domain.names import (
     DIRECTORY_AND_AZURE_CLIENT_IDS,
     MANAGED_FHIR_CLIENT_ID,
+    Hold,
     compared,
     managed_fhir_url,
     plain_name,
@@ -52,15 +56,16 @@ def _foreign(services: Services, name: str, request: ClientRequest) -> ResolvedR
     return ResolvedResource(name, principal.client_id, principal.id, scopes, app_roles)
 
 
-def check_resource(services: Services, request: ClientRequest) -> None:
+def check_resource(services: Services, request: ClientRequest) -> Registration | None:
     """Refuse, before anything is accepted, what our own rows show to be wrong with the resource of a client.
 
-    Raises NeedsOperator as `resolve_resource` would. One of ours that is still being provisioned is waited for; what
-    Entra alone knows is asked for later, and so is whether a managed FHIR service is one of ours.
+    Return the registration of ours that the resource is, where that was looked up. Raises NeedsOperator as
+    `resolve_resource` would. One of ours that is still being provisioned is waited for; what Entra alone knows is asked
+    for later, and so is whether a managed FHIR service is one of ours.
     """
     name, managed = plain_name(request.resource, services.tenant.id), managed_fhir_url(request.resource)
     if compared(name) in services.allowed_resources if managed is None else not _asks_for_roles(request):
-        return
+        return None
     ours = _registration(services.registry, name)
     if ours is not None:
         _offered(ours, request)
@@ -68,6 +73,7 @@ def check_resource(services: Services, request: ClientRequest) -> None:
         raise _no_app_roles()
     else:
         raise not_allowed()
+    return ours
 
 
 def holder_of(registry: Registry, name: str) -> Registration | None:
@@ -91,21 +97,48 @@ def _has(registration: Registration, name: str) -> bool:
     return named and registration.status is not Status.DELETED
 
 
-def claim_server(registry: Registry, registration: Registration, server_url: str) -> bool:
-    """Have the server's URL belong to this registration, unless another live one has it; tell whether it does."""
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Who has a FHIR server's URL: the live registration, if there is one, and for whom it was held last."""
+
+    holder: Registration | None
+    hold: Hold | None
+
+    def keeps_out(self, registration: Registration, now: datetime) -> bool:
+        """Whether this registration cannot have it."""
+        if self.holder is not None:
+            return self.holder.id != registration.id
+        return self.hold is not None and self.hold.keeps_out(registration.request.owner, now)
+
+
+def whose(registry: Registry, server_url: str) -> Whose:
+    """Return who has the URL; the hold is asked for in any case, so that nothing is told by how long it takes."""
+    holder = holder_of(registry, server_url)
+    return Whose(holder, registry.hold(compared(server_url)))
+
+
+def claim_server(registry: Registry, registration: Registration, server_url: str, now: datetime) -> Whose | None:
+    """Have the server's URL belong to this registration; return who keeps it out, or None where it does then.
+
+    Another live one does that has it, and for a while another owner who had it last.
+    """
     name = compared(server_url)
     if name != server_url:  # an earlier version may have claimed it in this spelling
         live = holder_of(registry, server_url)
         if live is not None and live.id != registration.id:
-            return False
+            return Whose(live, None)
     holder = registry.claim(name, registration.id)
-    if holder != registration.id and holder_of(registry, name) is None:
-        before, holder = holder, registry.claim(name, registration.id, instead_of=holder)
-        overtaken = registry.get(before)
-        if holder == registration.id and overtaken is not None and _has(overtaken, name):
-            # Its row was on its way while the name changed hands: it was first.
-            holder = registry.claim(name, before, instead_of=registration.id)
-    return holder == registration.id
+    if holder == registration.id:
+        return None
+    found = whose(registry, name)
+    if found.keeps_out(registration, now):
+        return found
+    before, holder = holder, registry.claim(name, registration.id, instead_of=holder)
+    overtaken = registry.get(before)
+    if holder == registration.id and overtaken is not None and _has(overtaken, name):
+        # Its row was on its way while the name changed hands: it was first.
+        holder = registry.claim(name, before, instead_of=registration.id)
+    return None if holder == registration.id else whose(registry, name)
 
 
 def not_allowed() -> NeedsOperator:

@@ -9,12 +9,17 @@ import pytest
 
 from dev.stack import stack
 from tests.e2e.kills import MESSAGE_LEASE, KillableWorld
+from tests.worlds.request_bodies import a_policy
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillableWorld]:
     folder = tmp_path_factory.mktemp("kills")
-    with stack(folder, message_lease=MESSAGE_LEASE, log_file=folder / "host.log") as running:
+    policy = folder / "policy.json"
+    policy.write_bytes(a_policy())  # one owner registers hundreds of times
+    settings = {"POLICY": str(policy)}
+    log_file = folder / "host.log"
+    with stack(folder, message_lease=MESSAGE_LEASE, log_file=log_file, app_settings=settings) as running:
         yield KillableWorld(running, folder / "host.log")
 
 

@@ -1,5 +1,6 @@
 import base64
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -446,3 +447,53 @@ def test_a_webhook_secret_is_written_as_the_standard_says(secret: str) -> None:
 def test_a_webhook_has_both_its_url_and_its_secret() -> None:
     assert names(NOTIFY_WEBHOOK_URL="https://notices.example") == ["NOTIFY_WEBHOOK_SECRET"]
     assert names(NOTIFY_WEBHOOK_SECRET=WEBHOOK_SECRET) == ["NOTIFY_WEBHOOK_URL"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "https://contoso.blob.core.windows.net/policy/policy.json",
+        "https://contoso.blob.core.usgovcloudapi.net/policy/deep/policy.json",
+        "/home/site/wwwroot/policy.json",
+        "nowhere/policy.json",
+    ],
+)
+def test_a_policy_is_a_path_or_a_blob_and_whether_it_is_there_is_no_matter_of_settings(place: str) -> None:
+    assert read(POLICY=place).policy == place
+
+
+def test_without_a_setting_the_policy_is_the_one_in_the_package() -> None:
+    assert Path(read().policy).read_bytes() == Path("provisioning/policy.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        f"https://contoso.blob.core.windows.net/policy/policy.json?sig={MARKER}",
+        f"https://{MARKER}.example/policy/policy.json",
+        f"https://contoso.blob.core.windows.net.{MARKER}.example/policy/policy.json",
+        f"https://{MARKER}@contoso.blob.core.windows.net/policy/policy.json",
+        "https://contoso.blob.core.windows.net/policy.json",
+        "http://contoso.blob.core.windows.net/policy/policy.json",
+        "http://127.0.0.1:10000/devstoreaccount1/policy/policy.json",
+        "file:///policy.json",
+    ],
+)
+def test_a_token_for_storage_is_sent_to_no_other_host(place: str) -> None:
+    assert names(POLICY=place) == ["POLICY"]
+    assert MARKER not in " ".join(faults(POLICY=place))
+
+
+def test_beside_the_local_storage_a_blob_of_that_storage_will_do_and_no_other_on_this_machine() -> None:
+    local = {"AzureWebJobsStorage": AZURITE}
+    blob = "http://127.0.0.1:10000/devstoreaccount1/policy/policy.json"
+    assert read(**local, POLICY=blob).policy == blob
+    assert names(**local, POLICY=blob.replace("10000", "10009")) == ["POLICY"]
+
+
+def test_the_key_of_the_storage_connection_is_for_blobs_of_its_own_account() -> None:
+    own, other = (f"https://{name}.blob.core.windows.net/policy/policy.json" for name in ("a", "b"))
+    storage = read().storage
+    assert (storage.has_blob(own), storage.has_blob(other), storage.account_key) == (True, False, ("a", "Zm9v"))
+    by_identity = Settings.from_env({**REQUIRED, "AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": "abc"})
+    assert (by_identity.storage.has_blob(own), by_identity.storage.account_key) == (False, None)

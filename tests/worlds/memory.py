@@ -1,14 +1,17 @@
 """A Registry in memory, with ETags; the contract suite holds it to the same promises as Table storage."""
 
 import threading
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
+from provisioning.domain.quota import Count, Exceeded, Quota, hour_of
 from provisioning.domain.registration import Page, Registration, Status
 
 
@@ -19,7 +22,9 @@ class MemoryRegistry:
         self.rows: dict[str, Registration] = {}
         self.entries: set[DueEntry] = set()
         self.names: dict[str, str] = {}
-        self.owned: set[tuple[str, str]] = set()
+        self.holds: dict[str, Hold] = {}
+        self.owned: dict[tuple[str, str], datetime | None] = {}
+        self.hours: Counter[tuple[str, str]] = Counter()
         self.waiting: dict[str, tuple[Notice, datetime]] = {}
         self._writes = 0
         self._lock = threading.Lock()
@@ -28,7 +33,7 @@ class MemoryRegistry:
         """Return one of its own that remembers the same."""
         copied = MemoryRegistry()
         copied.rows, copied.entries, copied.names = self.rows.copy(), self.entries.copy(), self.names.copy()
-        copied.owned = self.owned.copy()
+        copied.owned, copied.holds, copied.hours = self.owned.copy(), self.holds.copy(), self.hours.copy()
         copied.waiting, copied._writes = self.waiting.copy(), self._writes
         return copied
 
@@ -77,7 +82,27 @@ class MemoryRegistry:
 
     def put_owned(self, owner: str, registration_id: str) -> None:
         with self._lock:
-            self.owned.add((owner, registration_id))
+            self.owned.setdefault((owner, registration_id), None)
+
+    def take_place(self, owner: str, registration_id: str, quota: Quota, now: datetime) -> Exceeded | None:
+        with self._lock:
+            if (owner, registration_id) not in self.owned:
+                exceeded = self.exceeds(owner, quota, now)
+                if exceeded is not None:
+                    return exceeded
+                self.hours[owner, hour_of(now)] += quota.limits
+            self.owned[owner, registration_id] = now
+            return None
+
+    def exceeds(self, owner: str, quota: Quota, now: datetime) -> Exceeded | None:
+        number = sum(self._counts(*each, since, now) for each, since in self.owned.items() if each[0] == owner)
+        return Count(hour_of(now), self.hours[owner, hour_of(now)], number).exceeds(quota, now)
+
+    def _counts(self, owner: str, registration_id: str, since: datetime | None, now: datetime) -> bool:
+        row = self.rows.get(registration_id)
+        if row is None:  # it may be on its way
+            return since is not None and now - since <= timedelta(minutes=10)
+        return row.request.owner == owner and row.status is not Status.DELETED
 
     def put_due(self, entry: DueEntry) -> None:
         with self._lock:
@@ -100,6 +125,14 @@ class MemoryRegistry:
 
     def holder(self, name: str) -> str | None:
         return self.names.get(name)
+
+    def put_hold(self, name: str, registration_id: str, hold: Hold) -> None:
+        with self._lock:
+            if self.names.get(name) == registration_id:
+                self.holds[name] = hold
+
+    def hold(self, name: str) -> Hold | None:
+        return self.holds.get(name)
 
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         with self._lock:

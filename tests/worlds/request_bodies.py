@@ -1,6 +1,7 @@
-"""One valid request of each client type, whose fields a test exchanges."""
+"""One valid request of each client type, whose fields a test exchanges, and a policy of the rules that it gives."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 OWNER = "11111111-2222-4333-8444-555555555555"
@@ -48,3 +49,9 @@ REQUESTS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "public": a_public_client,
     "service": a_service_client,
 }
+
+
+def a_policy(*rules: Mapping[str, Any], **fields: Any) -> bytes:
+    """A valid policy of these rules, as a document."""
+    content = {"version": "test-1", "exceptions": "Write to policy@contoso.example.", "rules": list(rules)}
+    return json.dumps(content | fields).encode()

@@ -7,11 +7,15 @@ from typing import Any
 
 from dev.emulator.client import Client
 from dev.emulator.constants import TENANT_ID
+from provisioning.api import web
 from provisioning.api.answers import Answer
+from provisioning.api.calls import Call
+from provisioning.domain.callers import Caller
 from provisioning.domain.names import canonical_name
 from provisioning.domain.operation import OperationStatus
 from tests.worlds.checker import token_answer
 from tests.worlds.request_bodies import OWNER, a_public_client
+from tests.worlds.signed_in import headers_of
 from tests.worlds.world import World
 
 FOREIGN_URI = f"api://{TENANT_ID}/Payments"
@@ -113,3 +117,10 @@ def body_of(answer: Answer) -> dict[str, Any]:
 def id_of(answer: Answer) -> str:
     assert answer.status == 202, answer.body
     return str(body_of(answer)["registrationId"])
+
+
+def post_as(world: World, caller: Caller, body: dict[str, Any], query: str = "") -> Answer:
+    """POST /registrations, signed in."""
+    headers = {"content-type": "application/json", **headers_of(caller, world.emulator)}
+    call = Call("/api/registrations", headers, query, json.dumps(body).encode(), method="POST")
+    return world.call(web.submit_registration, call)

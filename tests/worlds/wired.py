@@ -1,9 +1,11 @@
 """A world wired as the product is, over the emulator and in virtual time, before anything happens in it."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import requests
@@ -14,6 +16,7 @@ from dev.emulator.client import RegistrarCredential
 from provisioning.adapters.bearer import EntraCallerTokens
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.keyvault import KeyVaultSecrets
+from provisioning.adapters.policy import Document, PolicyDocument
 from provisioning.adapters.tokens import TokenEndpointProof
 from provisioning.adapters.webhook import WebhookNotifier
 from provisioning.domain.front_door import FrontDoor
@@ -21,12 +24,23 @@ from provisioning.domain.notices import source_of
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.tenant import Tenant
 from provisioning.flow import plan
-from provisioning.ports import CallerTokens, Clock, Directory, Notifier, Registry, SecretStore, Services, TokenProof
+from provisioning.ports import (
+    CallerTokens,
+    Clock,
+    Directory,
+    Notifier,
+    PolicySource,
+    Registry,
+    SecretStore,
+    Services,
+    TokenProof,
+)
 from provisioning.settings import Settings
 from tests.worlds.clock import VirtualClock
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.outside import WatchedAdapter, WatchedRegistry, straight
 from tests.worlds.receiver import Receiver
+from tests.worlds.request_bodies import a_policy
 from tests.worlds.watch import Watch
 
 if TYPE_CHECKING:
@@ -64,6 +78,7 @@ class TestServices:
     clock: Clock
     tenant: Tenant
     secrets: SecretPolicy
+    policy: PolicySource
     allowed_resources: Mapping[str, str]
     front_door: FrontDoor | None
     caller_tokens: CallerTokens
@@ -78,6 +93,7 @@ class WiredWorld:
         registry: Registry | None = None,
         receiver: Receiver | None = None,
         settings: Mapping[str, str] | None = None,
+        rules: Sequence[Mapping[str, Any]] | None = None,
         **emulator: Any,
     ) -> None:
         self.clock = VirtualClock()
@@ -87,6 +103,7 @@ class WiredWorld:
         told = receiver.settings() if receiver else {}
         self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **told, **(settings or {})})
         self.registry = registry or MemoryRegistry()
+        self.policy = a_policy(*rules) if rules is not None else Path(self.settings.policy).read_bytes()
         self.outside: Any = straight
         self.violations: list[str] = []
         self.watch = Watch(self)
@@ -120,11 +137,17 @@ class WiredWorld:
             clock=clock,
             tenant=tenant,
             secrets=self.settings.secrets,
+            policy=PolicyDocument(self._document_of_policy, clock),
             allowed_resources=self.settings.allowed_resources,
             front_door=self.settings.front_door,
             caller_tokens=EntraCallerTokens(tenant.authority, session, clock),
         )
         return self._exchanged(services)
+
+    def _document_of_policy(self, stamp: str | None) -> Document | None:
+        """Read what the operator has put in place of the default, as a blob is read."""
+        now = hashlib.sha256(self.policy).hexdigest()
+        return None if now == stamp else Document(self.policy, now)
 
     def exchange(self, change: Callable[[TestServices], TestServices]) -> None:
         """Have every process from now on work with the services that `change` makes of its own."""
@@ -137,6 +160,7 @@ class WiredWorld:
         assert not self.queue
         assert not self.violations, self.violations
         world = type(self)(registry=self.registry.copy(), settings=self._asked_for)
+        world.policy = self.policy
         ours, theirs = self.emulator, world.emulator
         memo: dict[int, Any] = {id(self.clock): world.clock, id(ours.faults): theirs.faults}
         world.clock.time = self.clock.time

@@ -44,7 +44,7 @@ def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Ans
 
 
 BODILESS = ["delete_registration", "list_registrations", "retry_registration", "show_registration"]
-WRITING = sorted(set(web.CALLS) - {"list_registrations", "show_registration"})
+WRITING = sorted(set(web.CALLS) - {"list_registrations", "show_registration", "show_policy"})
 
 
 def active(world: World, body: dict[str, Any] | None = None) -> str:

@@ -83,7 +83,14 @@ def test_a_dry_run_stores_and_sends_nothing(client_type: str) -> None:
     before = dict(registry.rows), set(registry.entries), dict(registry.names), len(world.emulator.calls)
     answer = world.post(REQUESTS[client_type](), query=DRY_RUN)
     assert (answer.status, answer.message) == (200, None)
-    assert set(body_of(answer)) == {"registrationId", "request", "application", "warnings", "nextSteps"}
+    assert set(body_of(answer)) == {
+        "registrationId",
+        "request",
+        "application",
+        "approvalsNeeded",
+        "warnings",
+        "nextSteps",
+    }
     assert (dict(registry.rows), set(registry.entries), dict(registry.names), len(world.emulator.calls)) == before
     assert not world.queue
 

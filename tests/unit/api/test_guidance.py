@@ -25,11 +25,11 @@ class Scene:
     """A world with a resource of each kind, and the client that a test asks for."""
 
     def __init__(self) -> None:
-        self.world = World()
+        self.world = World(rules=[])
         self.foreign = a_foreign_resource(self.world)
         known = listed(FOREIGN_URI, self.foreign["appId"])
         self.world.exchange(lambda services: replace(services, allowed_resources=known))
-        self.without = World(managed_fhir=False)
+        self.without = World(managed_fhir=False, rules=[])
         self.v1 = self.world.registered(a_resource(fhirServerUrl=V1))
         self.v2 = self.world.registered(a_resource(fhirServerUrl=V2, accessTokenVersion=2))
 

@@ -66,7 +66,6 @@ OWN_USE: Mapping[str, Use] = {
 # What the answer leaves out.
 NOT_TOLD: Mapping[str, str] = {
     "caller": "the caller knows; with function keys it says nothing",
-    "policy_version": "part of the digest of an approval",
     "approval.resource_owner": "who that is may be another team's business; that there is one is told",
     "via": "evidence for whoever looks into it later",
     "request_hash": "tells a repeat of a request from another request",
@@ -86,6 +85,7 @@ NOT_TOLD: Mapping[str, str] = {
     "expiry_noticed": "keeps a notice from being sent twice",
     "clean_up_at": "when replaced secrets may be removed",
     "deletion_sent_at": "tells a deletion's own effect from a late replica",
+    "policy_version": "by which policy the request was judged; part of the digest of an approval",
     "etag": "the registry's own guard of a write",
 }
 

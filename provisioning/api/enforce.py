@@ -1,0 +1,153 @@
+"""The policy at work on a call that writes: what it refuses, what it has approved first, and whose place is taken."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from provisioning.domain.approval import LAPSES_AFTER, Approval
+from provisioning.domain.callers import Caller
+from provisioning.domain.errors import Fault, RequestRejected
+from provisioning.domain.intake import RegistrationRequest, ResourceApplicationRequest
+from provisioning.domain.judgement import SERVER_NOT_CLAIMABLE, Asked, Decision, judge, too_many
+from provisioning.domain.names import compared
+from provisioning.domain.policy import Policy
+from provisioning.domain.quota import Exceeded, Quota, until_next_hour
+from provisioning.domain.registration import Registration
+from provisioning.flow.permit import names_of, names_of_resolved
+from provisioning.flow.resolve import Whose
+from provisioning.ports import Services
+
+
+def check_new(policy: Policy, asked: Asked, caller: Caller, others: Iterable[Fault]) -> Decision:
+    """Return what the policy says of a new request: allowed, perhaps once it is approved.
+
+    Raises RequestRejected for what the policy refuses, together with what else is wrong with the request. Whoever may
+    not know of others' registrations is not told that a rule lets others claim the FHIR server: then the decision says
+    so, and the server is to be refused like one that somebody has.
+    """
+    decision = judge(policy, asked)
+    hidden = [each for each in decision.refusals if each.code == SERVER_NOT_CLAIMABLE and not caller.sees_all]
+    shown = Decision(tuple(each for each in decision.refusals if each not in hidden), decision.approvals_needed)
+    faults = [*others, *(each.fault for each in shown.refusals)]
+    if len(faults) > len(shown.refusals):
+        raise RequestRejected(400, "invalid-request", "The request breaks rules of this service; see errors.", faults)
+    refuse(shown)
+    return decision
+
+
+def awaiting(row: Registration, decision: Decision, resource: Registration | None, now: datetime) -> Registration:
+    """Return the new registration as it waits for the approvals that the policy wants, if it wants any.
+
+    The owner of a resource of ours decides where a rule says so, and no other rule wants somebody else.
+    """
+    if not decision.approvals_needed:
+        return row
+    owner = resource.request.owner if resource is not None and decision.approved_by_resource_owner else None
+    return row.awaiting(Approval(row.asked_digest, decision.approving_rules, now + LAPSES_AFTER, owner))
+
+
+def check_change(services: Services, policy: Policy, row: Registration, request: RegistrationRequest) -> None:
+    """Raise RequestRejected for what a change would break of the policy, and what is not broken as it is.
+
+    What a new registration would need an approval for is refused: there is none for a change.
+    """
+    names = names_of_resolved(row.resource)
+    if not isinstance(request, ResourceApplicationRequest):
+        names |= names_of(request.resource, None, services.tenant)
+    before, after = (judge(policy, Asked(each, services.secrets.lifetime, names)) for each in (row.request, request))
+    decision = after.beyond(before)
+    refuse(decision)
+    if decision.approvals_needed:
+        raise RequestRejected(
+            403,
+            "approval-needed",
+            "The policy wants an approval for this, and a change cannot be approved. Register anew.",
+            [each.refusal.fault for each in decision.approvals_needed],
+        )
+
+
+def refuse(decision: Decision) -> None:
+    """Raise RequestRejected where the policy refuses something, approved or not."""
+    if not decision.allowed:
+        raise RequestRejected(
+            403,
+            "refused-by-policy",
+            "The policy refuses the request; each of errors names its rule, and how to ask for an exception.",
+            [each.fault for each in decision.refusals],
+        )
+
+
+def take_place(services: Services, policy: Policy, owner: str, registration_id: str) -> None:
+    """Have the owner's list name the registration, and count it; raise RequestRejected where there is no place."""
+    quota, now = policy.quota(owner), services.clock.now()
+    _check_place(services, policy, quota, services.registry.take_place(owner, registration_id, quota, now))
+
+
+def check_place(services: Services, policy: Policy, owner: str) -> None:
+    """Raise RequestRejected where `take_place` would; nothing is stored."""
+    quota = policy.quota(owner)
+    _check_place(services, policy, quota, services.registry.exceeds(owner, quota, services.clock.now()))
+
+
+def _check_place(services: Services, policy: Policy, quota: Quota, exceeded: Exceeded | None) -> None:
+    if exceeded is None:
+        return
+    faults = [too_many(policy, quota, exceeded)]
+    if exceeded is Exceeded.HOUR:
+        raise RequestRejected(
+            429,
+            "too-many-per-hour",
+            "The owner has as many new registrations in this hour as the policy allows; see errors.",
+            faults,
+            retry_after=until_next_hour(services.clock.now()).total_seconds(),
+        )
+    raise RequestRejected(
+        403, "refused-by-policy", "The owner has as many registrations as the policy allows; see errors.", faults
+    )
+
+
+# --- FHIR servers that cannot be registered -------------------------------------------------------------------------
+
+
+def server_taken(policy: Policy, caller: Caller, taken: Whose) -> RequestRejected:
+    """Return the refusal of a FHIR server that a registration has, or had lately: as much of it as the caller may know.
+
+    Whoever may not know of that registration cannot tell it from a rule of the policy.
+    """
+    holder, hold = taken.holder, taken.hold
+    if holder is not None and caller.may_read(holder.request.owner):
+        return RequestRejected(
+            409,
+            "fhir-server-already-registered",
+            "The FHIR server has a registration. List those with clientType=resource to find and use it.",
+        )
+    if holder is None and hold is not None and caller.may_read(hold.owner):
+        return RequestRejected(
+            409,
+            "fhir-server-held",
+            "A registration of the FHIR server was deleted in the last 30 days, and until then its last owner alone "
+            "may register it again. Name that owner; the owner can be changed afterwards.",
+        )
+    return not_available(policy)
+
+
+def not_claimable(services: Services, policy: Policy, row: Registration, url: str, *, claims: bool) -> RequestRejected:
+    """Return the refusal of a FHIR server that others may claim, once as many calls are made as for one that is taken.
+
+    So nothing is told by how long it takes. With `claims` the calls of a claim that fails are among them.
+    """
+    registry = services.registry
+    for _ in range(3 if claims else 1):
+        holder = registry.holder(compared(url))
+    registry.get(holder or row.id)
+    registry.hold(compared(url))
+    return not_available(policy)
+
+
+def not_available(policy: Policy) -> RequestRejected:
+    """Return the one answer about a FHIR server that is others', was lately, or may be claimed by others alone."""
+    return RequestRejected(
+        409,
+        "fhir-server-not-available",
+        "This owner cannot register the FHIR server: somebody else has it, had it lately, or may alone claim it. "
+        f"{policy.exceptions}",
+    )
