@@ -62,7 +62,7 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
     registration = _new(services, request, caller, idempotency_key)
     existing = services.registry.get(registration.id) if idempotency_key is not None else None
     if existing is None:
-        _check(services, request)
+        _check(services, request, caller)
         _claim_server(services, registration)
         entry = DueEntry(registration.id, registration.created_at + STALLED_AFTER)
         services.registry.put_due(entry)
@@ -75,7 +75,8 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
             raise TryAgain("storage-unavailable", "A row that exists could not be read.")
         if existing.due_at != entry.due_at:
             services.registry.remove_due(entry)
-    if existing.request_hash != registration.request_hash:
+    # What was given to somebody else since is shown to its new owner alone: its key is used up.
+    if existing.request_hash != registration.request_hash or not existing.readable_by(caller):
         raise RequestRejected(
             409,
             "idempotency-key-reused",
@@ -91,7 +92,7 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
     Raises RequestRejected for what `submit` refuses and for what the queue function would fail on.
     """
     _check_caller(caller, request)
-    _check(services, request)
+    _check(services, request, caller)
     registration = _new(services, request, caller, idempotency_key)
     if isinstance(request, ResourceApplicationRequest):
         holder = holder_of(services.registry, request.fhir_server_url)
@@ -99,7 +100,7 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
             raise _already_registered()
     else:
         try:
-            registration = replace(registration, resource=resolve_resource(services, request))
+            registration = replace(registration, resource=resolve_resource(services, request, caller))
         except NeedsOperator as error:
             raise RequestRejected(400, error.code, error.message, _faults(error)) from None
         except TryAgain as error:
@@ -144,7 +145,7 @@ def check_owner(caller: Caller, owner: str) -> None:
         )
 
 
-def _check(services: Services, request: RegistrationRequest) -> None:
+def _check(services: Services, request: RegistrationRequest, caller: Caller) -> None:
     """Refuse what the request alone, beside the settings and the names of our resources, shows to be wrong."""
     faults = secret_lifetime_faults(request, services.secrets.lifetimes)
     faults += certificate_validity_faults(request, services.clock.now())
@@ -153,7 +154,7 @@ def _check(services: Services, request: RegistrationRequest) -> None:
         faults += _mapped_claims_faults(request, services.tenant)
     else:
         try:
-            check_resource(services, request)
+            check_resource(services, request, caller)
         except NeedsOperator as error:
             faults += _faults(error)
     if faults:
