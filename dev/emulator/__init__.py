@@ -30,9 +30,9 @@ Imports run one way, from below to above, and a test holds it:
 No room imports this module: it is the door for those outside.
 """
 
-from dev.emulator.constants import SECRET_MARKER, TENANT_ID
+from dev.emulator.constants import SECRET_MARKER, TENANT_ID, TOKEN_MARKERS
 from dev.emulator.emulator import Emulator
 from dev.emulator.faults import Fault, Switches
 from dev.emulator.http.exchange import Call
 
-__all__ = ["SECRET_MARKER", "TENANT_ID", "Call", "Emulator", "Fault", "Switches"]
+__all__ = ["SECRET_MARKER", "TENANT_ID", "TOKEN_MARKERS", "Call", "Emulator", "Fault", "Switches"]

@@ -32,6 +32,8 @@ ASSIGN_ROLES: Final = "AppRoleAssignment.ReadWrite.All"
 
 # In every secret text that the emulator mints: whoever finds it anywhere but in the vault has found a leak.
 SECRET_MARKER: Final = "FRMARK"  # noqa: S105 -- no password, but the mark of one
+# How the two readable parts of every token that it issues begin: {"alg" and {"aud" in base64url.
+TOKEN_MARKERS: Final = ("eyJhbGci", "eyJhdWQi")
 
 # The value that a managed identity sends to prove that it runs on this machine; App Service makes one per start.
 IDENTITY_HEADER: Final = "emulated-identity-header"

@@ -86,7 +86,8 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
             raise TryAgain("storage-unavailable", "A row that exists could not be read.")
         if existing.due_at != entry.due_at:
             services.registry.remove_due(entry)
-    if existing.request_hash != registration.request_hash:
+    # What was given to somebody else since is shown to its new owner alone: its key is used up.
+    if existing.request_hash != registration.request_hash or not existing.readable_by(caller):
         raise RequestRejected(
             409,
             "idempotency-key-reused",
@@ -112,7 +113,7 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
             raise server_taken(policy, caller, found)
     else:
         try:
-            resource = resolve_resource(services, request)
+            resource = resolve_resource(services, request, caller)
         except NeedsOperator as error:
             raise RequestRejected(400, error.code, error.message, _faults(error)) from None
         except TryAgain as error:
@@ -178,7 +179,7 @@ def _check(
     else:
         names = ours = None
         try:
-            ours = check_resource(services, request)
+            ours = check_resource(services, request, caller)
             names = names_of(request.resource, ours, services.tenant)
         except NeedsOperator as error:
             faults += _faults(error)

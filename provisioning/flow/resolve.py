@@ -6,6 +6,7 @@ Anything else is refused: otherwise anyone could have directory permissions decl
 from dataclasses import dataclass
 from datetime import datetime
 
+from provisioning.domain.callers import Caller
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, TryAgain
 from provisioning.domain.intake import ResourceApplicationRequest, ServiceClientRequest
@@ -23,18 +24,19 @@ from provisioning.domain.registration import REGISTRATION_ID, Registration, Stat
 from provisioning.ports import Registry, Services
 
 
-def resolve_resource(services: Services, request: ClientRequest) -> ResolvedResource:
+def resolve_resource(services: Services, request: ClientRequest, caller: Caller | None = None) -> ResolvedResource:
     """Return the resource with the permissions that the request asks of it, each of which exists.
 
-    What the operator lists means what the operator meant by it, whatever is registered here under that name. Raises
-    TryAgain while it is a registration of ours that is still being provisioned, and NeedsOperator when there is no such
+    What the operator lists means what the operator meant by it, whatever is registered here under that name. A caller
+    names by their ids only registrations that it may read; without one, that was judged when it asked. Raises TryAgain
+    while it is a registration of ours that is still being provisioned, and NeedsOperator when there is no such
     resource, it may not be asked for, or it lacks a permission.
     """
     name, managed = plain_name(request.resource, services.tenant.id), managed_fhir_url(request.resource)
     listed = services.allowed_resources.get(compared(name)) if managed is None else None
     if listed is not None:
         return _foreign(services, listed, request)
-    ours = _registration(services.registry, name)
+    ours = _registration(services.registry, name, caller)
     if ours is not None:
         return _ours(services, ours, request)
     if managed is None:
@@ -56,7 +58,7 @@ def _foreign(services: Services, name: str, request: ClientRequest) -> ResolvedR
     return ResolvedResource(name, principal.client_id, principal.id, scopes, app_roles)
 
 
-def check_resource(services: Services, request: ClientRequest) -> Registration | None:
+def check_resource(services: Services, request: ClientRequest, caller: Caller | None = None) -> Registration | None:
     """Refuse, before anything is accepted, what our own rows show to be wrong with the resource of a client.
 
     Return the registration of ours that the resource is, where that was looked up. Raises NeedsOperator as
@@ -66,7 +68,7 @@ def check_resource(services: Services, request: ClientRequest) -> Registration |
     name, managed = plain_name(request.resource, services.tenant.id), managed_fhir_url(request.resource)
     if compared(name) in services.allowed_resources if managed is None else not _asks_for_roles(request):
         return None
-    ours = _registration(services.registry, name)
+    ours = _registration(services.registry, name, caller)
     if ours is not None:
         _offered(ours, request)
     elif managed is not None:
@@ -150,11 +152,12 @@ def not_allowed() -> NeedsOperator:
     )
 
 
-def _registration(registry: Registry, name: str) -> Registration | None:
+def _registration(registry: Registry, name: str, caller: Caller | None) -> Registration | None:
+    """Return the registration that is named by its id, or by a URL or client id, which everybody may know."""
     if not REGISTRATION_ID.fullmatch(compared(name)):
         return holder_of(registry, name)
     found = registry.get(compared(name))
-    if found is None:
+    if found is None or not (caller is None or found.readable_by(caller)):
         raise NeedsOperator(
             "resource-not-found",
             "There is no registration of that id.",

@@ -22,7 +22,7 @@ import requests
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from dev.emulator import SECRET_MARKER, Fault
+from dev.emulator import Fault
 from dev.emulator.faults import Kind, When
 from dev.stack import Stack
 from provisioning.domain.registration import Status
@@ -31,6 +31,7 @@ from provisioning.wiring import AzureServices
 from tests.faults.pasts import a_world
 from tests.worlds.checker import check
 from tests.worlds.clock import VirtualClock
+from tests.worlds.leaks import leaked
 from tests.worlds.outside import Died
 from tests.worlds.queued import LEASE
 from tests.worlds.request_bodies import REQUESTS, a_resource
@@ -225,7 +226,7 @@ class KillableWorld:
     @property
     def violations(self) -> list[str]:
         broken = {
-            "the host's log holds a secret": SECRET_MARKER in self._log.read_text(),
+            "the host's log holds a secret or a token": bool(leaked(self._log.read_text())),
             "a secret was published before it was proven": self._published_unproven(),
             "a secret was published although the vault had a good one": self._published_another(),
         }

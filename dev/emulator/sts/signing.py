@@ -30,10 +30,10 @@ def _signing_key() -> tuple[rsa.RSAPrivateKey, str]:
 
 
 def issue(claims: Json, now: datetime) -> str:
-    """Sign the claims, with the usual times added."""
+    """Sign the claims, with the usual times added; both readable parts begin with their mark."""
     key, key_id = _signing_key()
     at = int(now.timestamp())
-    body = {**claims, "iat": at, "nbf": at, "exp": at + LIFETIME, "uti": uuid.uuid4().hex[:22]}
+    body = {"aud": claims["aud"], **claims, "iat": at, "nbf": at, "exp": at + LIFETIME, "uti": uuid.uuid4().hex[:22]}
     return jwt.encode(body, key, algorithm="RS256", headers={"kid": key_id, "x5t": key_id})
 
 

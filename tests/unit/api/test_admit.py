@@ -14,6 +14,7 @@ from provisioning.api.admit import OUR_HEADER
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller, Role
+from tests.worlds.leaks import leaked
 from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.signed_in import (
     ALICE,
@@ -166,6 +167,22 @@ def test_keys_that_cannot_be_read_are_no_refusal() -> None:
     answer = listed(world, headers_of(ALICE, world.emulator))
     assert (answer.status, code_of(answer)) == (503, "signing-keys-unavailable")
     assert listed(world, headers_of(ALICE, world.emulator)).status == 200
+
+
+def test_no_log_line_at_any_level_holds_a_token_or_a_principal_of_a_caller(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    world = World(settings=ENTRA)
+    post(world, ALICE, a_resource(owner=TEAM))
+    world.deliver()
+    headers = headers_of(ALICE, world.emulator)
+    for changes in ({}, {"authorization": headers["authorization"][:-3]}, {"x-ms-client-principal": "e30="}):
+        listed(world, headers | changes)
+    world.emulator.faults.add(Fault("status", operation="token.keys", status=503))
+    world.clock.time += timedelta(days=2)
+    listed(world, headers_of(ALICE, world.emulator))
+    assert caplog.records
+    assert not leaked(caplog.text)
+    assert headers["x-ms-client-principal"] not in caplog.text
 
 
 # --- the session of a browser ---------------------------------------------------------------------------------------

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from dev.emulator import SECRET_MARKER
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.operation import Failure, LastError
+from tests.worlds.leaks import leaked
 from tests.worlds.request_bodies import MANAGED, OWNER, REQUESTS, a_resource, a_service_client
 from tests.worlds.steps import failed_registration, id_of
 from tests.worlds.world import World
@@ -74,7 +74,7 @@ def test_an_active_registration_shows_its_ids_and_never_a_secret(client_type: st
     assert principal.id == shown["servicePrincipalId"]
     assert (shown["secret"] is not None) == (client_type in ("confidential", "service"))
     assert ("fhirServerSettings" in shown) == (client_type == "resource")
-    assert SECRET_MARKER not in json.dumps(shown)
+    assert not leaked(json.dumps(shown))
 
 
 def test_a_secret_is_shown_by_its_vault_id_without_a_version() -> None:

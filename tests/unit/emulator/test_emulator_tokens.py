@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from dev.emulator import TENANT_ID, Emulator
+from dev.emulator import TENANT_ID, TOKEN_MARKERS, Emulator
 from dev.emulator.client import Client, ManualClock
 from dev.emulator.constants import FHIR_APP_ID, IDENTITY_HEADER
+from tests.worlds.leaks import leaked
+from tests.worlds.signed_in import ALICE, claims_of, token_of
 
 if TYPE_CHECKING:
     import requests
@@ -234,3 +236,20 @@ def test_mapped_claims_are_for_audiences_that_nobody_else_can_have(
     if status != 200:
         assert refusal(response) == (400, "invalid_request", 501461)
     assert client.sign_in(client_id, secret, f"{api['appId']}/.default").status_code == 200
+
+
+def test_every_token_can_be_searched_for_by_how_its_parts_begin(client: Client) -> None:
+    client_id, secret = client.create_client()
+    form = {"grant_type": "client_credentials", "resource": "https://graph.microsoft.com"}
+    origin, basic = client.emulator.origin, base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}"}
+    query = {"api-version": "2019-08-01", "resource": "https://vault.azure.net"}
+    answers = (
+        client.sign_in(client_id, secret),
+        client.session.post(f"{origin}/{TENANT_ID}/oauth2/token", data=form, headers=headers),
+        client.session.get(f"{origin}/msi/token", params=query, headers={"X-IDENTITY-HEADER": IDENTITY_HEADER}),
+    )
+    for token in (*(answer.json()["access_token"] for answer in answers), token_of(client.emulator, claims_of(ALICE))):
+        parts = token.split(".")[:2]
+        assert [part[:8] for part in parts] == list(TOKEN_MARKERS)
+        assert {leaked(text) for text in (f"a line with {token} in it", *parts)} == {"an access token"}
