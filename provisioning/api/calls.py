@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import Fault, RequestRejected
+from provisioning.domain.faults import respelt
 from provisioning.domain.registration import Registration, Status
 
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -317,6 +318,9 @@ def revoke_previous(call: Call) -> bool:
     known = isinstance(body, dict) and not set(body) - {"revokePrevious"}
     revoke = body.get("revokePrevious", False) if isinstance(body, dict) else None
     if not known or not isinstance(revoke, bool):
-        fault = Fault("#/revokePrevious", "wrong-type", "Send true or false, and no other field; or leave it out.")
+        names = body if isinstance(body, dict) else ()
+        other = next(filter(None, (respelt(name, ["revokePrevious"]) for name in names)), None)
+        rule = other or "Send true or false, and no other field; or leave it out."
+        fault = Fault("#/revokePrevious", "wrong-type", rule)
         raise RequestRejected(400, "invalid-request", "The request breaks 1 rule; see errors.", [fault])
     return revoke

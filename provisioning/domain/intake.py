@@ -210,6 +210,13 @@ class CertificateCredential(_Credential):
     certificate: Certificate = Field(description="One X.509 certificate in PEM: RSA, 2048 bits or more. Never a key.")
 
 
+CREDENTIALS: Final[Mapping[str, type[BaseModel]]] = {
+    "secret": SecretCredential,
+    "federated": FederatedCredential,
+    "certificate": CertificateCredential,
+}
+
+
 def _kind_of_credential(value: object) -> str | None:
     """Return which of the three it is meant to be; None for what is no object."""
     if isinstance(value, Mapping):
@@ -315,7 +322,7 @@ def _judged(
         request = request_type.model_validate(body, context=basis)
     except ValidationError as error:
         found += [
-            fault_of(dict(each), request_type.HINTS, basis.lifetimes)
+            fault_of(dict(each), _names_at(each["loc"], request_type), request_type.HINTS, basis.lifetimes)
             for each in error.errors(include_url=False, include_input=False)
         ]
     if found:
@@ -338,11 +345,19 @@ def parse_decision(body: object, *, reason_required: bool = False) -> Decision:
     try:
         decision = Decision.model_validate(body, context=NEW)
     except ValidationError as error:
-        found = [fault_of(dict(each), {}, None) for each in error.errors(include_url=False, include_input=False)]
+        errors = error.errors(include_url=False, include_input=False)
+        found = [fault_of(dict(each), _names_at(each["loc"], Decision), {}, None) for each in errors]
         raise broken_rules(found) from None
     if reason_required and decision.reason is None:
         raise broken_rules([Fault("#/reason", "required", "Say why: the requester reads it, and can ask for less.")])
     return decision
+
+
+def _names_at(place: Sequence[int | str], body_type: type[BaseModel]) -> list[str]:
+    """Return the names of the fields of that object, in a body of this type, of which a field is at this place."""
+    kind = str(place[1]) if place[:1] == ("credential",) and len(place) > 1 else ""
+    model = CREDENTIALS.get(kind, body_type)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def restore(body: Mapping[str, Any]) -> RegistrationRequest:
