@@ -94,16 +94,18 @@ def delete(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description of this API."""
     from provisioning.api import web
+    from provisioning.api.openapi.served import show_openapi
 
-    return _encode(web.answer_alone(web.show_openapi, _decode(req)))
+    return _encode(web.answer_alone(show_openapi, _decode(req)))
 
 
 @app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def docs(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description as a page."""
     from provisioning.api import web
+    from provisioning.api.openapi.served import show_docs
 
-    return _encode(web.answer_alone(web.show_docs, _decode(req)))
+    return _encode(web.answer_alone(show_docs, _decode(req)))
 
 
 @app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -3,13 +3,12 @@
 `function_app.py` turns the host's request into `Call` and `Answer` into the host's response, and knows nothing else.
 """
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from provisioning.api import alter, openapi
+from provisioning.api import alter
 from provisioning.api.admit import admit
 from provisioning.api.answers import POLL_AFTER, Answer, accepted, differences, ok, problem, represent, shown
 from provisioning.api.calls import (
@@ -181,19 +180,6 @@ def list_registrations(services: Services, caller: Caller, call: Call) -> Answer
     )
     value = [represent(registration, services) for registration in page.registrations]
     return ok({"value": value, "continuationToken": page.continuation_token})
-
-
-def show_openapi(call: Call) -> Answer:
-    """GET /openapi.json: the description of this API."""
-    no_parameters(call)
-    return Answer(200, json.dumps(openapi.describe()))
-
-
-def show_docs(call: Call) -> Answer:
-    """GET /docs: the description as a page that loads nothing from elsewhere."""
-    no_parameters(call)
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return Answer(200, openapi.page(openapi.describe()), "text/html", {"Content-Security-Policy": policy})
 
 
 CALLS: Final[Mapping[str, Handle]] = {

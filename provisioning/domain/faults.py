@@ -9,7 +9,8 @@ from pydantic.alias_generators import to_camel
 from provisioning.domain.certificates import holds_private_key
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import MOST_FAULTS, Fault, RequestRejected
-from provisioning.domain.fields import Lifetimes, lifetime_rule
+from provisioning.domain.fields import lifetime_rule
+from provisioning.domain.rules import Lifetimes
 
 CREDENTIAL_TYPES: Final = ("secret", "federated", "certificate")
 
