@@ -41,6 +41,7 @@ CALLS = (
     ("rotate", "POST", "registrations/{registrationId}/rotate", "rotate_registration"),
     ("approve", "POST", "registrations/{registrationId}/approve", "approve_registration"),
     ("deny", "POST", "registrations/{registrationId}/deny", "deny_registration"),
+    ("policy", "GET", "policy", "show_policy"),
 )
 
 
@@ -61,26 +62,22 @@ for _each in CALLS:
     _serve(*_each)
 
 
-@app.route(route="policy", methods=["GET"])
-def policy(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer what of the policy holds for the caller."""
-    return _answer("show_policy", req)
-
-
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description of this API."""
     from provisioning.api import web
+    from provisioning.api.openapi.served import show_openapi
 
-    return _encode(web.answer_alone(web.show_openapi, _decode(req)))
+    return _encode(web.answer_alone(show_openapi, _decode(req)))
 
 
 @app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def docs(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description as a page."""
     from provisioning.api import web
+    from provisioning.api.openapi.served import show_docs
 
-    return _encode(web.answer_alone(web.show_docs, _decode(req)))
+    return _encode(web.answer_alone(show_docs, _decode(req)))
 
 
 @app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)

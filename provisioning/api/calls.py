@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from provisioning.domain import patterns
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import Fault, RequestRejected
+from provisioning.domain.faults import respelt
 from provisioning.domain.registration import Registration, Status
 
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -25,7 +27,8 @@ DEFAULT_TOP: Final = 50
 LARGEST_TOP: Final = 200
 
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
-_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
+_ENTITY_TAG: Final = re.compile(patterns.ENTITY_TAG)
+_ENTITY_TAGS: Final = re.compile(patterns.ENTITY_TAGS)
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _OTHER_CONDITIONS: Final = ("if-none-match", "if-modified-since", "if-unmodified-since")
 _HOSTS_OWN: Final = ("code", "clientid")  # a function key in the URL, and the name of that key
@@ -107,7 +110,7 @@ def entity_tag(row: Registration) -> str:
 
 
 def _entity_tags(header: str) -> list[str]:
-    return [each.strip() for each in header.split(",")]
+    return _ENTITY_TAG.findall(header)
 
 
 def not_found() -> RequestRejected:
@@ -120,20 +123,15 @@ def wish(caller: Caller, call: Call) -> Wish:
     dry_run = read_dry_run(call)
     _no_key(call)
     condition = call.headers.get("if-match")
-    if condition is not None and condition.strip() != "*":
-        _check_entity_tags(condition)
+    if condition is not None and not _ENTITY_TAGS.fullmatch(condition.strip()):
+        raise RequestRejected(
+            400, "invalid-if-match", "If-Match is * or the ETag of an answer, quotes included; several with commas."
+        )
     if any(name in call.headers for name in _OTHER_CONDITIONS):
         raise RequestRejected(
             400, "condition-not-supported", "Of the conditional headers only If-Match is known here. Send that one."
         )
     return Wish(caller, registration_id(call), condition, dry_run)
-
-
-def _check_entity_tags(header: str) -> None:
-    if not all(_ENTITY_TAG.fullmatch(each) for each in _entity_tags(header)):
-        raise RequestRejected(
-            400, "invalid-if-match", "If-Match is * or the ETag of an answer, quotes included; several with commas."
-        )
 
 
 def _no_key(call: Call) -> None:
@@ -327,6 +325,9 @@ def revoke_previous(call: Call) -> bool:
     known = isinstance(body, dict) and not set(body) - {"revokePrevious"}
     revoke = body.get("revokePrevious", False) if isinstance(body, dict) else None
     if not known or not isinstance(revoke, bool):
-        fault = Fault("#/revokePrevious", "wrong-type", "Send true or false, and no other field; or leave it out.")
+        names = body if isinstance(body, dict) else ()
+        other = next(filter(None, (respelt(name, ["revokePrevious"]) for name in names)), None)
+        rule = other or "Send true or false, and no other field; or leave it out."
+        fault = Fault("#/revokePrevious", "wrong-type", rule)
         raise RequestRejected(400, "invalid-request", "The request breaks 1 rule; see errors.", [fault])
     return revoke

@@ -3,14 +3,13 @@
 `function_app.py` turns the host's request into `Call` and `Answer` into the host's response, and knows nothing else.
 """
 
-import json
 import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from provisioning.api import alter, openapi
+from provisioning.api import alter
 from provisioning.api.admit import admit
 from provisioning.api.answers import POLL_AFTER, Answer, accepted, differences, ok, problem, represent, shown
 from provisioning.api.calls import (
@@ -197,19 +196,6 @@ def show_policy(services: Services, caller: Caller, call: Call) -> Answer:
     policy = services.policy.current()
     rules = policy.shown() if caller.sees_all else policy.shown_to(caller.identities)
     return ok({"version": policy.recorded_version, "exceptions": policy.exceptions, "rules": rules})
-
-
-def show_openapi(call: Call) -> Answer:
-    """GET /openapi.json: the description of this API."""
-    no_parameters(call)
-    return Answer(200, json.dumps(openapi.describe()))
-
-
-def show_docs(call: Call) -> Answer:
-    """GET /docs: the description as a page that loads nothing from elsewhere."""
-    no_parameters(call)
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return Answer(200, openapi.page(openapi.describe()), "text/html", {"Content-Security-Policy": policy})
 
 
 CALLS: Final[Mapping[str, Handle]] = {

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 _DURATION: Final = re.compile(
-    r"P(?:(?P<days>\d{1,5})D)?(?:T(?=\d)(?:(?P<hours>\d{1,7})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9})S)?)?",
+    r"P(?=[\dT])(?:(?P<days>\d{1,5})D)?(?:T(?=\d)(?:(?P<hours>\d{1,7})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,9})S)?)?",
     re.ASCII,
 )
 
@@ -19,7 +19,7 @@ _TOO_LONG: Final = timedelta(days=100_000)
 def parse_duration(text: str) -> timedelta:
     """Return the duration that `text` writes; raise ValueError when it is none."""
     match = _DURATION.fullmatch(text)
-    if match is None or not any(match.groups()):
+    if match is None:
         raise ValueError("not an ISO 8601 duration of days and time, such as P180D or PT5M")
     duration = timedelta(**{unit: int(amount) for unit, amount in match.groupdict(default="0").items()})
     if duration >= _TOO_LONG:

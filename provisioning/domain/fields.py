@@ -6,21 +6,24 @@ names by the Graph resources permissionScope and appRole, SMART scopes by the FH
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, Field, JsonValue
 
+from provisioning.domain import patterns
 from provisioning.domain.certificates import LARGEST, certificate_faults, normalise_certificate
 from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import Fault
 from provisioning.domain.hosts import length
-from provisioning.domain.names import normalise_server_url, server_url_faults
+from provisioning.domain.names import LONGEST_SERVER_URL, normalise_server_url, server_url_faults
 from provisioning.domain.openid import OPENID_SCOPES
+from provisioning.domain.rules import Basis, FindFaults, Lifetimes, Rule, rule
 from provisioning.domain.texts import has_invisible_character
 from provisioning.domain.uris import (
+    LONGEST_ISSUER,
+    LONGEST_LOGOUT_URL,
+    LONGEST_REDIRECT_URI,
     MOST_REDIRECT_URIS,
     issuer_faults,
     logout_url_faults,
@@ -33,10 +36,8 @@ MOST_PERMISSIONS: Final = 400
 MOST_SUBJECTS: Final = 20
 LONGEST_CLAIM: Final = 600
 
-_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-_EMAIL: Final = re.compile(
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+", re.ASCII
-)
+_GUID: Final = re.compile(patterns.GUID)
+_EMAIL: Final = re.compile(patterns.EMAIL)
 _LONGEST_EMAIL: Final = 254
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PERMISSION_NAME: Final = re.compile(r"[A-Za-z0-9:!#$%&'()*+,\-./;<=>?@\[\]^_`{|}~]+", re.ASCII)
@@ -48,66 +49,12 @@ _SMART_SCOPE: Final = re.compile(
 )
 
 
-Lifetimes = tuple[timedelta, timedelta]  # a secret lives longer than the first, at most as long as the second
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What a request is judged by beside itself.
-
-    `judged` are the fields that are judged and normalised, by their Python names: None for all. `lifetimes` is told,
-    not judged by. Of a change: `client_id` is the client's own, `redirect_uris` are those that were accepted before.
-    """
-
-    judged: frozenset[str] | None = None
-    lifetimes: Lifetimes | None = None
-    client_id: str | None = None
-    redirect_uris: frozenset[str] = frozenset()
-
-
-NEW: Final = Basis()
-# A stored request is read back: what was accepted once stays readable when rules are tightened.
-STORED: Final = Basis(judged=frozenset())
-
-FindFaults = Callable[[Any, Mapping[str, Any], Basis], Iterable[Fault]]
-
-
-def rule(find: FindFaults, normalise: Callable[[Any], Any] = lambda value: value) -> AfterValidator:
-    """Make a validator: it refuses a value with every fault that `find` names, and normalises one without.
-
-    `find` is given the value, the fields that stand before it in the request type and are valid, and the basis.
-    """
-
-    def check(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 -- the type of the field
-        basis: Basis = info.context or NEW
-        if basis.judged is not None and info.field_name not in basis.judged:
-            return value
-        _raise_all(find(value, info.data, basis))
-        return normalise(value)
-
-    return AfterValidator(check)
-
-
-def _raise_all(faults: Iterable[Fault]) -> None:
-    """Raise all faults as one validation error, each at its own place below the value that is being validated."""
-    details = [
-        InitErrorDetails(
-            type=PydanticCustomError(fault.code, "{rule}", {"rule": fault.message}),
-            loc=tuple(int(step) if step.isdigit() else step for step in fault.pointer.split("/")[1:]),
-            input=None,
-        )
-        for fault in faults
-    ]
-    if details:
-        raise ValidationError.from_exception_data("request", details)
-
-
 # --- rules ----------------------------------------------------------------------------------------------------------
 
 
-def text(longest: int) -> AfterValidator:
+def text(longest: int) -> Rule:
     """Make the rule for a text of one to `longest` characters, as Entra counts them."""
-    return rule(_text(longest))
+    return rule(_text(longest), minLength=1, maxLength=longest, pattern=patterns.TEXT)
 
 
 def _text(longest: int) -> FindFaults:
@@ -275,55 +222,96 @@ def _with_a_secret(_: str, fields: Mapping[str, Any], __: Basis) -> Iterable[Fau
 
 # --- types ----------------------------------------------------------------------------------------------------------
 
-Guid = Annotated[str, rule(_guid, str.lower), Field(json_schema_extra={"format": "uuid"})]
-Email = Annotated[str, rule(_email), Field(json_schema_extra={"format": "email"})]
+
+def _each(**keywords: JsonValue) -> Any:  # noqa: ANN401 -- as pydantic's Field
+    """Say of each entry of a list what JSON Schema can; the rule of the list judges it."""
+    return Field(json_schema_extra=lambda schema: schema.update(keywords))
+
+
+_A_NAME: Final[Mapping[str, Any]] = {"minLength": 1, "maxLength": _LONGEST_PERMISSION_NAME}
+_NAMES: Final[Mapping[str, Any]] = {"maxItems": MOST_PERMISSIONS, "uniqueItems": True}
+_A_CLAIM: Final[Mapping[str, Any]] = {"minLength": 1, "maxLength": LONGEST_CLAIM, "pattern": patterns.CLAIM}
+_A_URI: Final[Mapping[str, Any]] = {"format": "uri", "maxLength": LONGEST_REDIRECT_URI}
+_URIS: Final[Mapping[str, Any]] = {"minItems": 1, "maxItems": MOST_REDIRECT_URIS, "uniqueItems": True}
+
+DisplayName = Annotated[str, text(120)]
+Description = Annotated[str, text(1024)]
+Reference = Annotated[str, text(256)]
+ResourceName = Annotated[str, text(255)]
+Guid = Annotated[str, rule(_guid, str.lower, format="uuid", pattern=patterns.GUID)]
+Email = Annotated[str, rule(_email, format="email", maxLength=_LONGEST_EMAIL, pattern=patterns.EMAIL)]
 Lifetime = Annotated[
     str,
-    rule(_lifetime, lambda value: format_duration(parse_duration(value))),
-    Field(json_schema_extra={"format": "duration"}),
+    rule(_lifetime, lambda value: format_duration(parse_duration(value)), format="duration", pattern=patterns.DURATION),
 ]
 # Absent rather than false, so that a request that says so is the same as one that says nothing.
 MappedClaims = Annotated[bool | None, AfterValidator(lambda accepts: accepts or None)]
-AppRoleNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_permission_name))]
-DefinedAppRoles = Annotated[tuple[str, ...], Field(strict=False, validate_default=True), rule(_defined_roles)]
-DefinedScopes = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_defined_scope_name))]
-ScopeNames = Annotated[tuple[str, ...], Field(strict=False), rule(_names(_scope_name))]
-TokenVersion = Annotated[int, rule(_token_version), Field(json_schema_extra={"enum": [1, 2]})]
+AppRoleNames = Annotated[
+    tuple[Annotated[str, _each(**_A_NAME, pattern=patterns.PERMISSION_NAME)], ...],
+    Field(strict=False),
+    rule(_names(_permission_name), **_NAMES),
+]
+DefinedAppRoles = Annotated[
+    tuple[Annotated[str, _each(**_A_NAME, pattern=patterns.PERMISSION_NAME)], ...],
+    Field(strict=False, validate_default=True),
+    rule(_defined_roles, **_NAMES),
+]
+DefinedScopes = Annotated[
+    tuple[Annotated[str, _each(**_A_NAME, pattern=patterns.DEFINED_SCOPE_NAME)], ...],
+    Field(strict=False),
+    rule(_names(_defined_scope_name), **_NAMES),
+]
+ScopeNames = Annotated[
+    tuple[Annotated[str, _each(**_A_NAME, pattern=patterns.SCOPE_NAME)], ...],
+    Field(strict=False),
+    rule(_names(_scope_name), **_NAMES),
+]
+TokenVersion = Annotated[int, rule(_token_version, enum=[1, 2])]
 SecretLifetime = Annotated[Lifetime, rule(_with_a_secret)]
 Issuer = Annotated[
     str,
-    rule(lambda url, *_: issuer_faults(url)),
-    Field(json_schema_extra={"format": "uri", "maxLength": 600}),
+    rule(lambda url, *_: issuer_faults(url), format="uri", maxLength=LONGEST_ISSUER, pattern=patterns.ISSUER),
 ]
-Audience = Annotated[str, rule(_claim_text), Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_CLAIM})]
+Audience = Annotated[str, rule(_claim_text, **_A_CLAIM)]
 Subjects = Annotated[
-    tuple[Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_CLAIM})], ...],
-    Field(strict=False, json_schema_extra={"minItems": 1, "maxItems": MOST_SUBJECTS}),
-    rule(_subjects),
+    tuple[Annotated[str, _each(**_A_CLAIM)], ...],
+    Field(strict=False),
+    rule(_subjects, minItems=1, maxItems=MOST_SUBJECTS, uniqueItems=True),
 ]
 # Of `subject` and `subjects` one is sent: judged here, even if this one is not.
-Subject = Annotated[
-    Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": LONGEST_CLAIM})] | None,
-    Field(validate_default=True),
-    rule(_one_or_many),
-]
+Subject = Annotated[Annotated[str, _each(**_A_CLAIM)] | None, Field(validate_default=True), rule(_one_or_many)]
 Certificate = Annotated[
     str,
-    rule(lambda pem, *_: certificate_faults(pem), normalise_certificate),
-    Field(json_schema_extra={"maxLength": LARGEST}),
+    rule(
+        lambda pem, *_: certificate_faults(pem), normalise_certificate, maxLength=LARGEST, pattern=patterns.CERTIFICATE
+    ),
 ]
 ServerUrl = Annotated[
     str,
-    rule(lambda url, *_: server_url_faults(url), normalise_server_url),
-    Field(json_schema_extra={"format": "uri"}),
+    rule(
+        lambda url, *_: server_url_faults(url),
+        normalise_server_url,
+        format="uri",
+        maxLength=LONGEST_SERVER_URL,
+        pattern=patterns.SERVER_URL,
+    ),
 ]
 LogoutUrl = Annotated[
     str,
-    rule(lambda url, *_: logout_url_faults(url), normalise_redirect_uri),
-    Field(json_schema_extra={"format": "uri"}),
+    rule(
+        lambda url, *_: logout_url_faults(url),
+        normalise_redirect_uri,
+        format="uri",
+        maxLength=LONGEST_LOGOUT_URL,
+        pattern=patterns.LOGOUT_URL,
+    ),
 ]
+_redirect_rule: Final = rule(_redirect_uris, lambda uris: tuple(map(normalise_redirect_uri, uris)), **_URIS)
 RedirectUris = Annotated[
-    tuple[Annotated[str, Field(json_schema_extra={"format": "uri"})], ...],
+    tuple[Annotated[str, _each(**_A_URI, pattern=patterns.WEB_REDIRECT_URI)], ...], Field(strict=False), _redirect_rule
+]
+PublicRedirectUris = Annotated[
+    tuple[Annotated[str, _each(**_A_URI, pattern=patterns.PUBLIC_REDIRECT_URI)], ...],
     Field(strict=False),
-    rule(_redirect_uris, lambda uris: tuple(map(normalise_redirect_uri, uris))),
+    _redirect_rule,
 ]

@@ -27,22 +27,23 @@ from provisioning.domain.faults import (
     unknown_client_type,
 )
 from provisioning.domain.fields import (
-    NEW,
-    STORED,
     AppRoleNames,
     Audience,
-    Basis,
     Certificate,
     DefinedAppRoles,
     DefinedScopes,
+    Description,
+    DisplayName,
     Email,
     Guid,
     Issuer,
     Lifetime,
-    Lifetimes,
     LogoutUrl,
     MappedClaims,
+    PublicRedirectUris,
     RedirectUris,
+    Reference,
+    ResourceName,
     ScopeNames,
     SecretLifetime,
     ServerUrl,
@@ -52,6 +53,7 @@ from provisioning.domain.fields import (
     lifetime_rule,
     text,
 )
+from provisioning.domain.rules import NEW, STORED, Basis, Lifetimes
 
 SERVER_ROLES: Final = (
     "globalReader",
@@ -63,6 +65,18 @@ SERVER_ROLES: Final = (
     "smartUser",
 )
 DEFAULT_SCOPE: Final = "user_impersonation"
+
+_CLIENT_TYPE: Final = Field(description="Which kind of application it is; it decides which other fields there are.")
+_SCOPES: Final = Field(
+    default=None,
+    description="Which scopes of the resource it asks users for, by their names there; by default user_impersonation, "
+    "where the resource has it.",
+)
+_SECRET_LIFETIME: Final = Field(
+    default=None,
+    description="How long each secret is valid, in days and time as ISO 8601 has it, such as P90D; by default, and at "
+    "most, SECRET_LIFETIME of this service.",
+)
 
 # --- the four requests ----------------------------------------------------------------------------------------------
 
@@ -81,11 +95,15 @@ class _Request(BaseModel):
         validate_by_alias=True,
     )
 
-    display_name: Annotated[str, text(120)] = Field(description="Shown in Entra; 1 to 120 characters.")
+    display_name: DisplayName = Field(
+        description="The name of the application in Entra, as people see it when they consent: 1 to 120 characters."
+    )
     owner: Guid = Field(description="Entra object id of the user, group or service principal that decides access.")
-    contact: Email = Field(description="Where notices go; it decides nothing.")
-    description: Annotated[str, text(1024)] | None = None
-    service_management_reference: Annotated[str, text(256)] | None = Field(
+    contact: Email = Field(description="One e-mail address, where notices go; it decides nothing.")
+    description: Description | None = Field(
+        default=None, description="What the application is for, as its administrators read it in Entra."
+    )
+    service_management_reference: Reference | None = Field(
         default=None, description="Reference into your service inventory; some tenants require one."
     )
 
@@ -95,11 +113,24 @@ class _Request(BaseModel):
 class ResourceApplicationRequest(_Request):
     """The API itself: a FHIR server secured by Entra. It never holds a credential."""
 
-    client_type: Literal["resource"]
-    fhir_server_url: ServerUrl = Field(description="The server's base URL; the identifier URI is derived from it.")
-    scopes: DefinedScopes = (DEFAULT_SCOPE,)
-    app_roles: DefinedAppRoles = SERVER_ROLES
-    access_token_version: TokenVersion = 1
+    client_type: Literal["resource"] = _CLIENT_TYPE
+    fhir_server_url: ServerUrl = Field(
+        description="The server's base URL, by https and without query. The identifier URI is derived from it, and one "
+        "live registration has it."
+    )
+    scopes: DefinedScopes = Field(
+        default=(DEFAULT_SCOPE,),
+        description="What signed-in users can let clients do, by names of up to 120 characters; SMART scopes by their "
+        "dotted names, such as patient.Observation.rs. No two differ by case alone.",
+    )
+    app_roles: DefinedAppRoles = Field(
+        default=SERVER_ROLES,
+        description="What administrators can grant to service clients; by default the roles of the FHIR server. One "
+        "that is a scope too has its very name, and no two differ by case alone.",
+    )
+    access_token_version: TokenVersion = Field(
+        default=1, description="1: the audience of tokens is the identifier URI. 2: it is the client id."
+    )
     accept_mapped_claims: MappedClaims = Field(
         default=None,
         description="Whether its access tokens may carry claims of a claims mapping policy, such as fhirUser.",
@@ -115,7 +146,7 @@ class ResourceApplicationRequest(_Request):
 
 
 class _ClientRequest(_Request):
-    resource: Annotated[str, text(255)] = Field(
+    resource: ResourceName = Field(
         description="What the client calls: a registration id of ours, a client id, an identifier URI, the URL of a "
         "registered FHIR server, or the URL of a managed FHIR service."
     )
@@ -124,15 +155,24 @@ class _ClientRequest(_Request):
 class ConfidentialClientRequest(_ClientRequest):
     """A web application: authorization code flow, with a secret that its server keeps."""
 
-    client_type: Literal["confidential"]
-    redirect_uris: RedirectUris
-    scopes: ScopeNames | None = None
-    logout_url: LogoutUrl | None = None
+    client_type: Literal["confidential"] = _CLIENT_TYPE
+    redirect_uris: RedirectUris = Field(
+        description="Where users are sent back with a code, each named in full: https, or http on localhost and "
+        "127.0.0.1; without fragment, wildcard and user name."
+    )
+    scopes: ScopeNames | None = _SCOPES
+    logout_url: LogoutUrl | None = Field(
+        default=None, description="What Entra calls by https when a user signs out elsewhere (front channel)."
+    )
     accept_mapped_claims: MappedClaims = Field(
         default=None, description="Whether its ID tokens may carry claims of a claims mapping policy, such as fhirUser."
     )
-    secret_lifetime: Lifetime | None = None
-    auto_rotate: bool = False
+    secret_lifetime: Lifetime | None = _SECRET_LIFETIME
+    auto_rotate: bool = Field(
+        default=False,
+        description="Whether the secret is replaced in time by itself; the web application then has to read the new "
+        "one from Key Vault.",
+    )
 
     HINTS = {
         "platform": "A confidential client is always a web application. Leave it out, or register a public client.",
@@ -144,10 +184,14 @@ class ConfidentialClientRequest(_ClientRequest):
 class PublicClientRequest(_ClientRequest):
     """A mobile, desktop or single-page application: authorization code flow with PKCE, never a credential."""
 
-    client_type: Literal["public"]
-    platform: Literal["spa", "native"] = Field(description="spa in a browser, native on a device.")
-    redirect_uris: RedirectUris
-    scopes: ScopeNames | None = None
+    client_type: Literal["public"] = _CLIENT_TYPE
+    platform: Literal["spa", "native"] = Field(description="spa runs in a browser, native on a device.")
+    redirect_uris: PublicRedirectUris = Field(
+        description="Where users are sent back with a code, each named in full: https, or http on localhost and "
+        "127.0.0.1. native also takes a scheme of the app's own, such as com.example.app:/auth, and the forms of MSAL; "
+        "spa also brk-multihub://host."
+    )
+    scopes: ScopeNames | None = _SCOPES
     accept_mapped_claims: MappedClaims = Field(
         default=None, description="Whether its ID tokens may carry claims of a claims mapping policy, such as fhirUser."
     )
@@ -174,7 +218,7 @@ class _Credential(BaseModel):
 class SecretCredential(_Credential):
     """The service mints a secret, proves it, and stores it in Key Vault."""
 
-    type: Literal["secret"] = "secret"
+    type: Literal["secret"] = Field(default="secret", description="It holds a secret, which only Key Vault has.")
 
 
 class FederatedCredential(_Credential):
@@ -183,15 +227,19 @@ class FederatedCredential(_Credential):
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": [name], "properties": {name: {"type": kind}}}
+                {"required": [name], "properties": {name: {"type": kind, "description": "One of the two is sent."}}}
                 for name, kind in (("subject", "string"), ("subjects", "array"))
             ]
         }
     )
 
-    type: Literal["federated"]
-    issuer: Issuer = Field(description="The claim iss of that token, letter by letter.")
-    subjects: Subjects | None = Field(default=None, description="Up to 20 claims sub, each of which is trusted.")
+    type: Literal["federated"] = Field(description="It shows a token of another issuer.")
+    issuer: Issuer = Field(
+        description="The claim iss of that token, letter by letter: an https URL that Entra reaches."
+    )
+    subjects: Subjects | None = Field(
+        default=None, description="Up to 20 claims sub, each of which is trusted; in place of subject."
+    )
     audience: Audience | None = Field(
         default=None, description="The claim aud, where it is not the one that Microsoft recommends in this cloud."
     )
@@ -206,8 +254,17 @@ class FederatedCredential(_Credential):
 class CertificateCredential(_Credential):
     """The client signs with a private key that only it has; this is the certificate of that key."""
 
-    type: Literal["certificate"]
-    certificate: Certificate = Field(description="One X.509 certificate in PEM: RSA, 2048 bits or more. Never a key.")
+    type: Literal["certificate"] = Field(description="It signs with the key of a certificate.")
+    certificate: Certificate = Field(
+        description="One X.509 certificate in PEM, valid for another week: RSA of 2048 bits or more. Never a key."
+    )
+
+
+CREDENTIALS: Final[Mapping[str, type[BaseModel]]] = {
+    "secret": SecretCredential,
+    "federated": FederatedCredential,
+    "certificate": CertificateCredential,
+}
 
 
 def _kind_of_credential(value: object) -> str | None:
@@ -229,10 +286,17 @@ Credential = Annotated[
 class ServiceClientRequest(_ClientRequest):
     """A daemon: client credentials flow, straight to the token endpoint."""
 
-    client_type: Literal["service"]
-    app_roles: AppRoleNames = ()
-    credential: Credential = SecretCredential.model_construct()
-    secret_lifetime: SecretLifetime | None = None
+    client_type: Literal["service"] = _CLIENT_TYPE
+    app_roles: AppRoleNames = Field(
+        default=(),
+        description="Which app roles of the resource it is to have, by their names there. A managed FHIR service has "
+        "none: its data is opened by Azure roles.",
+    )
+    credential: Credential = Field(
+        default=SecretCredential.model_construct(),
+        description="How it proves who it is: by a secret, a token of another issuer, or a certificate.",
+    )
+    secret_lifetime: SecretLifetime | None = _SECRET_LIFETIME
 
     HINTS = {
         "redirectUris": "A service client has no user to send back. Register a confidential or public client for that.",
@@ -315,7 +379,7 @@ def _judged(
         request = request_type.model_validate(body, context=basis)
     except ValidationError as error:
         found += [
-            fault_of(dict(each), request_type.HINTS, basis.lifetimes)
+            fault_of(dict(each), _names_at(each["loc"], request_type), request_type.HINTS, basis.lifetimes)
             for each in error.errors(include_url=False, include_input=False)
         ]
     if found:
@@ -338,11 +402,19 @@ def parse_decision(body: object, *, reason_required: bool = False) -> Decision:
     try:
         decision = Decision.model_validate(body, context=NEW)
     except ValidationError as error:
-        found = [fault_of(dict(each), {}, None) for each in error.errors(include_url=False, include_input=False)]
+        errors = error.errors(include_url=False, include_input=False)
+        found = [fault_of(dict(each), _names_at(each["loc"], Decision), {}, None) for each in errors]
         raise broken_rules(found) from None
     if reason_required and decision.reason is None:
         raise broken_rules([Fault("#/reason", "required", "Say why: the requester reads it, and can ask for less.")])
     return decision
+
+
+def _names_at(place: Sequence[int | str], body_type: type[BaseModel]) -> list[str]:
+    """Return the names of the fields of that object, in a body of this type, of which a field is at this place."""
+    kind = str(place[1]) if place[:1] == ("credential",) and len(place) > 1 else ""
+    model = CREDENTIALS.get(kind, body_type)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def restore(body: Mapping[str, Any]) -> RegistrationRequest:

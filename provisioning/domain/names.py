@@ -21,6 +21,8 @@ from provisioning.domain.hosts import FORBIDDEN, HOST_RULE, is_host, length, nam
 LONGEST_IDENTIFIER_URI: Final = 255
 # How long the name of a deleted registration is held for its last owner: clients may mean it for longer than it lived.
 HELD_FOR: Final = timedelta(days=30)
+# The longest form that can follow from it has api://{tenant id}/ in place of https://.
+LONGEST_SERVER_URL: Final = LONGEST_IDENTIFIER_URI - len("api://") - 37 + len("https://")
 
 # "Azure Healthcare APIs", the first-party application of every managed FHIR service.
 MANAGED_FHIR_CLIENT_ID: Final = "4f6778d8-5aef-43dc-a1ff-b073724b9495"
@@ -98,8 +100,7 @@ def server_url_faults(url: str, pointer: str = "") -> Iterator[Fault]:
     elif names_client_id(host):
         yield fault("uri-client-id", "Part of this host could be the client id of an application. Give another name.")
     yield from _server_parts_faults(parts, fault)
-    # The longest form that can follow from it: api://{tenant id}/ in place of https://.
-    if length(url) + len("api://") + 37 - len("https://") > LONGEST_IDENTIFIER_URI:
+    if length(url) > LONGEST_SERVER_URL:
         yield fault("uri-too-long", "The identifier URI made of it would pass 255 characters. Shorten the path.")
 
 

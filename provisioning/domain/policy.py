@@ -17,9 +17,10 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError, SchemaError, SchemaValidator, core_schema
 
 from provisioning.domain.errors import Fault
-from provisioning.domain.fields import AppRoleNames, Basis, Lifetime, rule, text
+from provisioning.domain.fields import AppRoleNames, Lifetime, text
 from provisioning.domain.names import compared
 from provisioning.domain.quota import Quota
+from provisioning.domain.rules import Basis, rule
 
 EVERYTHING: Final = "*"
 RESOURCE_OWNER: Final = "resourceOwner"

@@ -18,6 +18,7 @@ from provisioning.flow import conclude, plan
 from provisioning.flow.notify import send_notices
 from provisioning.flow.provision import carry_out
 from provisioning.flow.reconcile import first_page
+from tests.worlds.described import undescribed
 from tests.worlds.outside import Died
 from tests.worlds.queued import AT_REST, LEASE, MAX_DEQUEUE_COUNT, PLANNER_PERIOD, VISIBILITY_TIMEOUT, Queued
 from tests.worlds.watch import versions_of
@@ -72,7 +73,7 @@ class World(WiredWorld):
         return self.call(handle, call)
 
     def call(self, handle: Any, call: Call) -> Answer:
-        """Answer a call; as in the real host its message goes out before the answer does."""
+        """Answer a call, as it is described; as in the real host its message goes out before the answer does."""
         try:
             answer = web.answer(lambda: self.services, handle, call)
             message = answer.message
@@ -81,6 +82,8 @@ class World(WiredWorld):
         except Died:
             self.services = self.new_process()
             raise
+        told = undescribed(handle.__name__, answer)
+        assert told == [], f"provisioning/api/openapi/refusals.py does not have {told}"
         return answer
 
     # --- as the platform ---

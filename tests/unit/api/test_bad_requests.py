@@ -218,6 +218,11 @@ CHANGES: dict[str, tuple[dict[str, Any], Any, dict[str, str]]] = {
     "no owner": (a_service_client(), {"owner": None}, {"#/owner": "required"}),
     "a client type": (a_service_client(), {"clientType": "public"}, {"#/clientType": "field-not-changeable"}),
     "an unknown field": (a_service_client(), {MARKER: 1}, {f"#/{MARKER}": "field-not-changeable"}),
+    "a field in snake case": (
+        a_service_client(),
+        {"display_name": "x"},
+        {"#/display_name": "field-not-changeable"},
+    ),
     "a field that could be a secret": (a_service_client(), {f"{MARKER} ~!": 1}, {"#": "field-not-changeable"}),
     "redirect URIs of a service client": (
         a_service_client(),
@@ -270,6 +275,21 @@ def test_a_bad_rotation_is_refused_and_rotates_nothing(body: Any) -> None:
     assert (answer.status, problem["code"], answer.message) == (400, "invalid-request", None)
     assert [fault["code"] for fault in problem["errors"]] == ["wrong-type"]
     assert not world.row(registration_id).pending
+
+
+def test_a_field_in_another_spelling_is_told_its_name_by_every_call_with_a_body() -> None:
+    world = World()
+    world.registered(a_resource())
+    registration_id = world.registered(a_service_client())["registrationId"]
+    for answer, told in (
+        (world.post(a_resource(**{"app-roles": []})), "There is no app-roles; write appRoles."),
+        (world.change(registration_id, {"display_name": "x"}), "There is no display_name; write displayName."),
+        (
+            world.rotate(registration_id, {"revoke_previous": True}),
+            "There is no revoke_previous; write revokePrevious.",
+        ),
+    ):
+        assert [fault["message"] for fault in json.loads(answer.body)["errors"]] == [told]
 
 
 def test_only_a_failed_registration_is_retried() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dev.emulator import Fault
 from tests.worlds.request_bodies import (
     MANAGED,
     REQUESTS,
@@ -119,3 +120,25 @@ def test_a_dry_run_warns_of_what_may_not_be_as_the_caller_thinks() -> None:
     assert warned(world, a_service_client(resource=MANAGED, appRoles=[])) == []
     without = World(managed_fhir=False)
     assert warned(without, a_service_client(resource=MANAGED, appRoles=[])) == ["resource-service-principal-missing"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "answered"),
+    [
+        (401, "graph-token-refused", 503),
+        (429, "graph-throttled", 503),
+        (503, "graph-unavailable", 503),
+        (403, "permission-missing", 400),
+        (418, "graph-refused", 400),
+    ],
+)
+def test_a_dry_run_that_graph_does_not_answer_says_whether_to_send_it_again(
+    status: int, code: str, answered: int
+) -> None:
+    world = World()
+    code_of_graph = "Authorization_RequestDenied" if status == 403 else ""
+    fault = Fault("status", operation="graph.readServicePrincipal", status=status, code=code_of_graph, times=None)
+    world.emulator.faults.add(fault)
+    answer = world.post(a_public_client(resource=MANAGED), query=DRY_RUN)
+    assert (answer.status, body_of(answer)["code"]) == (answered, code)
+    assert ("Retry-After" in answer.headers) == (answered == 503)

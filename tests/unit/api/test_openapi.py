@@ -1,28 +1,24 @@
+"""The description as a whole: it is valid and current, it says something of everything, and answers are as it says."""
+
 import json
-import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from provisioning.api import web
-from provisioning.api.calls import Call
-from provisioning.api.openapi import describe, page
-from provisioning.domain.errors import RequestRejected
-from provisioning.domain.intake import REQUEST_TYPES, parse
+from provisioning.api.openapi.document import describe
 from provisioning.domain.operation import Failure, LastError
 from tests.worlds.certificates import a_certificate
+from tests.worlds.described import faults, operations
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.world import World
 
 ROOT = Path(__file__).parents[3]
-EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
 CREDENTIALS = {
     "federated": {"type": "federated", "issuer": "https://token.example", "subject": "s"},
     "federated with subjects": {
@@ -33,13 +29,12 @@ CREDENTIALS = {
     },
     "certificate": {"type": "certificate", "certificate": a_certificate().pem},
 }
-BUILDERS = (a_resource, a_confidential_client, a_public_client, a_service_client)
 
 
 def test_the_description_in_the_docs_is_current() -> None:
     expected = json.dumps(describe(), indent=2) + "\n"
     assert (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8") == expected, (
-        "write it anew: python -c 'import json; from provisioning.api.openapi import describe; "
+        "write it anew: python -c 'import json; from provisioning.api.openapi.document import describe; "
         "print(json.dumps(describe(), indent=2))' > docs/openapi.json"
     )
 
@@ -68,36 +63,98 @@ def test_every_route_is_described_and_nothing_else() -> None:
     assert described == routes_of_the_function_app()
 
 
-# --- schemas --------------------------------------------------------------------------------------------------------
+# --- it says something of everything ---------------------------------------------------------------------------------
 
 
-def resolved(schema: Any) -> Any:
-    """Return the schema with its references followed; none of ours leads back to itself."""
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            content: Any = describe()
-            for step in schema["$ref"].removeprefix("#/").split("/"):
-                content = content[step]
-            return resolved(content)
-        return {name: resolved(content) for name, content in schema.items() if name != "discriminator"}
-    return [resolved(each) for each in schema] if isinstance(schema, list) else schema
+def objects(value: Any, place: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every JSON object of the description but those in examples, with its place."""
+    if isinstance(value, dict):
+        yield place, value
+        for name, content in value.items():
+            if name not in ("example", "examples"):
+                yield from objects(content, f"{place}/{name}")
+    elif isinstance(value, list):
+        for index, content in enumerate(value):
+            yield from objects(content, f"{place}/{index}")
 
 
-def closed(schema: Any) -> Any:
-    """Return the schema with no property allowed that is not described."""
-    if isinstance(schema, dict):
-        inner = {name: closed(content) for name, content in schema.items()}
-        described = isinstance(inner.get("properties"), dict) and "additionalProperties" not in inner
-        return inner | ({"additionalProperties": False} if described else {})
-    return [closed(each) for each in schema] if isinstance(schema, list) else schema
+def says(schema: dict[str, Any]) -> str:
+    """Return what is said of a property: at its place, or where it refers to."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return str((describe()["components"]["schemas"][name] if name else schema).get("description", ""))
 
 
-def faults(name: str, content: Any, *, strict: bool = False) -> list[str]:
-    schema = resolved({"$ref": f"#/components/schemas/{name}"})
-    validator = Draft202012Validator(
-        closed(schema) if strict else schema, format_checker=Draft202012Validator.FORMAT_CHECKER
-    )
-    return [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(content)]
+def test_every_property_at_any_depth_has_a_description() -> None:
+    named = [
+        (f"{place}/{name}", schema)
+        for place, content in objects(describe()["components"]["schemas"])
+        for name, schema in content.get("properties", {}).items()
+        if not place.endswith("/properties")
+    ]
+    assert len(named) > 100
+    assert [place for place, schema in named if len(says(schema)) < 8] == []
+
+
+def test_every_schema_parameter_header_answer_and_call_has_a_description() -> None:
+    components = describe()["components"]
+    for kind in ("schemas", "parameters", "securitySchemes"):
+        assert [name for name, content in components[kind].items() if not content.get("description")] == []
+    for operation in operations().values():
+        assert operation["summary"]
+        assert operation["description"]
+        for answer in operation["responses"].values():
+            assert answer["description"]
+            assert all(header["description"] for header in answer.get("headers", {}).values())
+
+
+def test_no_name_is_repeated_as_a_title() -> None:
+    titles = [place for place, content in objects(describe()) if isinstance(content.get("title"), str)]
+    assert titles == ["#/info"]
+
+
+def test_whatever_is_sent_is_described_to_the_last_field() -> None:
+    sent = {name for name in describe()["components"]["schemas"] if name.endswith(("Request", "Credential"))}
+    for name in {*sent, "Change", "Rotation", "Decision", "Denial"}:
+        assert describe()["components"]["schemas"][name]["additionalProperties"] is False
+
+
+def test_every_call_with_a_body_or_an_answer_has_an_example_of_each() -> None:
+    for name, operation in operations().items():
+        described = [operation.get("requestBody", {}), *map(operation["responses"].get, ("200", "202"))]
+        for content in (content for each in described if each for content in each.get("content", {}).values()):
+            assert "examples" in content or name in ("showOpenapi", "showDocs"), name
+
+
+def test_links_lead_to_calls_that_take_what_they_are_given() -> None:
+    answers = [answer for operation in operations().values() for answer in operation["responses"].values()]
+    links = [link for answer in answers for link in answer.get("links", {}).values()]
+    assert len(links) > 40
+    parameters = describe()["components"]["parameters"]
+    for link in links:
+        refs = [each["$ref"].rpartition("/")[2] for each in operations()[link["operationId"]]["parameters"]]
+        names = {parameters[name]["name"] for name in refs}
+        assert {given.removeprefix("header.") for given in link["parameters"]} <= names
+
+
+def test_a_deleted_registration_is_said_to_stay_readable() -> None:
+    schemas = describe()["components"]["schemas"]
+    for text in (
+        operations()["deleteRegistration"]["description"],
+        operations()["showRegistration"]["description"],
+        schemas["Registration"]["description"],
+        schemas["Registration"]["properties"]["status"]["description"],
+    ):
+        assert "stays readable" in " ".join(text.split())
+
+
+def test_a_key_or_a_token_is_asked_for_but_where_nothing_is_said_about_anybody() -> None:
+    assert describe()["security"] == [{"functionKey": []}, {"bearerToken": []}]
+    assert describe()["components"]["securitySchemes"]["functionKey"]["name"] == "x-functions-key"
+    open_to_all = {name for name, operation in operations().items() if operation.get("security") == []}
+    assert open_to_all == {"showOpenapi", "showDocs", "health", "probe"}
+
+
+# --- answers --------------------------------------------------------------------------------------------------------
 
 
 def answers() -> dict[str, tuple[str, Any]]:
@@ -165,188 +222,32 @@ def test_an_answer_has_nothing_that_is_not_described(schema: str, content: Any) 
     assert faults(schema, content, strict=True) == []
 
 
+OPTIONAL = {"description", "serviceManagementReference", "secretLifetime"}
+
+
+def test_the_examples_of_answers_are_as_described_and_have_just_what_such_an_answer_has() -> None:
+    answered = {
+        ("submitRegistration", "202"): "accepted service",
+        ("showRegistration", "200"): "active service",
+        ("submitRegistration", "200"): "preview service",
+    }
+    for name, operation in operations().items():
+        for status, answer in operation["responses"].items():
+            for content in answer.get("content", {}).values():
+                for example in content.get("examples", {}).values():
+                    schema = content["schema"]["$ref"].rpartition("/")[2]
+                    assert faults(schema, example["value"], strict=True) == [], (name, status)
+                    if (name, status) in answered:
+                        real = ANSWERS[answered[name, status]][1]
+                        assert example["value"].keys() == real.keys() - {
+                            "description",
+                            "serviceManagementReference",
+                            "secretLifetime",
+                        }
+
+
 @pytest.mark.parametrize("schema", ["Registration", "RegistrationList", "Preview", "Problem"])
 def test_the_schemas_do_tell_something_else_apart(schema: str) -> None:
     for other, content in ANSWERS.values():
         if other != schema:
             assert faults(schema, content), f"a {other} passes for a {schema}"
-
-
-def described_answers() -> dict[str, set[str]]:
-    return {
-        f"{method} {path}": set(operation["responses"])
-        for path, operations in describe()["paths"].items()
-        for method, operation in operations.items()
-    }
-
-
-def test_every_status_that_a_call_answers_with_is_described() -> None:
-    described = described_answers()
-    world = World()
-    world.post(a_resource(), key="k")
-    call = Call("/api/registrations/x", registration_id="x")
-    seen = {
-        "post /registrations": [
-            world.post(a_public_client()).status,
-            world.post(a_public_client(), query={"dryRun": "true"}).status,
-            world.post(a_resource(scopes=["a"]), query={"dryRun": "true"}).status,
-            world.post(b"").status,
-            world.post(b" " * 70_000).status,
-            world.call(web.submit_registration, Call("/")).status,
-            world.post(a_resource(displayName="x"), key="k").status,
-        ],
-        "get /registrations": [world.call(web.list_registrations, Call("/", query="top=0")).status],
-        "get /registrations/{registrationId}": [world.call(web.show_registration, call).status],
-        "post /registrations/{registrationId}/retry": [
-            world.call(web.retry_registration, call).status,
-            world.retry(json.loads(world.post(a_resource(), key="k").body)["registrationId"]).status,
-        ],
-    }
-    assert sorted(set(seen["post /registrations"])) == [202, 400, 409, 413, 415]
-    for operation, statuses in seen.items():
-        assert {str(status) for status in statuses} <= described[operation], operation
-        assert {"401", "500", "503"} <= described[operation]
-
-
-# --- requests -------------------------------------------------------------------------------------------------------
-
-
-def request_faults(body: Any) -> list[str]:
-    content = describe()["paths"]["/registrations"]["post"]["requestBody"]["content"]["application/json"]
-    return [error.message for error in Draft202012Validator(resolved(content["schema"])).iter_errors(body)]
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_examples_are_as_described_and_accepted(path: Path) -> None:
-    body = json.loads(path.read_text(encoding="utf-8"))
-    assert request_faults(body) == []
-    assert parse(body).client_type == path.stem.partition("-")[0]
-
-
-def test_there_is_an_example_for_each_client_type() -> None:
-    assert {path.stem for path in EXAMPLES} == {*map(str, REQUEST_TYPES), "service-federated"}
-
-
-@pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder()["clientType"])
-def test_what_is_accepted_is_described(builder: Any) -> None:
-    optional = {"description": None, "serviceManagementReference": None}
-    for body in (builder(), builder(**optional)):
-        assert parse(body)
-        assert request_faults(body) == []
-
-
-@pytest.mark.parametrize(
-    "credential", [{}, {"type": "secret"}, *CREDENTIALS.values()], ids=lambda each: each.get("type", "none")
-)
-def test_every_credential_that_is_accepted_is_described(credential: dict[str, Any]) -> None:
-    assert parse(a_service_client(credential=credential))
-    assert request_faults(a_service_client(credential=credential)) == []
-
-
-@pytest.mark.parametrize(
-    "credential",
-    [{"type": "password"}, {"type": "federated"}, {"type": "certificate"}, {"value": "x"}, "secret", None],
-    ids=str,
-)
-def test_no_other_credential_is_described(credential: Any) -> None:
-    assert request_faults(a_service_client(credential=credential))
-
-
-@pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder()["clientType"])
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"colour": "red"},
-        {"displayName": 1},
-        {"contact": None},
-        {"owner": ["x"]},
-        {"description": {}},
-        {"clientType": "daemon"},
-    ],
-    ids=lambda change: str(*change),
-)
-def test_what_is_not_described_is_refused_by_the_description_too(builder: Any, change: dict[str, Any]) -> None:
-    body = {**builder(), **change}
-    with pytest.raises(RequestRejected):
-        parse(body)
-    assert request_faults(body)
-
-
-@pytest.mark.parametrize("builder", BUILDERS, ids=lambda builder: builder()["clientType"])
-def test_what_is_required_is_described_as_required(builder: Any) -> None:
-    required = builder().keys() - {"appRoles"}
-    for name in required:
-        body = {key: value for key, value in builder().items() if key != name}
-        with pytest.raises(RequestRejected):
-            parse(body)
-        assert request_faults(body), name
-
-
-# --- the page -------------------------------------------------------------------------------------------------------
-
-
-class Elements(HTMLParser):
-    """Every element of a page, with its attributes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def elements_of(html: str) -> Elements:
-    parser = Elements()
-    parser.feed(html)
-    return parser
-
-
-def test_the_page_loads_nothing_and_runs_nothing() -> None:
-    html = page(describe())
-    found = elements_of(html).found
-    loading = {"script", "link", "img", "iframe", "object", "embed", "base", "form", "video", "audio", "svg"}
-    assert not loading & {tag for tag, _ in found}
-    for _, attributes in found:
-        assert not {"src", "href", "srcset", "action", "style"} & attributes.keys()
-        assert not [name for name in attributes if name.startswith("on")]
-    assert not re.search(r"url\(|@import|javascript:", html)
-
-
-def test_the_page_shows_every_call_and_every_schema() -> None:
-    text = elements_of(page(describe())).text
-    for path in describe()["paths"]:
-        assert f"/api{path}" in text
-    for name, schema in describe()["components"]["schemas"].items():
-        assert name in text
-        for field in schema.get("properties", ()):
-            assert field in text
-
-
-def test_the_page_escapes_whatever_the_description_holds() -> None:
-    document = json.loads(json.dumps(describe()))
-    evil = '<img src=x onerror="alert(1)">'
-    document["info"] |= {"title": evil, "version": evil, "description": evil}
-    document["components"]["schemas"] = {
-        evil: {"description": evil, "properties": {evil: {"type": evil, "description": evil}}}
-    }
-    operation = {"summary": evil, "responses": {"200": {"description": evil}}}
-    document["paths"] = {f"/{evil}": {"get": operation}}
-    found = elements_of(page(document)).found
-    assert "img" not in {tag for tag, _ in found}
-
-
-def test_the_description_and_the_page_are_served_as_what_they_are() -> None:
-    call = Call("/api/docs")
-    described, shown = web.show_openapi(call), web.show_docs(call)
-    assert (described.status, described.content_type) == (200, "application/json")
-    assert json.loads(described.body) == json.loads(json.dumps(describe()))
-    assert (shown.status, shown.content_type.partition(";")[0]) == (200, "text/html")
-    policy = shown.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
-    assert "script-src" not in policy
-    assert shown.body == page(describe())

@@ -1,5 +1,6 @@
 """What a request consists of: its defaults, its one spelling, and which fields each client type has."""
 
+import re
 from typing import Any
 
 import pytest
@@ -168,6 +169,65 @@ def test_a_name_that_no_field_could_have_is_not_repeated(name: str) -> None:
     [fault] = faults_of(a_resource(**{name: 1}))
     assert (fault.pointer, fault.code) in (("#", "field-not-allowed"), ("#", "control-character"))
     assert not name or name not in fault.message
+
+
+def spellings(name: str) -> list[str]:
+    """Other ways in which callers of other APIs write the name of a field."""
+    words = re.findall("^[a-z]+|[A-Z][a-z]*", name)
+    snake, kebab = ("-_"[each].join(word.lower() for word in words) for each in (1, 0))
+    return [
+        each
+        for each in (snake, kebab, snake.upper(), name[0].upper() + name[1:], name.lower(), name.upper())
+        if each != name
+    ]
+
+
+@pytest.mark.parametrize("client_type", REQUESTS)
+def test_a_field_in_another_spelling_is_told_the_name_that_it_should_have(client_type: str) -> None:
+    for name in FIELDS[client_type] - {"clientType"}:
+        for spelling in spellings(name):
+            body = REQUESTS[client_type]()
+            body.pop(name, None)
+            found = [fault for fault in faults_of({**body, spelling: 1}) if fault.code == "field-not-allowed"]
+            assert [(fault.pointer, fault.message) for fault in found] == [
+                (f"#/{spelling}", f"There is no {spelling}; write {name}.")
+            ]
+
+
+@pytest.mark.parametrize(
+    ("credential", "name"),
+    [
+        ({"type": "federated", "Issuer": "https://token.example", "subject": "s"}, "issuer"),
+        ({"type": "federated", "issuer": "https://token.example", "SUBJECTS": ["s"]}, "subjects"),
+        ({"type": "certificate", "Certificate": "x"}, "certificate"),
+    ],
+)
+def test_a_field_of_a_credential_in_another_spelling_is_told_its_name_too(
+    credential: dict[str, Any], name: str
+) -> None:
+    [spelling] = [each for each in credential if each.lower() == name]
+    found = [fault for fault in faults_of(a_service_client(credential=credential)) if fault.code == "field-not-allowed"]
+    assert [(fault.pointer, fault.message) for fault in found] == [
+        (f"#/credential/{spelling}", f"There is no {spelling}; write {name}.")
+    ]
+
+
+def test_the_client_type_in_another_spelling_is_told_its_name() -> None:
+    [fault] = faults_of({"client_type": "resource"})
+    assert (fault.pointer, fault.code) == ("#/clientType", "required")
+    assert fault.message.startswith("There is no client_type; write clientType. Send one of ")
+
+
+def test_another_spelling_of_a_field_of_another_client_type_is_told_why_there_is_none() -> None:
+    [fault] = faults_of(a_service_client(redirect_uris=[MARKER]))
+    assert (fault.pointer, fault.code) == ("#/redirect_uris", "field-not-allowed")
+    assert fault.message == ServiceClientRequest.HINTS["redirectUris"]
+
+
+@pytest.mark.parametrize("name", ["colour_name", "display name", "displayNames", "display_nam", f"display_{MARKER}"])
+def test_a_name_that_is_no_spelling_of_a_field_is_told_nothing_of_one(name: str) -> None:
+    [fault] = faults_of(a_resource(**{name: 1}))
+    assert fault.message == "This field does not exist for this client type. Remove it."
 
 
 WRONG: tuple[Any, ...] = (1, 1.5, True, [1], [None], [[]], {"a": 1}, "\ud800", 10**4000, 1e400)

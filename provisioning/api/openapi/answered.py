@@ -1,0 +1,309 @@
+"""The schemas of what is answered, as `answers.py` and `web.py` write it."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from provisioning.api.openapi.bodies import Schema, any_of, asked, ref
+from provisioning.domain.approval import Outcome
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.operation import OperationStatus, OperationType
+from provisioning.domain.registration import Status
+
+
+def _object(description: str, properties: Mapping[str, Schema], optional: Iterable[str] = ()) -> Schema:
+    left_out = set(optional)
+    return {
+        "type": "object",
+        "description": description,
+        "properties": dict(properties),
+        "required": [name for name in properties if name not in left_out],
+    }
+
+
+def _text(description: str, **keywords: object) -> Schema:
+    return {"type": "string", "description": description, **keywords}
+
+
+def _maybe(schema: Schema) -> Schema:
+    return schema | {"type": [schema["type"], "null"]}
+
+
+def _moment(description: str) -> Schema:
+    return _text(description, format="date-time")
+
+
+def _list(description: str, items: Schema) -> Schema:
+    return {"type": "array", "description": description, "items": items}
+
+
+def _one_of(description: str, *alternatives: Schema) -> Schema:
+    return {"description": description, "oneOf": list(alternatives)}
+
+
+# What was accepted under other rules is answered all the same: an answer says what a value means, not what it may be.
+_RULES: Final = frozenset(
+    {"pattern", "format", "minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "default", "enum"}
+)
+
+
+def _as_answered(schema: Schema) -> Schema:
+    content = {key: value for key, value in schema.items() if key not in _RULES}
+    for several in ("anyOf", "oneOf"):
+        kept = [_as_answered(each) for each in content.get(several, ()) if each != {"type": "null"}]
+        if kept and all(each == kept[0] for each in kept):
+            content = {key: value for key, value in content.items() if key != several} | kept[0]
+    if "items" in content:
+        content["items"] = _as_answered(content["items"])
+    return content
+
+
+def answered(bodies: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Return the schema of every answer, and of their parts, by its name; some parts are those of a body too."""
+    return {
+        "Registration": _registration(asked(bodies)),
+        "RegistrationList": _object(
+            "A page of registrations.",
+            {
+                "value": _list(
+                    "The registrations; a page may have fewer than `top` and still go on.", ref("Registration")
+                ),
+                "continuationToken": _maybe(_text("What the next page is asked for with; null on the last one.")),
+            },
+        ),
+        **_parts_of_a_registration(),
+        **_credentials(),
+        **_previews(),
+        "Problem": _problem(),
+        "Policy": _object(
+            "What of the policy holds for the caller.",
+            {
+                "version": _text("Which policy: every registration records the one that it was judged by."),
+                "exceptions": _text("How to ask for an exception."),
+                "rules": _list("The rules, as docs/policy.md describes them.", {"type": "object"}),
+            },
+        ),
+        "Health": _object("A sign of life.", {"status": _text("`alive`, and nothing else.", const="alive")}),
+    }
+
+
+def _registration(fields: Mapping[str, list[Schema]]) -> Schema:
+    requested = {name: _as_answered(any_of(several)) for name, several in fields.items()}
+    common = {
+        "clientType": requested["clientType"] | {"enum": list(ClientType)},
+        "credential": _one_of(
+            "How a service client proves who it is.",
+            *(ref(each) for each in ("SecretCredential", "TrustedToken", "CertificateInUse")),
+        ),
+        "registrationId": _text("The id of the registration, which every other call takes."),
+        "status": _text(
+            "`accepted`: it is being provisioned, or waits for an approval. `active`: it is usable, but for nextSteps. "
+            "`failed`: `operation` says why. `deleting`, then `deleted`: application and secret are gone; the "
+            "registration stays readable by its id, and is listed with status=deleted.",
+            enum=list(Status),
+        ),
+        "operation": ref("Operation"),
+        "approval": ref("Approval"),
+        "createdAt": _moment("When it was asked for."),
+        "updatedAt": _moment("When it changed last, or what is known of it did."),
+        "tenantId": _text("The Entra tenant that the application is in."),
+        "clientId": _maybe(_text("The client id (application id) of the application; null until Entra assigned it.")),
+        "applicationObjectId": _maybe(_text("The object id of the application in Entra, which Graph is asked by.")),
+        "servicePrincipalId": _maybe(
+            _text("The object id of its service principal, to which permissions are granted.")
+        ),
+        "oauth": ref("OAuth"),
+        "secret": _one_of("The current secret; null where there is none, or not yet.", ref("Secret"), {"type": "null"}),
+        "warnings": _list("What works, but perhaps not as the caller thinks; a dry run has the same.", ref("Warning")),
+        "findings": _list("What the daily look at Entra and Key Vault found and does not repair.", ref("Failure")),
+        "nextSteps": _list("What people still have to do before the first useful token.", ref("NextStep")),
+        "fhirServerSettings": {
+            "type": ["object", "null"],
+            "description": "The settings of the open-source FHIR server that has it accept tokens for this resource, "
+            "by their names; null until Entra assigned the client id.",
+            "additionalProperties": {"type": "string"},
+        },
+    }
+    always = (
+        *("registrationId", "clientType", "displayName", "owner", "contact", "status", "operation", "createdAt"),
+        *("updatedAt", "tenantId", "clientId", "applicationObjectId", "servicePrincipalId", "oauth", "secret"),
+        *("warnings", "findings", "nextSteps"),
+    )
+    properties = requested | common
+    return _object(
+        "A registration: what was asked for, what became of it, and what is left to do. One that was deleted stays "
+        "readable.",
+        properties,
+        optional=properties.keys() - set(always),
+    )
+
+
+def _parts_of_a_registration() -> dict[str, Schema]:
+    return {
+        "Operation": _object(
+            "The latest thing that was asked of a registration.",
+            {
+                "id": _text("The id of the operation."),
+                "type": _text("What is being done.", enum=list(OperationType)),
+                "status": _text(
+                    "How far it is. A failed rotation or change leaves an active registration active.",
+                    enum=list(OperationStatus),
+                ),
+                "requestedAt": _moment("When it was asked for."),
+                "failure": _one_of("Why it failed; null otherwise.", ref("Failure"), {"type": "null"}),
+                "lastError": ref("Failure"),
+                "supersedes": _text("The id of the pending operation that this deletion has ended."),
+            },
+            optional=("lastError", "supersedes"),
+        ),
+        "Approval": _object(
+            "What has to be agreed to before anything is sent to Entra.",
+            {
+                "digest": _text("What a decision is about: it has to name this digest."),
+                "rules": _list("The rules of the policy that ask for it.", {"type": "string"}),
+                "who": _text("Who may decide."),
+                "lapsesAt": _moment("When it is too late to decide, and the registration fails."),
+                "outcome": _maybe(_text("What was decided; null until then.")) | {"enum": [*Outcome, None]},
+                "decidedBy": _maybe(_text("The object id of who decided.")),
+                "decidedVia": _maybe(_text("The object id of the application that spoke for this person.")),
+                "decidedAt": _maybe(_moment("When it was decided.")),
+                "reason": _maybe(_text("Why it was decided so.")),
+            },
+        ),
+        "Failure": _object(
+            "Why something failed or waits, or what was found: an error or a finding.",
+            {
+                "code": _text("A stable code; docs/operations.md has each of them."),
+                "message": _text("What happened."),
+                "remedy": _text("What a person does about it."),
+                "graphRequestId": _text("Microsoft Graph's id of the request that it refused, for a support case."),
+            },
+            optional=("graphRequestId",),
+        ),
+        "Warning": _object(
+            "Something that works, but perhaps not as the caller thinks.",
+            {"code": _text("A stable code."), "message": _text("What to think of.")},
+        ),
+        "NextStep": _object(
+            "Something that a person does outside of this service.",
+            {
+                "code": _text("A stable code."),
+                "who": _text("Who can do it."),
+                "command": _text("The command that does it, ready to paste."),
+                "url": _text("Where in the portal it is done."),
+            },
+        ),
+        "OAuth": _object(
+            "Where tokens are asked for, and with which scope.",
+            {
+                "authority": _text("The authority, as MSAL takes it."),
+                "tokenEndpoint": _text("Where a code or a credential becomes a token."),
+                "authorizationEndpoint": _text("Where users sign in."),
+                "scope": _maybe(_text("The scope to ask for; null until it is known.")),
+            },
+        ),
+    }
+
+
+def _credentials() -> dict[str, Schema]:
+    return {
+        "Secret": _object(
+            "Where the current secret is. Its text is in Key Vault alone.",
+            {
+                "id": _text("The secret's id in Key Vault, without version: it always leads to the current one."),
+                "keyId": _text("The key id of the credential in Entra."),
+                "expiresAt": _maybe(_moment("When it ends.")),
+                "rotatesAt": _maybe(_moment("When it is replaced by itself; null where it is not.")),
+            },
+        ),
+        "TrustedToken": _object(
+            "The tokens with which the client proves who it is.",
+            {
+                "type": _text("It shows a token of another issuer.", const="federated"),
+                "issuer": _text("The claim iss."),
+                "subject": _text("The claim sub; several are in subjects."),
+                "subjects": _list("The claims sub, each of which is trusted.", {"type": "string"}),
+                "audience": _text("The claim aud."),
+            },
+            optional=("subject", "subjects"),
+        ),
+        "CertificateInUse": _object(
+            "The certificate with whose key the client proves who it is.",
+            {
+                "type": _text("It signs with the key of a certificate.", const="certificate"),
+                "thumbprint": _text("SHA-256 of the certificate, in hexadecimal digits."),
+                "expiresAt": _moment("When the certificate ends."),
+            },
+        ),
+    }
+
+
+def _previews() -> dict[str, Schema]:
+    warnings = _list("What works, but perhaps not as the caller thinks.", ref("Warning"))
+    needed = _object(
+        "An approval that a rule asks for.",
+        {
+            "rule": _text("The id of the rule."),
+            "whose": _text("Who decides: the owner of the resource, or approvers."),
+            "pointer": _text("What of the request it is about."),
+        },
+    )
+    changed = _object(
+        "A field that would be different.",
+        {
+            "field": _text("Its name."),
+            "from": {"description": "What it is; null where it has no value."},
+            "to": {"description": "What it would be; null where it would have no value."},
+        },
+    )
+    return {
+        "Preview": _object(
+            "What a request would lead to; nothing was stored or sent.",
+            {
+                "registrationId": _text("The id that it would have; with an Idempotency-Key the very one."),
+                "request": {"type": "object", "description": "The request, normalised and with its defaults."},
+                "application": {"type": "object", "description": "The body of POST /applications, exactly."},
+                "approvalsNeeded": _list("The approvals that the policy asks for before it is done.", needed),
+                "warnings": warnings,
+                "nextSteps": _list("What people would have to do afterwards.", ref("NextStep")),
+            },
+        ),
+        "ChangePreview": _object(
+            "What a call would do to a registration; nothing was stored or sent.",
+            {
+                "registrationId": _text("The id of the registration."),
+                "operation": _maybe(_text("The operation that would begin; null for none."))
+                | {"enum": [*OperationType, None]},
+                "status": _text("The status that would follow.", enum=list(Status)),
+                "changes": _list("Each field that would be different.", changed),
+                "application": {"type": "object", "description": "The body of PATCH /applications/{id}, of a change."},
+                "warnings": _list("What becomes of those who use the registration.", ref("Warning")),
+            },
+            optional=("application",),
+        ),
+    }
+
+
+def _problem() -> Schema:
+    fault = _object(
+        "One thing that is wrong with a request.",
+        {
+            "pointer": _text("Where: a JSON pointer into the body, behind #; or a parameter of the query, behind ?."),
+            "code": _text("Which rule, as a stable code."),
+            "message": _text("The rule, and what to do about it; never what was sent."),
+            "rule": _text("The id of the rule of the policy, where it is one."),
+            "exception": _text("How to ask for an exception from that rule."),
+        },
+        optional=("rule", "exception"),
+    )
+    return _object(
+        "What is wrong and what to do (RFC 9457).",
+        {
+            "type": _text("`about:blank`: `code` says which problem it is."),
+            "title": _text("The status in words."),
+            "status": {"type": "integer", "description": "The status of the answer."},
+            "detail": _text("What is wrong, and what to do."),
+            "code": _text("Which problem it is, as a stable code."),
+            "errors": _list("Every fault of the request at once; of very many the first 100.", fault),
+        },
+        optional=("errors",),
+    )

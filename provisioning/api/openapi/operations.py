@@ -1,0 +1,255 @@
+"""The calls: what each is for, what it takes, and what it answers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from provisioning.api.calls import MERGE_PATCH
+from provisioning.api.openapi import examples
+from provisioning.api.openapi.bodies import Schema, ref, request_schema
+from provisioning.api.openapi.refusals import refusals
+
+JSON: Final = "application/json"
+_Headers = Mapping[str, tuple[str, Schema]]
+_UNTIL_WHEN: Final[_Headers] = {"Retry-After": ("Seconds to wait before that.", {"type": "integer", "minimum": 1})}
+_ETAG: Final[_Headers] = {"ETag": ("What this answer shows: another one after each change.", {"type": "string"})}
+_LOCATION: Final[_Headers] = {"Location": ("Where to ask how it went.", {"type": "string", "format": "uri-reference"})}
+_ONE: Final = ("registrationId", "dryRun", "ifMatch", "onBehalfOf")
+
+
+def paths() -> dict[str, Any]:
+    """Return every call, by its path and its method."""
+    one = "/registrations/{registrationId}"
+    return {
+        "/registrations": {"post": _submit(), "get": _list()},
+        one: {"get": _show(), "patch": _change(), "delete": _delete()},
+        f"{one}/rotate": {"post": _rotate()},
+        f"{one}/approve": {"post": _decide("approve", "Decision", _APPROVE)},
+        f"{one}/deny": {"post": _decide("deny", "Denial", _DENY)},
+        f"{one}/retry": {"post": _retry()},
+        "/policy": {"get": _policy()},
+        "/openapi.json": {"get": _page("showOpenapi", "This description", {JSON: {"schema": {"type": "object"}}})},
+        "/docs": {
+            "get": _page("showDocs", "This description as a page", {"text/html": {"schema": {"type": "string"}}})
+        },
+        "/health": {"get": _health(), "head": _probe()},
+    }
+
+
+# --- registrations --------------------------------------------------------------------------------------------------
+
+
+def _submit() -> Schema:
+    return _operation(
+        "submitRegistration",
+        "Ask for a registration",
+        "The work is done after the answer. The same Idempotency-Key, owner and request give the same registration; "
+        "without the header every call is a new one.",
+        parameters=("dryRun", "idempotencyKey", "onBehalfOf"),
+        body=_body(request_schema(), examples.REQUESTS),
+        answers={
+            "200": _answer("With dryRun=true: what would be done. Nothing was.", "Preview", examples.PREVIEW),
+            "202": _accepted(),
+        },
+    )
+
+
+def _list() -> Schema:
+    return _operation(
+        "listRegistrations",
+        "List registrations",
+        "Those that the caller may read, in pages. Deleted ones only with status=deleted.",
+        parameters=("owner", "clientType", "status", "top", "continuationToken", "onBehalfOf"),
+        answers={"200": _answer("A page.", "RegistrationList", examples.LIST)},
+    )
+
+
+def _show() -> Schema:
+    found = _answer(
+        "The registration. `Retry-After` is there while an operation is pending.",
+        "Registration",
+        examples.ACTIVE,
+        headers=_ETAG,
+    )
+    found["headers"] |= _headers(_UNTIL_WHEN, required=False)
+    return _operation(
+        "showRegistration",
+        "Read a registration",
+        "One that was deleted stays readable: it is the evidence of what there was.",
+        parameters=("registrationId", "onBehalfOf"),
+        answers={"200": found | {"links": _links(unchanged=True)}},
+    )
+
+
+def _change() -> Schema:
+    return _altering(
+        "changeRegistration",
+        "Change a registration",
+        "What people see, whom notices go to, who owns it, and where sign-ins go. null takes an optional field out. "
+        "Anything else is a new registration.",
+        example=examples.CHANGE_PREVIEW,
+        body=_body(ref("Change"), examples.CHANGES, MERGE_PATCH),
+    )
+
+
+def _delete() -> Schema:
+    return _altering(
+        "deleteRegistration",
+        "Delete a registration",
+        "Application and secret are deleted, recoverably. A pending operation is superseded. The registration stays "
+        "readable, as evidence; to delete it again is no error.",
+        example=examples.DELETE_PREVIEW,
+    )
+
+
+def _rotate() -> Schema:
+    return _altering(
+        "rotateRegistration",
+        "Replace the secret now",
+        "The one before goes on working for the overlap, unless it is revoked. The body may be left out.",
+        example=examples.ROTATE_PREVIEW,
+        body=_body(ref("Rotation"), examples.ROTATIONS) | {"required": False},
+    )
+
+
+def _retry() -> Schema:
+    return _altering(
+        "retryRegistration",
+        "Try a failed registration again",
+        "Mend its cause before: `operation.failure` has the remedy.",
+        example=examples.RETRY_PREVIEW,
+    )
+
+
+_APPROVE: Final = (
+    "Agree to a request that waits for an approval",
+    "It is then carried out. Whoever asked for it does not decide about it.",
+)
+_DENY: Final = (
+    "Refuse a request that waits for an approval",
+    "It then ends `failed`, with the reason, which the requester can read.",
+)
+
+
+def _decide(name: str, schema: str, words: tuple[str, str]) -> Schema:
+    decision = {"decision": examples.APPROVAL if name == "approve" else examples.DENIAL}
+    return _altering(
+        f"{name}Registration", *words, example=examples.DECISION_PREVIEW, body=_body(ref(schema), decision)
+    )
+
+
+def _altering(
+    operation_id: str, summary: str, description: str, *, example: object, body: Schema | None = None
+) -> Schema:
+    """Return a call that alters one registration."""
+    return _operation(
+        operation_id,
+        summary,
+        description,
+        parameters=_ONE,
+        body=body,
+        answers={
+            "200": _answer("With dryRun=true: what would change. Nothing did.", "ChangePreview", example),
+            "202": _accepted(),
+        },
+    )
+
+
+def _accepted() -> Schema:
+    headers = {**_LOCATION, **_UNTIL_WHEN, **_ETAG}
+    answer = _answer(
+        "Accepted. Poll `Location` after `Retry-After` seconds.", "Registration", examples.ACCEPTED, headers=headers
+    )
+    return answer | {"links": _links()}
+
+
+def _links(*, unchanged: bool = False) -> dict[str, Any]:
+    """Return the calls that follow, about the registration that was answered, perhaps only if it is still as it was."""
+    known = {"registrationId": "$response.body#/registrationId"}
+    condition = {"header.If-Match": "$response.header.ETag"} if unchanged else {}
+    return {
+        name: {"operationId": f"{name}Registration", "parameters": known | (condition if name != "show" else {})}
+        for name in ("show", "change", "rotate", "retry", "approve", "deny", "delete")
+    }
+
+
+def _policy() -> Schema:
+    return _operation(
+        "showPolicy",
+        "Read the policy",
+        "What of it holds for registrations of the caller and its groups; all of it for whoever may read all of them.",
+        parameters=("onBehalfOf",),
+        answers={"200": _answer("The rules.", "Policy", examples.POLICY)},
+    )
+
+
+# --- the rest -------------------------------------------------------------------------------------------------------
+
+
+def _page(operation_id: str, summary: str, content: Mapping[str, Any]) -> Schema:
+    answers = {"200": {"description": f"{summary}.", "content": dict(content)}}
+    text = "It needs no key: it says nothing about anybody."
+    return _operation(operation_id, summary, text, answers=answers) | {"security": []}
+
+
+def _health() -> Schema:
+    return {
+        "operationId": "health",
+        "summary": "Tell that the process lives",
+        "description": "It needs no key and says nothing else.",
+        "security": [],
+        "responses": {"200": _answer("It lives.", "Health", {"status": "alive"})},
+    }
+
+
+def _probe() -> Schema:
+    return {
+        "operationId": "probe",
+        "summary": "Tell that the process lives, without a word",
+        "description": "As GET, without a body.",
+        "security": [],
+        "responses": {"200": {"description": "It lives."}},
+    }
+
+
+def _operation(  # noqa: PLR0913 -- each is one part of a call
+    operation_id: str,
+    summary: str,
+    description: str,
+    *,
+    parameters: Iterable[str] = (),
+    body: Schema | None = None,
+    answers: Mapping[str, Schema],
+) -> Schema:
+    """Return a call with what it may be refused with."""
+    operation: Schema = {"operationId": operation_id, "summary": summary, "description": description}
+    if parameters:
+        operation["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in parameters]
+    if body is not None:
+        operation["requestBody"] = body
+    operation["responses"] = dict(answers)
+    for status, refusal in refusals(operation_id):
+        content = {"application/problem+json": {"schema": ref("Problem")} | _shown(examples.PROBLEMS.get(status))}
+        headers = {"headers": _headers(_UNTIL_WHEN)} if status == "503" else {}
+        operation["responses"][status] = refusal | headers | {"content": content}
+    return operation
+
+
+def _body(schema: Schema, shown: Mapping[str, Any], *also: str) -> Schema:
+    content = {"schema": schema, "examples": {name: {"value": value} for name, value in shown.items()}}
+    return {"required": True, "content": dict.fromkeys((JSON, *also), content)}
+
+
+def _answer(description: str, schema: str, example: object, headers: _Headers | None = None) -> Schema:
+    answer: Schema = {"description": description, "content": {JSON: {"schema": ref(schema)} | _shown(example)}}
+    return answer | ({"headers": _headers(headers)} if headers else {})
+
+
+def _shown(example: object) -> Schema:
+    return {"examples": {"answer": {"value": example}}} if example is not None else {}
+
+
+def _headers(headers: _Headers, *, required: bool = True) -> Schema:
+    return {
+        name: {"description": description, "required": required, "schema": schema}
+        for name, (description, schema) in headers.items()
+    }

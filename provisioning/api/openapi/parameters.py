@@ -1,0 +1,69 @@
+"""What a call has beside its body: in its path, its query, and its headers."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from provisioning.api.calls import DEFAULT_TOP, LARGEST_TOP
+from provisioning.domain import patterns
+from provisioning.domain.client_types import ClientType
+from provisioning.domain.registration import Status
+
+
+def _query(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": dict(schema)}
+
+
+def _header(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": dict(schema)}
+
+
+PARAMETERS: Final[Mapping[str, Any]] = {
+    "registrationId": {
+        "name": "registrationId",
+        "in": "path",
+        "required": True,
+        "description": "The id of a registration, in any case.",
+        "schema": {"type": "string", "pattern": patterns.REGISTRATION_ID},
+        "example": "8bcd0a38-5168dfc5-55e5-54a1-ac0e-d5bd8bcd0a38",
+    },
+    "idempotencyKey": _header(
+        "Idempotency-Key",
+        "Visible ASCII characters, such as a UUID. The same key, owner and request give the same registration, however "
+        "often they are sent.",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    ),
+    "ifMatch": _header(
+        "If-Match",
+        "The ETag of an answer, quotes included; several with commas; or *. It is done only if the registration is "
+        "still as that answer shows it.",
+        {"type": "string", "pattern": patterns.ENTITY_TAGS},
+    ),
+    "onBehalfOf": _header(
+        "On-Behalf-Of",
+        "The Entra object id of a person: access is that person's, and both are recorded. For applications with the "
+        "app role Registrations.OnBehalf, where CALLER_AUTH is `entra`.",
+        {"type": "string", "format": "uuid", "pattern": patterns.GUID},
+    ),
+    "dryRun": _query(
+        "dryRun", "Answer what would be done; nothing is stored or sent.", {"type": "boolean", "default": False}
+    ),
+    "owner": _query(
+        "owner",
+        "Only what this Entra object id owns.",
+        {"type": "string", "format": "uuid", "pattern": patterns.GUID},
+    ),
+    "clientType": _query("clientType", "Only those of this type.", {"type": "string", "enum": list(ClientType)}),
+    "status": _query(
+        "status",
+        "Only those with this status. Without it those that were deleted are left out.",
+        {"type": "string", "enum": list(Status)},
+    ),
+    "top": _query(
+        "top",
+        "How many a page has at most; it may have fewer and still not be the last.",
+        {"type": "integer", "minimum": 1, "maximum": LARGEST_TOP, "default": DEFAULT_TOP},
+    ),
+    "continuationToken": _query(
+        "continuationToken", "What the page before had as continuationToken, unchanged.", {"type": "string"}
+    ),
+}
