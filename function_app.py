@@ -41,6 +41,7 @@ CALLS = (
     ("rotate", "POST", "registrations/{registrationId}/rotate", "rotate_registration"),
     ("approve", "POST", "registrations/{registrationId}/approve", "approve_registration"),
     ("deny", "POST", "registrations/{registrationId}/deny", "deny_registration"),
+    ("policy", "GET", "policy", "show_policy"),
 )
 
 
@@ -59,12 +60,6 @@ def _serve(name: str, method: str, route: str, call: str) -> None:
 
 for _each in CALLS:
     _serve(*_each)
-
-
-@app.route(route="policy", methods=["GET"])
-def policy(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer what of the policy holds for the caller."""
-    return _answer("show_policy", req)
 
 
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
