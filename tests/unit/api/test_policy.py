@@ -222,7 +222,7 @@ def test_the_owner_of_the_resource_decides_where_a_rule_says_so_however_the_clie
     answer = post_as(world, MALLORY, a_resource(owner=OTHER_TEAM))
     world.deliver()
     resource = world.row(body_of(answer)["registrationId"])
-    for reference in (SERVER, resource.id, resource.client_id):
+    for reference in (SERVER, resource.client_id, f"api://{resource.client_id}"):
         body = a_service_client(owner=TEAM, resource=reference, appRoles=["globalAdmin"])
         row = world.row(body_of(post_as(world, ALICE, body))["registrationId"])
         assert row.approval is not None
