@@ -163,6 +163,7 @@ PREVIEW: Final = {
             }
         ],
     },
+    "approvalsNeeded": [],
     "warnings": [],
     "nextSteps": [_GRANT, _READ],
 }

@@ -139,7 +139,7 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
     "submitRegistration": {
         400: (
             *("client-type-unknown", "field-not-allowed", *_DRY_RUN, *_VALUES),
-            *(*_URIS, *_NAMES, *_CREDENTIALS, *_RESOURCES),
+            *(*_URIS, *_NAMES, *_CREDENTIALS, *_RESOURCES, *_PERMITTED),
         ),
         403: _PERMITTED,
         429: ("too-many-per-hour",),

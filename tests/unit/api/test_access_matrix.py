@@ -36,10 +36,11 @@ rotate_registration      yes     404     yes     404     yes     not     yes    
 change_registration      yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 delete_registration      yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 approve_registration     decides 404     decides 404     decides decides decides decides yes     yes     unknown
+show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 deny_registration        decides 404     decides 404     decides decides decides decides yes     yes     unknown
 """
 # About a registration that does not exist every caller gets 404; of what nobody owns yet "other" holds.
-ABOUT_NONE: Final = frozenset({"submit_registration", "list_registrations"})
+ABOUT_NONE: Final = frozenset({"submit_registration", "list_registrations", "show_policy"})
 
 ANSWERS: Final = {
     "404": (404, "registration-not-found"),
@@ -49,7 +50,7 @@ ANSWERS: Final = {
     "decides": (403, "not-an-approver"),
     "unknown": (403, "approver-unknown"),
 }
-SUCCESS: Final = {"list_registrations": 200, "show_registration": 200}
+SUCCESS: Final = {"list_registrations": 200, "show_registration": 200, "show_policy": 200}
 
 ROLES: Final = {"none": None} | {
     name: Role(f"Registrations.{name}") for name in ("Create", "Read.All", "Manage.All", "Approve")
