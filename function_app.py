@@ -49,6 +49,12 @@ def show(req: func.HttpRequest) -> func.HttpResponse:
     return _answer("show_registration", req)
 
 
+@app.route(route="registrations/{registrationId}/events", methods=["GET"])
+def events(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer a page of what was done to a registration."""
+    return _answer("list_events", req)
+
+
 @app.route(route="registrations/{registrationId}/retry", methods=["POST"])
 @app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
 def retry(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:

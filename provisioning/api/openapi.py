@@ -9,11 +9,13 @@ from pydantic import Field, TypeAdapter
 
 from provisioning.domain.approval import Outcome
 from provisioning.domain.client_types import ClientType
+from provisioning.domain.events import ActorKind, EventOutcome, What
 from provisioning.domain.intake import CHANGEABLE, RegistrationRequest
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Status
 
 VERSION: Final = "0.1.0"
+_ACTORS: Final = [each for each in ActorKind if each is not ActorKind.UNKNOWN]
 _SCHEMAS: Final = "#/components/schemas"
 
 
@@ -100,6 +102,15 @@ def _paths(request: Mapping[str, Any]) -> dict[str, Any]:
                 "responses": {"200": seen, "202": accepted}
                 | _problems("400", "401", "404", "409", "412", "500", "503"),
             },
+        },
+        "/registrations/{registrationId}/events": {
+            "get": {
+                "operationId": "listEvents",
+                "summary": "Read who did what to a registration, oldest first",
+                "parameters": [_parameter(name) for name in ("registrationId", "top", "continuation")],
+                "responses": {"200": _json_answer("A page.", _ref("EventList"))}
+                | _problems("400", "401", "404", "500", "503"),
+            }
         },
         "/registrations/{registrationId}/rotate": {
             "post": {
@@ -324,6 +335,24 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
             {"value": {"type": "array", "items": _ref("Registration")}, "continuationToken": maybe},
             ["value", "continuationToken"],
         ),
+        "EventList": _object(
+            {"value": {"type": "array", "items": _ref("Event")}, "continuationToken": maybe},
+            ["value", "continuationToken"],
+        ),
+        "Event": _object(
+            {
+                "time": moment,
+                "what": {"type": "string", "enum": list(What)},
+                "outcome": {"type": "string", "enum": list(EventOutcome)},
+                "actor": _object(
+                    {"kind": {"type": "string", "enum": _ACTORS}, "objectId": text, "via": text}, ["kind"]
+                ),
+                "changed": {"type": "array", "items": text, "description": "Names of fields, never their values."},
+                **dict.fromkeys(("operationId", "keyId", "formerKeyId", "code"), text),
+                **dict.fromkeys(("graphRequestId", "policyVersion", "traceId"), text),
+            },
+            ["time", "what", "outcome", "actor", "operationId", "traceId"],
+        ),
         "Preview": _object(
             {
                 "registrationId": text,
@@ -352,9 +381,10 @@ def _answer_schemas(requests: Mapping[str, Any]) -> dict[str, Any]:
                 "status": {"type": "integer"},
                 "detail": text,
                 "code": text,
+                "traceId": text | {"description": "Names the call in the service's log."},
                 "errors": {"type": "array", "items": fault},
             },
-            ["title", "status", "detail", "code"],
+            ["title", "status", "detail", "code", "traceId"],
         ),
     }
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from provisioning import trail
 from provisioning.api.warnings import Warning_, warnings
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
+from provisioning.domain.events import What, wished
 from provisioning.domain.intake import (
     RegistrationRequest,
     ResourceApplicationRequest,
@@ -60,6 +62,7 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
     """
     _check_caller(caller, request)
     registration = _new(services, request, caller, idempotency_key)
+    trail.known(subject=f"registration {registration.id}")
     existing = services.registry.get(registration.id) if idempotency_key is not None else None
     if existing is None:
         _check(services, request)
@@ -67,7 +70,8 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
         entry = DueEntry(registration.id, registration.created_at + STALLED_AFTER)
         services.registry.put_due(entry)
         services.registry.put_owned(request.owner, registration.id)
-        stored = services.registry.insert(registration)
+        told = wished(trail.current(), What.REQUESTED, None, registration)
+        stored = services.registry.insert(registration, told)
         if stored is not None:
             return Accepted(stored, operation_message(stored), stored)
         existing = services.registry.get(registration.id)
@@ -119,7 +123,9 @@ def _new(services: Services, request: RegistrationRequest, caller: Caller, idemp
         request=request,
         request_hash=fingerprint(request),
         status=Status.ACCEPTED,
-        operation=Operation(new_id(), OperationType.PROVISION, OperationStatus.PENDING, now),
+        operation=Operation(
+            new_id(), OperationType.PROVISION, OperationStatus.PENDING, now, trace_id=trail.current().trace_id
+        ),
         created_at=now,
         updated_at=now,
         due_at=now + STALLED_AFTER,

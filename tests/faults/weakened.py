@@ -14,6 +14,7 @@ from dev.emulator.graph.password_credentials import Password
 from dev.emulator.vault.secrets import Version
 from provisioning.domain.directory import Application
 from provisioning.domain.errors import CredentialNotFound, NeedsOperator, OutcomeUnknown
+from provisioning.domain.events import Event
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import (
@@ -282,12 +283,12 @@ def believe_the_first_refusal(world: World) -> None:
 class LetsFailuresStand(InsteadOf):
     """Writes nothing over the failure of an operation but another operation."""
 
-    def replace(self, registration: Registration) -> Registration:
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         there = cast("Registration", self._inner.get(registration.id))
         same = there.operation.id == registration.operation.id
         if same and there.operation.status is OperationStatus.FAILED:
             return there
-        return cast("Registration", self._inner.replace(registration))
+        return cast("Registration", self._inner.replace(registration, *events))
 
 
 def let_a_failure_stand(world: World) -> None:
@@ -297,8 +298,8 @@ def let_a_failure_stand(world: World) -> None:
 class ForgetsDeletions(InsteadOf):
     """Does not remember that Entra was asked to delete an application."""
 
-    def replace(self, registration: Registration) -> Registration:
-        return cast("Registration", self._inner.replace(replace(registration, deletion_sent_at=None)))
+    def replace(self, registration: Registration, *events: Event) -> Registration:
+        return cast("Registration", self._inner.replace(replace(registration, deletion_sent_at=None), *events))
 
 
 def forget_that_a_deletion_was_sent(world: World) -> None:
@@ -341,9 +342,9 @@ def publish_before_the_proof(world: World) -> None:
 class Overwrites(InsteadOf):
     """Writes a row over whatever another run wrote there since it was read."""
 
-    def replace(self, registration: Registration) -> Registration:
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         there = self._inner.get(registration.id)
-        return cast("Registration", self._inner.replace(replace(registration, etag=there.etag)))
+        return cast("Registration", self._inner.replace(replace(registration, etag=there.etag), *events))
 
 
 def write_the_row_without_its_etag(world: World) -> None:

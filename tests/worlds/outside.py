@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import requests
 from requests.adapters import BaseAdapter
 
+from provisioning.domain.events import Event
 from provisioning.domain.registration import Registration, Status
 from provisioning.ports import Registry
 
@@ -110,10 +111,10 @@ class WatchedRegistry:
         method = getattr(self._inner, name)
         return lambda *args, **kwargs: self._world.outside(f"registry.{name}", lambda: method(*args, **kwargs))
 
-    def replace(self, registration: Registration) -> Registration:
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         def watched() -> Registration:
             before = self._inner.get(registration.id)
-            after = self._inner.replace(registration)
+            after = self._inner.replace(registration, *events)
             if before is not None and (before.status, after.status) not in ALLOWED_TRANSITIONS:
                 self._world.violations.append(f"{before.status} became {after.status}")
             return after
