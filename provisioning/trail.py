@@ -57,7 +57,7 @@ class _TrailLogger(logging.LoggerAdapter[logging.Logger]):
         if trail is not None:
             begins = f"{trail.subject}: " if trail.subject and not text.startswith(_SUBJECTS) else ""
             text = f"{begins}{text} [{trail.trace_id}]"
-        self.logger.log(level, "%s", text, stacklevel=3, **options)
+        self.logger.log(level, "%s", text, stacklevel=2, **options)
 
 
 def _on_one_line(value: object) -> object:

@@ -14,7 +14,7 @@ from dev.emulator.graph.password_credentials import Password
 from dev.emulator.vault.secrets import Version
 from provisioning.domain.directory import Application
 from provisioning.domain.errors import CredentialNotFound, NeedsOperator, OutcomeUnknown
-from provisioning.domain.events import Event
+from provisioning.domain.events import Event, apart
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import (
@@ -349,6 +349,37 @@ class Overwrites(InsteadOf):
 
 def write_the_row_without_its_etag(world: World) -> None:
     world.exchange(lambda services: replace(services, registry=cast("Registry", Overwrites(services.registry))))
+
+
+class TellsAfterwards(InsteadOf):
+    """Writes the event of an act after the act, in a request of its own; which is not counted among the calls."""
+
+    def __init__(self, inner: Registry, uncounted: Registry) -> None:
+        super().__init__(inner)
+        self._uncounted = uncounted
+
+    def insert(self, registration: Registration, *events: Event) -> Registration | None:
+        stored = cast("Registration | None", self._inner.insert(registration))
+        if stored is not None:
+            self._tell(events)
+        return stored
+
+    def replace(self, registration: Registration, *events: Event) -> Registration:
+        stored = cast("Registration", self._inner.replace(registration))
+        self._tell(events)
+        return stored
+
+    def _tell(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            self._uncounted.put_event(apart(event))
+
+
+def tell_after_the_act(world: World) -> None:
+    world.exchange(
+        lambda services: replace(
+            services, registry=cast("Registry", TellsAfterwards(services.registry, world.registry))
+        )
+    )
 
 
 def have_the_planner_name_an_operation(world: World) -> None:
