@@ -35,6 +35,7 @@ CALLS = (
     ("submit", "POST", "registrations", "submit_registration"),
     ("list_registrations", "GET", "registrations", "list_registrations"),
     ("show", "GET", "registrations/{registrationId}", "show_registration"),
+    ("events", "GET", "registrations/{registrationId}/events", "list_events"),
     ("change", "PATCH", "registrations/{registrationId}", "change_registration"),
     ("delete", "DELETE", "registrations/{registrationId}", "delete_registration"),
     ("retry", "POST", "registrations/{registrationId}/retry", "retry_registration"),

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.events import Event, EventPage
 from provisioning.domain.front_door import FrontDoor
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
@@ -140,18 +141,32 @@ class Notifier(Protocol):
 class Registry(Protocol):
     """What we remember: registrations, what is due, whose a resource's name is, and which notices wait."""
 
-    def insert(self, registration: Registration) -> Registration | None:
-        """Store a new registration and return it with its etag; return None where the id exists already."""
+    def insert(self, registration: Registration, *events: Event) -> Registration | None:
+        """Store a new registration and return it with its etag; return None where the id exists already.
+
+        With its events, which are stored exactly when it is.
+        """
         ...
 
     def get(self, registration_id: str) -> Registration | None:
         """Return the registration of that id; raise UnreadableRow for one that this version cannot read."""
         ...
 
-    def replace(self, registration: Registration) -> Registration:
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         """Overwrite it and return it with its new etag; raise StaleRegistration when another run wrote it since.
 
-        What another version wrote beside what this one knows stays.
+        With events, which are stored exactly when it is. What another version wrote beside what this one knows stays.
+        """
+        ...
+
+    def put_event(self, event: Event) -> None:
+        """Store the event of what wrote no row."""
+        ...
+
+    def events(self, registration_id: str, *, top: int, continuation_token: str | None = None) -> EventPage:
+        """Return a page of at most `top` events of the registration, oldest first.
+
+        Raise RequestRejected (400) for a continuation token that this registry did not write.
         """
         ...
 

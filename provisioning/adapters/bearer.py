@@ -4,7 +4,6 @@ Sources: "Secure applications and APIs by validating claims", "Access tokens in 
 are rolled at any time; the issuer of a v2 token). The API's application asks for v2 tokens, so others are refused.
 """
 
-import logging
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,11 +12,12 @@ from typing import Any, Final
 import jwt
 import requests
 
+from provisioning import trail
 from provisioning.adapters.transport import TIMEOUT
 from provisioning.domain.errors import TryAgain
 from provisioning.ports import Clock
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 KEYS_KEPT_FOR: Final = timedelta(hours=24)

@@ -1,6 +1,5 @@
 """Directory over Microsoft Graph: one method, one sentence; never a repeat of its own."""
 
-import logging
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ import requests
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
 
+from provisioning import trail
 from provisioning.adapters.graph_answers import (
     application_of,
     born_secret,
@@ -29,6 +29,7 @@ from provisioning.adapters.graph_errors import (
     name_taken_error,
     not_found_error,
     refusal,
+    request_id,
 )
 from provisioning.adapters.pace import Pace
 from provisioning.adapters.transport import TIMEOUT, BearerToken, next_page_token, retry_after
@@ -36,9 +37,10 @@ from provisioning.domain.directory import Application, Marked, ResourceServicePr
 from provisioning.domain.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.domain.manifest import TAG, graph_time, marked_id
 from provisioning.domain.secrets import MintedSecret
+from provisioning.domain.traces import as_guid
 from provisioning.ports import Clock
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 PAGE: Final = 100
 REMEMBERED_FOR: Final = timedelta(minutes=10)
@@ -282,7 +284,7 @@ class GraphDirectory:
         return response
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> requests.Response:
-        client_request_id = str(uuid.uuid4())
+        client_request_id = as_guid(trail.current().trace_id)
         try:
             response = self._session.request(
                 method,
@@ -305,7 +307,9 @@ class GraphDirectory:
         except requests.RequestException:
             raise _Unanswered from None
         operation = path.partition("?")[0].partition("(")[0].rpartition("/")[2]
-        logger.info("graph %s %s: %d, client-request-id %s", method, operation, response.status_code, client_request_id)
+        theirs = request_id(response.headers.get("request-id"))
+        ids = f"client-request-id {client_request_id}, request-id {theirs}"
+        logger.info("graph %s %s: %d, %s", method, operation, response.status_code, ids)
         return response
 
 

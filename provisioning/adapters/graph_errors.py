@@ -126,7 +126,7 @@ def refusal(response: requests.Response, now: datetime) -> Refusal:
         codes=frozenset(code for code in codes if isinstance(code, str) and _CODE.fullmatch(code)),
         conflicts=_conflicts(details) or frozenset(re.findall(r"same value for property (\w+)", text)),
         text=text,
-        request_id=_request_id(response.headers.get("request-id") or inner.get("request-id")),
+        request_id=request_id(response.headers.get("request-id") or inner.get("request-id")),
         retry_after=retry_after(response.headers, now),
     )
 
@@ -136,7 +136,8 @@ def _conflicts(details: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(target.lower() for target in targets if isinstance(target, str))
 
 
-def _request_id(value: Any) -> str | None:  # noqa: ANN401 -- another system's JSON
+def request_id(value: Any) -> str | None:  # noqa: ANN401 -- another system's JSON
+    """Return Graph's id of a request; None for what is none."""
     return value if isinstance(value, str) and re.fullmatch(r"[0-9A-Za-z-]{1,64}", value) else None
 
 

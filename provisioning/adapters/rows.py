@@ -16,6 +16,7 @@ from azure.data.tables import TableEntity
 
 from provisioning.domain.approval import Approval, Outcome
 from provisioning.domain.directory import Permission, ResolvedResource
+from provisioning.domain.events import Actor, ActorKind, Event, EventOutcome, What
 from provisioning.domain.intake import dump, restore
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
@@ -26,6 +27,8 @@ from provisioning.domain.secrets import MissingCredential, SecretState
 T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 1
+# What is beside the registrations in their table has keys that begin so, and comes after every id.
+AFTER_REGISTRATIONS: Final = "~"
 
 # A text property holds 32,768 UTF-16 units; the longest request and resource pass that, so they are kept in pieces.
 _PIECE: Final = 32_000
@@ -115,6 +118,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "operationRequestedAt": time_key(operation.requested_at),
         "operationFailure": _json_of(operation.failure),
         "operationSupersedes": operation.supersedes,
+        "operationTraceId": operation.trace_id,
         "createdAt": time_key(registration.created_at),
         "updatedAt": time_key(registration.updated_at),
         "dueAt": _moment(registration.due_at),
@@ -132,6 +136,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "expiryNoticed": registration.expiry_noticed,
         "cleanUpAt": _moment(registration.clean_up_at),
         "deletionSentAt": _moment(registration.deletion_sent_at),
+        "events": registration.events,
         "secretId": secret.id if secret else None,
         "secretKeyId": secret.key_id if secret else None,
         "secretExpiresAt": _moment(secret.expires_at) if secret else None,
@@ -165,6 +170,7 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
             requested_at=_instant(content["operationRequestedAt"]),
             failure=_known(Failure, content.get("operationFailure")),
             supersedes=content.get("operationSupersedes"),
+            trace_id=content.get("operationTraceId"),
         ),
         created_at=_instant(content["createdAt"]),
         updated_at=_instant(content["updatedAt"]),
@@ -195,8 +201,58 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         expiry_noticed=content.get("expiryNoticed"),
         clean_up_at=_time(content, "cleanUpAt"),
         deletion_sent_at=_time(content, "deletionSentAt"),
+        events=int(content.get("events", 0)),
         etag=etag,
         row=entity,
+    )
+
+
+def event_entity(event: Event) -> dict[str, Any]:
+    """Return the row of an event: beside the registration's own, so that both are written at once or not at all."""
+    content = {
+        "PartitionKey": event.registration_id[:8],
+        "RowKey": f"{events_of(event.registration_id)}{time_key(event.time)}_{event.n}",
+        "schema": SCHEMA_VERSION,
+        "what": event.what.value,
+        "outcome": event.outcome.value,
+        "actor": event.actor.kind.value,
+        "actorId": event.actor.object_id,
+        "actorVia": event.actor.via,
+        "traceId": event.trace_id,
+        "operationId": event.operation_id,
+        "changed": _text(event.changed) if event.changed else None,
+        "keyId": event.key_id,
+        "formerKeyId": event.former_key_id,
+        "code": event.code,
+        "graphRequestId": event.graph_request_id,
+        "policyVersion": event.policy_version,
+    }
+    return {name: value for name, value in content.items() if value is not None}
+
+
+def events_of(registration_id: str) -> str:
+    """Return how the keys of a registration's events begin: after all keys of registrations."""
+    return f"{AFTER_REGISTRATIONS}{registration_id}_"
+
+
+def event_of(entity: Mapping[str, Any]) -> Event:
+    """Return the event of a row; raise one of UNREADABLE where that cannot be done."""
+    registration_id, time, n = entity["RowKey"].removeprefix(AFTER_REGISTRATIONS).split("_")
+    return Event(
+        registration_id=registration_id,
+        time=_instant(time),
+        what=What(entity["what"]),
+        outcome=EventOutcome(entity["outcome"]),
+        actor=Actor(ActorKind(entity["actor"]), entity.get("actorId"), entity.get("actorVia")),
+        trace_id=entity["traceId"],
+        operation_id=entity["operationId"],
+        changed=tuple(json.loads(entity.get("changed", "[]"))),
+        key_id=entity.get("keyId"),
+        former_key_id=entity.get("formerKeyId"),
+        code=entity.get("code"),
+        graph_request_id=entity.get("graphRequestId"),
+        policy_version=entity.get("policyVersion"),
+        n=n,
     )
 
 
@@ -209,6 +265,7 @@ def notice_entity(notice: Notice, due_at: datetime) -> dict[str, Any]:
         "type": notice.type,
         "time": time_key(notice.time),
         "dueAt": time_key(due_at),
+        **({"traceId": notice.trace_id} if notice.trace_id is not None else {}),
         **pieces,
         f"data{len(pieces)}": "",
     }
@@ -222,6 +279,7 @@ def notice_of(entity: Mapping[str, Any]) -> Notice:
         subject=entity["PartitionKey"],
         time=_instant(entity["time"]),
         data=json.loads(_joined(entity, "data")),
+        trace_id=entity.get("traceId"),
     )
 
 

@@ -1,9 +1,11 @@
 """Registry over Azure Table storage: five tables, and no transaction across them.
 
 A transaction ends at one partition of one table, so nothing here pretends to span two: `due` is written before
-`registrations`, and whoever acts on a due entry looks at the row. Tables are created when first found missing.
+`registrations`, and whoever acts on a due entry looks at the row. A row and its events are one transaction. Tables are
+created when first found missing.
 
     registrations   PartitionKey: the id's beginning    RowKey: registration id     one row each, ETag-guarded
+    -               -                                   RowKey: ~{id}_{time}_{n}    its events, never written again
     due             PartitionKey: "due"                 RowKey: {UTC time}_{registration id}
     names           PartitionKey: hash of the name      RowKey: the same            which registration holds it
     owners          PartitionKey: owner                 RowKey: registration id     may be stale, never missing
@@ -14,9 +16,8 @@ What a row looks like is in `rows.py`; what is done with `owners`, in `owners.py
 
 import base64
 import json
-import logging
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,14 +34,19 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 
+from provisioning import trail
 from provisioning.adapters.owners import AT_ONCE, OwnersTable
 from provisioning.adapters.rows import (
+    AFTER_REGISTRATIONS,
     SCHEMA_VERSION,
     UNREADABLE,
     due_entry,
     due_key,
+    event_entity,
+    event_of,
+    events_of,
     hold_columns,
     hold_of,
     name_key,
@@ -55,6 +61,7 @@ from provisioning.adapters.rows import (
 from provisioning.adapters.transport import retry_after
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import RequestRejected, StaleRegistration, TryAgain, UnreadableRow
+from provisioning.domain.events import Event, EventPage, numbered
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
@@ -76,9 +83,17 @@ _LOOKED_AT: Final = 200
 _SCAN_TIMEOUT: Final = 5.5
 # Keys have up to 1 KiB, and the service encodes them in base64.
 _PLACE: Final = re.compile(r"[\x21-\x7e]{1,1600}", re.ASCII)
+# For the other calls the library classifies these answers itself.
+_OF_A_TRANSACTION: Final[Mapping[str, type[HttpResponseError]]] = {
+    "EntityAlreadyExists": ResourceExistsError,
+    "ResourceNotFound": ResourceNotFoundError,
+    "EntityNotFound": ResourceNotFoundError,
+    "UpdateConditionNotSatisfied": ResourceModifiedError,
+    "ConditionNotMet": ResourceModifiedError,
+}
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 
 class TableRegistry:
@@ -93,14 +108,22 @@ class TableRegistry:
         self._owners = OwnersTable(service.get_table_client(OWNERS), self._on, self._is_live)
         self._notices = service.get_table_client(NOTICES)
 
-    def insert(self, registration: Registration) -> Registration | None:
+    def insert(self, registration: Registration, *events: Event) -> Registration | None:
         """As the port says."""
-        entity = registration_entity(registration)
         try:
-            written = self._on(self._registrations, lambda table: table.create_entity(entity))
+            return self._written(registration, events, "create", {})
         except ResourceExistsError:
             return None
-        return replace(registration, etag=str(written["etag"]), row=entity)
+
+    def _written(
+        self, registration: Registration, events: Sequence[Event], how: str, options: Mapping[str, Any]
+    ) -> Registration:
+        """Return the registration as it was written together with its events: all of it, or nothing."""
+        row, told = numbered(registration, events)
+        entity = registration_entity(row)
+        writes: list[Any] = [(how, entity, options), *(("create", event_entity(event)) for event in told)]
+        written = self._on(self._registrations, lambda table: table.submit_transaction(writes))
+        return replace(row, etag=str(written[0]["etag"]), row=entity)
 
     def get(self, registration_id: str) -> Registration | None:
         """As the port says: a point read; none for what cannot be an id."""
@@ -115,22 +138,39 @@ class TableRegistry:
         except UNREADABLE:
             raise UnreadableRow from None
 
-    def replace(self, registration: Registration) -> Registration:
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         """As the port says."""
-        entity = registration_entity(registration)
+        unchanged = {"etag": registration.etag, "match_condition": MatchConditions.IfNotModified}
         try:
-            written = self._on(
-                self._registrations,
-                lambda table: table.update_entity(
-                    entity,
-                    mode=UpdateMode.REPLACE,
-                    etag=registration.etag,
-                    match_condition=MatchConditions.IfNotModified,
-                ),
-            )
-        except (ResourceModifiedError, ResourceNotFoundError):
+            return self._written(registration, events, "update", {"mode": UpdateMode.REPLACE, **unchanged})
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
             raise StaleRegistration from None
-        return replace(registration, etag=str(written["etag"]), row=entity)
+
+    def put_event(self, event: Event) -> None:
+        """As the port says."""
+        entity = event_entity(event)
+        self._on(self._registrations, lambda table: table.create_entity(entity))
+
+    def events(self, registration_id: str, *, top: int, continuation_token: str | None = None) -> EventPage:
+        """As the port says: a range of keys of one partition. A page may hold fewer than `top` and still go on."""
+        partition, first = registration_id[:8], events_of(registration_id)
+        position = _position(continuation_token)
+        after = first if position is None else position["RowKey"] or ""
+        if position is not None and (position["PartitionKey"] != partition or not after.startswith(first)):
+            raise _invalid_token()
+
+        def read(table: TableClient) -> list[Any]:
+            found = table.query_entities(
+                "PartitionKey eq @partition and RowKey gt @after and RowKey lt @end",
+                # What follows "_", with which what all keys have in common ends.
+                parameters={"partition": partition, "after": after, "end": f"{first[:-1]}`"},
+                results_per_page=min(top + 1, 1000),
+            )
+            return list(islice(found, top + 1))
+
+        entities = self._on(self._registrations, read)
+        more = _continuation_token(entities[top - 1]) if len(entities) > top else None
+        return EventPage(tuple(_readable("event", event_of, entities[:top])), more)
 
     def find(
         self,
@@ -144,7 +184,7 @@ class TableRegistry:
         """As the port says. A page may hold fewer than `top` and still go on."""
         if owners is not None:
             return self._find_owned(owners, client_type, status, top, continuation_token)
-        conditions: dict[str, str] = {}
+        conditions: dict[str, str] = {"RowKey lt @events": AFTER_REGISTRATIONS}
         if client_type is not None:
             conditions["clientType eq @type"] = client_type.value
         if status is not None:
@@ -380,6 +420,8 @@ class TableRegistry:
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
             raise
         except AzureError as error:
+            if isinstance(error, TableTransactionError) and (kind := _OF_A_TRANSACTION.get(_code_of(error))):
+                raise kind from None
             response: Any = error.response if isinstance(error, HttpResponseError) else None
             raise TryAgain(
                 "storage-unavailable",
@@ -400,6 +442,10 @@ def _readable(what: str, read: Callable[[Any], T], entities: Iterable[Any]) -> I
             key = str(entity.get("RowKey"))
             name = key if _NAME.fullmatch(key) else "?"
             logger.error("%s %s: its row cannot be read, and is passed over", what, name)  # noqa: TRY400 -- it may quote the row
+
+
+def _code_of(error: TableTransactionError) -> str:
+    return str(getattr(error, "error_code", ""))  # which the library sets and does not declare
 
 
 def _holder(entity: Mapping[str, Any]) -> str:

@@ -1,16 +1,16 @@
 """Who is let in: the one place where a call becomes a caller. What a caller may then do is in `domain/callers.py`."""
 
 import functools
-import logging
 from typing import Final
 from urllib.parse import urlsplit
 
+from provisioning import trail
 from provisioning.api.calls import Call
 from provisioning.domain.callers import KEY_HOLDER, Caller, caller_of, claims_of_token, read_principal, unauthenticated
 from provisioning.domain.errors import RequestRejected
 from provisioning.ports import Services
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 OUR_HEADER: Final = "x-registrar-page"
 _READS: Final = ("GET", "HEAD")

@@ -3,17 +3,19 @@
 As in `submit`, the order is what makes a crash harmless: the due entry, the row, and then the message.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from provisioning.api.answers import differences
+from provisioning import trail
 from provisioning.api.calls import Wish, not_found
 from provisioning.api.enforce import check_change, check_place, take_place
 from provisioning.api.submit import Accepted, check_owner, message_may_be_lost
 from provisioning.domain.approval import Outcome, check_decider
 from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
+from provisioning.domain.events import What, changed_names, refused, wished
 from provisioning.domain.intake import Decision, RegistrationRequest, parse_change
 from provisioning.domain.messages import check_message, operation_message
 from provisioning.domain.operation import DueEntry, OperationStatus, OperationType, new_id
@@ -36,7 +38,7 @@ def retry(services: Services, wish: Wish) -> Accepted:
             return begun
         return begun.awaiting(row.approval.asked_again(now))
 
-    return _altered(services, wish, retried)
+    return _altered(services, wish, What.RETRIED, retried)
 
 
 def rotate(services: Services, wish: Wish, *, revoke_previous: bool) -> Accepted:
@@ -58,7 +60,8 @@ def rotate(services: Services, wish: Wish, *, revoke_previous: bool) -> Accepted
         _check_idle(row)
         return replace(row.begun(new_id(), OperationType.ROTATE, now, now + STALLED_AFTER), **bounds)  # type: ignore[arg-type]
 
-    return _altered(services, wish, rotated)
+    asked = What.REVOCATION_REQUESTED if revoke_previous else What.ROTATION_REQUESTED
+    return _altered(services, wish, asked, rotated)
 
 
 def change(services: Services, wish: Wish, body: object) -> Accepted:
@@ -82,7 +85,7 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
         former = dict.fromkeys((*_redirect_uris(row.request), *row.former_redirect_uris))
         gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
         # What a failed change was about is changed with this one, and told with it.
-        fields = {*(row.changed_fields if failed else ()), *_changed_fields(row.request, request)}
+        fields = {*(row.changed_fields if failed else ()), *changed_names(row.request, request)}
         contact = (row.former_contact if failed else None) or row.request.contact
         return replace(
             begun,
@@ -94,7 +97,7 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
             former_contact=contact if contact != request.contact else None,
         )
 
-    return _altered(services, wish, changed)
+    return _altered(services, wish, What.CHANGE_REQUESTED, changed)
 
 
 def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision) -> Accepted:
@@ -115,7 +118,8 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
             )
         return row.decided(approval.decided(outcome, wish.caller, now, decision.reason), now, now + STALLED_AFTER)
 
-    return _altered(services, wish, decided, Wish.check_decision)
+    asked = What.APPROVED if outcome is Outcome.APPROVED else What.DENIED
+    return _altered(services, wish, asked, decided, Wish.check_decision)
 
 
 def delete(services: Services, wish: Wish) -> Accepted:
@@ -133,12 +137,13 @@ def delete(services: Services, wish: Wish) -> Accepted:
             return row
         return row.begun(new_id(), OperationType.DELETE, now, now + STALLED_AFTER)
 
-    return _altered(services, wish, ended)
+    return _altered(services, wish, What.DELETION_REQUESTED, ended)
 
 
 def _altered(
     services: Services,
     wish: Wish,
+    asked: What,
     alter: Callable[[Registration, datetime], Registration],
     check: Callable[[Wish, Registration], None] = Wish.check,
 ) -> Accepted:
@@ -150,10 +155,11 @@ def _altered(
         row = services.registry.get(wish.registration_id)
         if row is None:
             raise not_found()
-        check(wish, row)
-        if not row.understood:
-            raise UnreadableRow
-        altered = alter(row, services.clock.now())
+        with _refusal_told(services, wish, asked, row):
+            check(wish, row)
+            if not row.understood:
+                raise UnreadableRow
+            altered = alter(row, services.clock.now())
         new_owner = altered.request.owner if altered.request.owner != row.request.owner else None
         if wish.dry_run:
             if new_owner is not None:
@@ -161,15 +167,31 @@ def _altered(
             return Accepted(altered, None, row)
         if altered is row:
             return Accepted(row, operation_message(row) if message_may_be_lost(row, services) else None, row)
+        if altered.operation.id != row.operation.id:
+            altered = replace(altered, operation=replace(altered.operation, trace_id=trail.current().trace_id))
         put_due(services, altered)
         if new_owner is not None:
             take_place(services, services.policy.current(), new_owner, altered.id)
         try:
-            stored = services.registry.replace(altered)
+            stored = services.registry.replace(altered, wished(trail.current(), asked, row, altered))
         except StaleRegistration:
             continue  # a run or another caller was faster: what is asked for is judged anew
         return Accepted(stored, _message(stored), row)
     raise StaleRegistration
+
+
+@contextmanager
+def _refusal_told(services: Services, wish: Wish, asked: What, row: Registration) -> Iterator[None]:
+    """Have a refusal leave an event, where the caller may know of the registration.
+
+    Of another's nothing is written: the call must not differ from one about none.
+    """
+    try:
+        yield
+    except RequestRejected as error:
+        if row.readable_by(wish.caller) and not wish.dry_run:
+            services.registry.put_event(refused(trail.current(), asked, row, error, services.clock.now()))
+        raise
 
 
 def _message(row: Registration) -> str | None:
@@ -190,10 +212,6 @@ def _check_idle(row: Registration) -> None:
         raise RequestRejected(
             409, "operation-in-progress", "An operation is pending. Wait until it has ended, then send this again."
         )
-
-
-def _changed_fields(before: RegistrationRequest, after: RegistrationRequest) -> list[str]:
-    return [each["field"] for each in differences(before, after)]
 
 
 def _redirect_uris(request: RegistrationRequest) -> tuple[str, ...]:

@@ -3,16 +3,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
+from provisioning import trail
 from provisioning.api.calls import entity_tag
 from provisioning.api.guidance import fhir_server_settings, next_steps, oauth
 from provisioning.api.warnings import warnings
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.credentials import shown_credential
 from provisioning.domain.errors import Fault
+from provisioning.domain.events import Event
 from provisioning.domain.intake import RegistrationRequest, dump
 from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration, Status
@@ -32,6 +34,7 @@ class Answer:
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     message: str | None = None
+    code: str = ""
 
 
 def represent(registration: Registration, services: Services) -> dict[str, Any]:
@@ -92,6 +95,26 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
     return content
 
 
+def represent_event(event: Event) -> dict[str, Any]:
+    """Return the event as it is answered; what it has no value for is left out."""
+    actor = {"kind": event.actor.kind, "objectId": event.actor.object_id, "via": event.actor.via}
+    content = {
+        "time": event.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "what": event.what,
+        "outcome": event.outcome,
+        "actor": {name: value for name, value in actor.items() if value is not None},
+        "operationId": event.operation_id,
+        "changed": list(event.changed) or None,
+        "keyId": event.key_id,
+        "formerKeyId": event.former_key_id,
+        "code": event.code,
+        "graphRequestId": event.graph_request_id,
+        "policyVersion": event.policy_version,
+        "traceId": event.trace_id,
+    }
+    return {name: value for name, value in content.items() if value is not None}
+
+
 def differences(before: RegistrationRequest, after: RegistrationRequest) -> list[dict[str, Any]]:
     """Return each field of a request that differs, with what it is and what it would be; null where it has no value."""
     old, new = dump(before), dump(after)
@@ -145,7 +168,9 @@ def problem(
         "status": status,
         "detail": detail,
         "code": code,
+        "traceId": trail.current().trace_id,
     }
     if faults:
         content["errors"] = [_told(fault) for fault in faults]
-    return Answer(status, json.dumps(content), "application/problem+json", {**_NO_STORE, **(headers or {})})
+    told = {**_NO_STORE, **(headers or {})}
+    return Answer(status, json.dumps(content), "application/problem+json", told, code=code)

@@ -221,9 +221,22 @@ class ListQuery:
             yield Fault("?clientType", "not-one-of", f"Send one of {', '.join(ClientType)}.")
         if "status" in query and query["status"] not in list(Status):
             yield Fault("?status", "not-one-of", f"Send one of {', '.join(Status)}.")
-        top = query.get("top", str(DEFAULT_TOP))
-        if not re.fullmatch(r"\d{1,3}", top, re.ASCII) or not 1 <= int(top) <= LARGEST_TOP:
-            yield Fault("?top", "out-of-range", f"Send a whole number from 1 to {LARGEST_TOP}.")
+        yield from _top_faults(query)
+
+
+def read_page(call: Call) -> tuple[int, str | None]:
+    """Return how many are asked for, and where the page before ended; raise RequestRejected (400) for more."""
+    query, faults = _parameters(call, "top", "continuationToken")
+    faults += _top_faults(query)
+    if faults:
+        raise _bad_query(faults)
+    return int(query.get("top", DEFAULT_TOP)), query.get("continuationToken")
+
+
+def _top_faults(query: Mapping[str, str]) -> Iterator[Fault]:
+    top = query.get("top", str(DEFAULT_TOP))
+    if not re.fullmatch(r"\d{1,3}", top, re.ASCII) or not 1 <= int(top) <= LARGEST_TOP:
+        yield Fault("?top", "out-of-range", f"Send a whole number from 1 to {LARGEST_TOP}.")
 
 
 # --- headers and body -----------------------------------------------------------------------------------------------

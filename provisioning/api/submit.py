@@ -9,10 +9,12 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from provisioning import trail
 from provisioning.api.enforce import awaiting, check_new, check_place, not_claimable, refuse, server_taken, take_place
 from provisioning.api.warnings import Warning_, warnings
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
+from provisioning.domain.events import What, wished
 from provisioning.domain.intake import (
     RegistrationRequest,
     ResourceApplicationRequest,
@@ -67,6 +69,7 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
     """
     _check_caller(caller, request)
     registration = _new(services, request, caller, idempotency_key)
+    trail.known(subject=f"registration {registration.id}")
     existing = services.registry.get(registration.id) if idempotency_key is not None else None
     if existing is None:
         policy = services.policy.current()
@@ -78,7 +81,8 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
         take_place(services, policy, request.owner, registration.id)
         entry = DueEntry(registration.id, registration.due_at or registration.created_at)
         services.registry.put_due(entry)
-        stored = services.registry.insert(registration)
+        told = wished(trail.current(), What.REQUESTED, None, registration)
+        stored = services.registry.insert(registration, told)
         if stored is not None:
             return Accepted(stored, None if stored.awaits_approval else operation_message(stored), stored)
         existing = services.registry.get(registration.id)
@@ -137,7 +141,9 @@ def _new(services: Services, request: RegistrationRequest, caller: Caller, idemp
         request=request,
         request_hash=fingerprint(request),
         status=Status.ACCEPTED,
-        operation=Operation(new_id(), OperationType.PROVISION, OperationStatus.PENDING, now),
+        operation=Operation(
+            new_id(), OperationType.PROVISION, OperationStatus.PENDING, now, trace_id=trail.current().trace_id
+        ),
         created_at=now,
         updated_at=now,
         due_at=now + STALLED_AFTER,

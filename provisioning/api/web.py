@@ -5,13 +5,27 @@
 
 import logging
 import math
+import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
+from provisioning import trail
 from provisioning.api import alter
 from provisioning.api.admit import admit
-from provisioning.api.answers import POLL_AFTER, Answer, accepted, differences, ok, problem, represent, shown
+from provisioning.api.answers import (
+    POLL_AFTER,
+    Answer,
+    accepted,
+    differences,
+    ok,
+    problem,
+    represent,
+    represent_event,
+    shown,
+)
 from provisioning.api.calls import (
     MERGE_PATCH,
     Call,
@@ -23,6 +37,7 @@ from provisioning.api.calls import (
     no_parameters,
     not_found,
     read_dry_run,
+    read_page,
     registration_id,
     revoke_previous,
     wish,
@@ -33,12 +48,17 @@ from provisioning.api.warnings import consequences
 from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import Caller
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain
+from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.intake import RegistrationRequest, dump, parse, parse_decision
 from provisioning.domain.manifest import changed_properties
 from provisioning.domain.operation import OperationType
+from provisioning.domain.registration import REGISTRATION_ID
+from provisioning.domain.traces import read_traceparent, traceparent
 from provisioning.ports import Services
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
+
+_NOBODY: Final = Actor(ActorKind.UNKNOWN)
 
 Handle = Callable[[Services, Caller, Call], Answer]
 
@@ -48,13 +68,30 @@ def answer(services: Callable[[], Services], handle: Handle, call: Call) -> Answ
 
     def admitted(call: Call) -> Answer:
         made = services()
-        return handle(made, admit(made, call), call)
+        caller = admit(made, call)
+        trail.known(actor=Actor.of(caller))
+        return handle(made, caller, call)
 
     return answer_alone(admitted, call)
 
 
 def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
-    """Return what `handle`, which needs no services, answers, or the problem document of the error that it raised."""
+    """Return what `handle`, which needs no services, answers, or the problem document of the error that it raised.
+
+    The answer names its trace: the caller's own, or a new one. One that is an error has a line in the log.
+    """
+    trace_id, named = read_traceparent(call.headers.get("traceparent")), registration_id(call)
+    subject = f"registration {named}" if REGISTRATION_ID.fullmatch(named) else ""
+    with trail.following(trace_id, _NOBODY, subject) as followed:
+        answered = _answered_somehow(handle, call)
+        if answered.status >= HTTPStatus.BAD_REQUEST:
+            level = logging.ERROR if answered.status == HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
+            logger.log(level, "answered %d %s to %s", answered.status, answered.code, trail.current().actor)
+        headers = {**answered.headers, "traceparent": traceparent(followed.trace_id)}
+        return replace(answered, headers=headers)
+
+
+def _answered_somehow(handle: Callable[[Call], Answer], call: Call) -> Answer:
     try:
         return handle(call)
     except RequestRejected as error:
@@ -64,13 +101,20 @@ def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
     except SettingsError as error:
         logger.error("The app settings are wrong: %s", " | ".join(error.faults))  # noqa: TRY400 -- it says all
         return problem(500, "misconfigured", "The service is not configured; its log names each wrong setting.")
-    except Exception:
-        logger.exception("A call ended in an error that nobody foresaw")
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the caller is answered
+        # Not its text, which could quote the caller, and break the line.
+        logger.error("ended in an error that nobody foresaw: %s at %s", type(error).__name__, _where(error))  # noqa: TRY400
         return problem(500, "internal-error", "The service failed; its log has the cause. It is safe to send it again.")
 
 
 def _retry_after(seconds: float | None) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def _where(error: Exception) -> str:
+    """Return the lines of code that led to an error, the last one first."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    return " < ".join(f"{Path(each.filename).name}:{each.lineno} {each.name}" for each in frames)
 
 
 # --- the calls ------------------------------------------------------------------------------------------------------
@@ -171,6 +215,18 @@ def show_registration(services: Services, caller: Caller, call: Call) -> Answer:
     return shown(found, services)
 
 
+def list_events(services: Services, caller: Caller, call: Call) -> Answer:
+    """GET /registrations/{id}/events: 200 and a page of what was done to the registration, oldest first."""
+    no_body(call)
+    top, continuation_token = read_page(call)
+    found = services.registry.get(registration_id(call))
+    if found is None or not found.readable_by(caller):
+        raise not_found()
+    page = services.registry.events(found.id, top=top, continuation_token=continuation_token)
+    value = [represent_event(event) for event in page.events]
+    return ok({"value": value, "continuationToken": page.continuation_token})
+
+
 def list_registrations(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /registrations: 200 and a page of registrations."""
     no_body(call)
@@ -204,6 +260,7 @@ CALLS: Final[Mapping[str, Handle]] = {
         submit_registration,
         list_registrations,
         show_registration,
+        list_events,
         retry_registration,
         rotate_registration,
         change_registration,

@@ -14,6 +14,7 @@ from typing import Any, Final
 from provisioning.domain.notices import REGISTRAR
 from provisioning.domain.operation import DueEntry, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
+from provisioning.domain.traces import TRACE_ID
 
 # What the log says of a message that is none of ours: nothing of the message itself.
 DROPPED: Final = "a message that this service never wrote is dropped"
@@ -29,7 +30,7 @@ COUNTED: Final = ("registrations", "unreadable", "unknownApplications", "unknown
 class Message:
     """What a message asks: one operation by its id, or, as a check, whatever is left to do.
 
-    `run` names the reconciliation that a check belongs to.
+    `run` names the reconciliation that a check belongs to. `trace_id` is None in a message of an earlier version.
     """
 
     registration_id: str
@@ -37,6 +38,7 @@ class Message:
     operation_id: str | None = None
     due_at: datetime | None = None
     run: str | None = None
+    trace_id: str | None = None
 
     def __str__(self) -> str:
         """Return what a line of the log about it begins with."""
@@ -66,6 +68,7 @@ class ReconcilePage:
     part: str
     continuation_token: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    trace_id: str | None = None
 
     def __str__(self) -> str:
         """Return what a line of the log about it begins with."""
@@ -83,23 +86,29 @@ class Outgoing:
 def operation_message(registration: Registration) -> str:
     """Return the message that has the registration's latest operation carried out."""
     operation = registration.operation
-    return json.dumps({"operation": operation.type, "registrationId": registration.id, "operationId": operation.id})
+    content = {"operation": operation.type, "registrationId": registration.id, "operationId": operation.id}
+    return json.dumps(content | _trace(operation.trace_id))
 
 
-def check_message(entry: DueEntry) -> str:
+def check_message(entry: DueEntry, trace_id: str | None = None) -> str:
     """Return the planner's message: do whatever is left to do, then remove the due entry."""
-    return json.dumps({"operation": CHECK, "registrationId": entry.registration_id, "due": entry.due_at.isoformat()})
+    content = {"operation": CHECK, "registrationId": entry.registration_id, "due": entry.due_at.isoformat()}
+    return json.dumps(content | _trace(trace_id))
 
 
-def reconcile_message(registration_id: str, run: str) -> str:
+def reconcile_message(registration_id: str, run: str, trace_id: str | None = None) -> str:
     """Return a reconciliation's message: check the registration, whether or not anything is due."""
-    return json.dumps({"operation": CHECK, "registrationId": registration_id, "run": run})
+    return json.dumps({"operation": CHECK, "registrationId": registration_id, "run": run} | _trace(trace_id))
 
 
 def page_message(page: ReconcilePage) -> str:
     """Return the message that has one page of a reconciliation read."""
     content = {"run": page.run, "part": page.part, "page": page.continuation_token, "counts": page.counts}
-    return json.dumps({"operation": RECONCILE, **content})
+    return json.dumps({"operation": RECONCILE, **content} | _trace(page.trace_id))
+
+
+def _trace(trace_id: str | None) -> dict[str, str]:
+    return {} if trace_id is None else {"trace": trace_id}
 
 
 def read_message(body: bytes) -> Message | ReconcilePage | None:
@@ -119,6 +128,7 @@ def _message(content: Mapping[str, Any]) -> Message:
         None if operation == CHECK else _matching(_OPERATION_ID, content["operationId"]),
         None if due is None else _instant(due),
         None if content.get("run") is None else _matching(_RUN, content["run"]),
+        None if content.get("trace") is None else _matching(TRACE_ID, content["trace"]),
     )
 
 
@@ -129,6 +139,7 @@ def _page(content: Mapping[str, Any]) -> ReconcilePage:
         _one_of(PARTS, content["part"]),
         None if token is None else _matching(_PAGE_TOKEN, token),
         {_one_of(COUNTED, name): _count(number) for name, number in counts.items()},
+        None if content.get("trace") is None else _matching(TRACE_ID, content["trace"]),
     )
 
 

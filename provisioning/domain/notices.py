@@ -13,6 +13,7 @@ from typing import Any, Final
 from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration
 from provisioning.domain.tenant import Tenant
+from provisioning.domain.traces import traceparent
 
 ACTIVE: Final = "registration.active"
 FAILED: Final = "registration.failed"
@@ -48,7 +49,7 @@ class Notice:
     """One event that the operator is told of.
 
     `id` is the same for the same event however often it is put or sent: receivers know a repeat by it. `subject` is
-    a registration's id, or `registrar`. `data` holds JSON values.
+    a registration's id, or `registrar`. `data` holds JSON values. `trace_id` is that of what led to it.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Notice:
     subject: str
     time: datetime
     data: Mapping[str, Any]
+    trace_id: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse an id that is no table key and no header, or has a full stop, which ends it in what is signed."""
@@ -79,6 +81,7 @@ def of_ended_operation(registration: Registration) -> Notice:
         subject=registration.id,
         time=registration.updated_at,
         data=data,
+        trace_id=operation.trace_id,
     )
 
 
@@ -136,6 +139,7 @@ def cloud_event(notice: Notice, source: str) -> dict[str, Any]:
 
     The type has no reverse-DNS prefix: the specification advises one, and this project has no domain of its own.
     """
+    traced = {} if notice.trace_id is None else {"traceparent": traceparent(notice.trace_id, notice.id)}
     return {
         "specversion": "1.0",
         "id": notice.id,
@@ -144,6 +148,7 @@ def cloud_event(notice: Notice, source: str) -> dict[str, Any]:
         "subject": notice.subject,
         "time": _time(notice.time),
         "datacontenttype": "application/json",
+        **traced,
         "data": dict(notice.data),
     }
 

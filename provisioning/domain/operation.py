@@ -67,6 +67,7 @@ class Operation:
     """The latest thing asked of a registration.
 
     `supersedes` is the id of the operation that a deletion found pending: that one has ended, its work undone.
+    `trace_id` is that of the call, or of the run by a timer, that asked for it.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Operation:
     requested_at: datetime
     failure: Failure | None = None
     supersedes: str | None = None
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

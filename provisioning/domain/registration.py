@@ -47,7 +47,8 @@ class Registration:
     minted before `replace_before` is due; of those minted before `revoke_before` none may go on working. Both are only
     ever raised. `findings` is what a check found and does not repair; `expiry_noticed` the days before its credential's
     end that were told last; `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was
-    last asked to delete an application that not all of its replicas may have heard of.
+    last asked to delete an application that not all of its replicas may have heard of. `events` is how many of its
+    writes were told by an event.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Registration:
     approval: Approval | None = None
     policy_version: str = ""
     deletion_sent_at: datetime | None = None
+    events: int = 0
     etag: str | None = None
     row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
@@ -176,7 +178,9 @@ class Registration:
         """Return the display name of a secret that the current operation mints now."""
         return timed_label(self.credential_label, self.minted_at(now))
 
-    def begun(self, operation_id: str, kind: OperationType, now: datetime, due_at: datetime) -> "Registration":
+    def begun(
+        self, operation_id: str, kind: OperationType, now: datetime, due_at: datetime, trace_id: str | None = None
+    ) -> "Registration":
         """Return it with a new operation pending; the status follows from what is asked."""
         status = _BEGINS.get(kind, self.status)
         if (self.status, status) not in _TRANSITIONS:
@@ -188,7 +192,7 @@ class Registration:
             changed_fields=self.changed_fields if untold else (),
             former_contact=self.former_contact if untold else None,
             status=status,
-            operation=Operation(operation_id, kind, OperationStatus.PENDING, now, supersedes=superseded),
+            operation=Operation(operation_id, kind, OperationStatus.PENDING, now, None, superseded, trace_id),
             updated_at=now,
             due_at=due_at,
             last_error=None,

@@ -4,12 +4,12 @@ The planner asks when something is due, and a reconciliation asks once a day abo
 provably broken is repaired; whatever else is found is reported on the registration, and never touched.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from provisioning import trail
 from provisioning.domain.credentials import credential_expires_at
 from provisioning.domain.directory import Credential
 from provisioning.domain.errors import NeedsOperator
@@ -41,7 +41,7 @@ from provisioning.flow.rotate import (
 )
 from provisioning.flow.run import Run, failure_of
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 NEVER_NOTICED: Final = 1000  # days before the end: more than any threshold
 LISTED_AFTER: Final = timedelta(hours=1)
@@ -96,11 +96,12 @@ def _begins_rotation(run: Run, message: Message, seen: View) -> bool:
     if not broken and not secret_is_due(registration, current, seen.now, run.services.secrets, scheduled=scheduled):
         return False
     due_at = seen.now + STALLED_AFTER
-    begun = registration.begun(rotation_id(registration, current), OperationType.ROTATE, seen.now, due_at)
+    operation_id, trace_id = rotation_id(registration, current), trail.current().trace_id
+    begun = registration.begun(operation_id, OperationType.ROTATE, seen.now, due_at, trace_id)
     if broken:
         begun = replace(begun, replace_before=registration.bound_at(seen.now), missing=None)
     put_due(run.services, begun)
-    run.registration = run.services.registry.replace(begun)
+    run.registration = run.write(begun)
     forget_due(run.services, message, registration, keep=due_at)
     logger.info("registration %s: a rotation is due", registration.id)
     return True
@@ -205,8 +206,8 @@ def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
 def _save(run: Run, message: Message, before: Registration, due_at: datetime | None) -> None:
     """Save what was found and when to come again, if that is anything new."""
     run.learn(last_error=None, due_at=due_at)
-    if run.registration != before:
+    if run.registration != before or run.removed:
         run.learn(updated_at=run.services.clock.now())
         put_due(run.services, run.registration)
-        run.services.registry.replace(run.registration)
+        run.save()
     forget_due(run.services, message, before, keep=due_at)

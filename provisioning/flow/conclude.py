@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from provisioning import trail
 from provisioning.domain.errors import StaleRegistration, TryAgain, UnreadableRow
 from provisioning.domain.messages import (
     DROPPED,
@@ -24,10 +25,10 @@ from provisioning.flow.mint import belongs_to, current_secret, shown
 from provisioning.flow.notify import announce
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER, forget_due, next_due, put_due, put_off
 from provisioning.flow.rotate import clean_up_time
-from provisioning.flow.run import Run, briefly, failure_of, understood
+from provisioning.flow.run import Run, briefly, failure_of, on_its_trail, understood, write
 from provisioning.ports import Services
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 GIVEN_UP_AFTER: Final = timedelta(hours=24)
 
@@ -48,7 +49,7 @@ def conclude(run: Run, message: Message, before: Registration, ended: Registrati
     ended = replace(ended, due_at=now if done and ended.findings else next_due(ended, services.secrets, now))
     try:
         put_due(services, ended)
-        services.registry.replace(ended)
+        run.write(ended)
     except StaleRegistration:
         row = services.registry.get(ended.id)
         if row is not None and row.ending:
@@ -83,10 +84,11 @@ def _open_again(run: Run, ended: Registration) -> Registration | None:
         operation, now = row.operation, run.services.clock.now()
         if operation.id != ended.operation.id or operation.status is not OperationStatus.FAILED:
             break
-        opened = run.with_learned(row.begun(operation.id, operation.type, now, now + STALLED_AFTER))
+        again = row.begun(operation.id, operation.type, now, now + STALLED_AFTER, operation.trace_id)
+        opened = run.with_learned(again)
         put_due(run.services, opened)
         try:
-            stored = run.services.registry.replace(opened)
+            stored = write(run.services, row, opened)
         except StaleRegistration:
             continue  # by a third run, or a caller: look again
         logger.info("registration %s: %s is done, and opened again", row.id, operation.type)
@@ -96,7 +98,7 @@ def _open_again(run: Run, ended: Registration) -> Registration | None:
 
 def _forget_failures(services: Services, message: Message, deleted: Registration) -> None:
     if deleted.last_error is not None:
-        services.registry.replace(replace(deleted, last_error=None, due_at=None))
+        write(services, deleted, replace(deleted, last_error=None, due_at=None))
     forget_due(services, message, deleted)
 
 
@@ -125,14 +127,14 @@ def _show_current_secret(services: Services, registration_id: str) -> datetime |
         if current is None or not belongs_to(current, row) or shown(current) == row.secret:
             return row.due_at
         clean_up_at = clean_up_time([current.created_at], services.secrets)
-        row = replace(row, secret=shown(current), clean_up_at=clean_up_at)
-        row = replace(row, due_at=next_due(row, services.secrets, services.clock.now()))
-        put_due(services, row)
+        after = replace(row, secret=shown(current), clean_up_at=clean_up_at)
+        after = replace(after, due_at=next_due(after, services.secrets, services.clock.now()))
+        put_due(services, after)
         try:
-            services.registry.replace(row)
+            write(services, row, after)
         except StaleRegistration:
             continue  # by a third run: look again
-        return row.due_at
+        return after.due_at
 
 
 def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
@@ -149,7 +151,7 @@ def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
     remembered = replace(known, last_error=last_error, due_at=due_at, updated_at=updated_at)
     put_due(services, remembered)
     try:
-        services.registry.replace(remembered)
+        run.write(remembered)
     except StaleRegistration:
         row = services.registry.get(known.id)
         if row is not None and row.operation.id != known.operation.id and row.ending:
@@ -161,6 +163,7 @@ def remember(run: Run, message: Message, error: Exception) -> Outgoing | None:
 
 
 @briefly
+@on_its_trail
 def give_up(services: Services, message: Message | ReconcilePage | None) -> None:
     """Decide about a message that failed as often as the queue allows.
 
@@ -172,7 +175,7 @@ def give_up(services: Services, message: Message | ReconcilePage | None) -> None
         logger.error(DROPPED)
         return
     if isinstance(message, ReconcilePage):
-        logger.error("%s: stopped at %s", message, message.part)
+        logger.error("stopped at %s", message.part)
         return
     try:
         registration = understood(services.registry, message.registration_id)
@@ -181,7 +184,7 @@ def give_up(services: Services, message: Message | ReconcilePage | None) -> None
     except UnreadableRow:
         put_off(services, message)
     except TryAgain as error:
-        logger.warning("%s: is given up later: %s", message, error.code)
+        logger.warning("is given up later: %s", error.code)
         raise
 
 
@@ -190,6 +193,7 @@ def _decide(services: Services, message: Message, registration: Registration) ->
         _report_failing_checks(services, registration)
     if not registration.pending or not message.concerns(registration):
         return
+    trail.known(trace_id=registration.operation.trace_id)
     now = services.clock.now()
     error = registration.last_error
     young = now - registration.operation.requested_at < GIVEN_UP_AFTER
@@ -203,7 +207,7 @@ def _decide(services: Services, message: Message, registration: Registration) ->
         decided = replace(failed, due_at=next_due(failed, services.secrets, now))
         logger.error("registration %s: failed with %s", registration.id, failure.code)
     put_due(services, decided)
-    services.registry.replace(decided)
+    write(services, registration, decided)
     if not decided.pending:
         announce(services, of_ended_operation(decided))
     forget_due(services, message, registration, keep=decided.due_at)
@@ -214,7 +218,7 @@ def _report_failing_checks(services: Services, row: Registration) -> None:
     found = (row.last_error.failure,) if row.last_error is not None else ()
     if not are_same(found, row.findings):
         announce(services, of_drift(row, found, services.clock.now()))
-        services.registry.replace(replace(row, findings=found))
+        write(services, row, replace(row, findings=found))
 
 
 def _report_delay(services: Services, waiting: Registration) -> None:

@@ -4,9 +4,9 @@ Adding a secret cannot be repeated safely: every call makes another. So the vaul
 is current; a secret whose text was lost on the way stays on the application, harmless because nobody knows it.
 """
 
-import logging
 from datetime import timedelta
 
+from provisioning import trail
 from provisioning.domain.durations import parse_duration
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, PublishBoundPassed, TryAgain
 from provisioning.domain.registration import Registration
@@ -14,7 +14,7 @@ from provisioning.domain.secrets import CurrentSecret, MintedSecret, NewSecret, 
 from provisioning.flow.patience import WaitsFor, unsaid, waits
 from provisioning.ports import Services
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 
 def new_secret(services: Services, registration: Registration) -> NewSecret | None:
@@ -124,6 +124,7 @@ def publish(
         "operationId": registration.operation.id,
         "clientId": registration.client_id or "",
         "mintedAt": registration.minted_at(minted.minted_at).isoformat(),
+        "traceId": trail.current().trace_id,
     }
     attempted = unknown = False
     for wait in waits():

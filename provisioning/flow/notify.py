@@ -5,23 +5,25 @@ finds what has waited for two minutes. A notice is removed after it was taken, s
 the same each time. Those of one subject go in order.
 """
 
-import logging
+from dataclasses import replace
 
+from provisioning import trail
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.messages import DROPPED, notice_message
-from provisioning.domain.notices import Notice
+from provisioning.domain.notices import REGISTRAR, Notice
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
 from provisioning.flow.run import briefly
-from provisioning.ports import Services
+from provisioning.ports import Notifier, Services
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 
 def announce(services: Services, notice: Notice) -> list[str]:
     """Have the notice wait, and return the messages that have it sent: none where nobody is to be told."""
     if services.notifier is None:
         return []
-    services.registry.put_notice(notice, services.clock.now() + STALLED_AFTER)
+    traced = replace(notice, trace_id=notice.trace_id or trail.current().trace_id)
+    services.registry.put_notice(traced, services.clock.now() + STALLED_AFTER)
     return [notice_message(notice.subject)]
 
 
@@ -38,11 +40,16 @@ def send_notices(services: Services, subject: str | None) -> None:
     if services.notifier is None:
         return
     for notice in services.registry.notices(subject):
-        try:
-            services.notifier.send(notice)
-        except TryAgain as error:
-            logger.warning("notice %s: waits: %s", notice.id, error)
-            services.registry.put_notice(notice, services.clock.now() + DUE_AGAIN_AFTER)
-            raise
-        services.registry.remove_notice(notice)
-        logger.info("notice %s: taken", notice.id)
+        with trail.following(notice.trace_id, subject=subject if subject == REGISTRAR else f"registration {subject}"):
+            _send(services, services.notifier, notice)
+
+
+def _send(services: Services, notifier: Notifier, notice: Notice) -> None:
+    try:
+        notifier.send(notice)
+    except TryAgain as error:
+        logger.warning("notice %s: waits: %s", notice.id, error)
+        services.registry.put_notice(notice, services.clock.now() + DUE_AGAIN_AFTER)
+        raise
+    services.registry.remove_notice(notice)
+    logger.info("notice %s: taken", notice.id)

@@ -4,11 +4,12 @@ Every registration with anything left to do has a due entry, inserted before the
 stale, never missing; whoever acts on it checks the row.
 """
 
-import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from provisioning import trail
 from provisioning.domain.credentials import credential_expires_at
+from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.messages import Message, check_message, notice_message
 from provisioning.domain.notices import next_expiry_notice
 from provisioning.domain.operation import DueEntry, OperationStatus, OperationType
@@ -18,7 +19,7 @@ from provisioning.flow.rotate import rotates_at
 from provisioning.flow.run import briefly
 from provisioning.ports import Services
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 STALLED_AFTER: Final = timedelta(minutes=2)
 DUE_AGAIN_AFTER: Final = timedelta(minutes=30)
@@ -30,7 +31,9 @@ MOST_PER_TURN: Final = 1000
 @briefly
 def due_messages(services: Services) -> list[str]:
     """Return one message for each entry due now, oldest first. Nothing is written, so a second planner does no harm."""
-    return [check_message(entry) for entry in services.registry.due(services.clock.now(), MOST_PER_TURN)]
+    with trail.following(None, Actor(ActorKind.PLANNER)) as turn:
+        entries = services.registry.due(services.clock.now(), MOST_PER_TURN)
+        return [check_message(entry, turn.trace_id) for entry in entries]
 
 
 def next_due(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
+from provisioning import trail
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application
 from provisioning.domain.errors import NameTaken, NeedsOperator, ProvisioningError, TryAgain, UnreadableRow
@@ -30,12 +31,12 @@ from provisioning.flow.plan import forget_due, put_off
 from provisioning.flow.reconcile import reconcile
 from provisioning.flow.resolve import claim_server, resolve_resource
 from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, is_good
-from provisioning.flow.run import Run, briefly, failure_of, understood
+from provisioning.flow.run import Run, briefly, failure_of, on_its_trail, understood
 from provisioning.flow.settle import ensure_approved, settle
 from provisioning.flow.trust import ensure_certificate, ensure_federated_credential
 from provisioning.ports import Services
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 PATIENCE: Final = timedelta(minutes=1)
 
@@ -231,6 +232,7 @@ def steps_of(registration: Registration) -> tuple[Step, ...]:
 
 
 @briefly
+@on_its_trail
 def carry_out(services: Services, message: Message | ReconcilePage | None) -> Outgoing:
     """Do what the message asks, if it is still to be done; return the messages to send. None is dropped.
 
@@ -244,7 +246,7 @@ def carry_out(services: Services, message: Message | ReconcilePage | None) -> Ou
         return reconcile(services, message) if isinstance(message, ReconcilePage) else _carried_out(services, message)
     except Exception as error:
         level = logging.WARNING if isinstance(error, ProvisioningError) else logging.ERROR
-        logger.log(level, "%s: comes back: %s", message, failure_of(error).code)
+        logger.log(level, "comes back: %s", failure_of(error).code)
         raise
 
 
@@ -265,6 +267,7 @@ def _carried_out(services: Services, message: Message) -> Outgoing:
             notices = check(run, message)
         before = run.registration
         if message.concerns(before):
+            trail.known(trace_id=before.operation.trace_id)
             return conclude(run, message, before, _ended(run))
     except Exception as error:
         instead = remember(run, message, error)

@@ -5,11 +5,11 @@ the vault's secrets that carry our mark, for what a late run left of a registrat
 under everything: what no other message finds is found within a day.
 """
 
-import logging
 from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
+from provisioning import trail
 from provisioning.domain.directory import Marked
 from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.messages import (
@@ -22,10 +22,11 @@ from provisioning.domain.messages import (
 )
 from provisioning.domain.notices import heartbeat
 from provisioning.domain.registration import Registration, Status
+from provisioning.domain.traces import new_trace_id
 from provisioning.flow.notify import announce
 from provisioning.ports import Services
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 REGISTRATIONS, APPLICATIONS, SECRETS = PARTS
 _FOLLOWS: Final = dict(pairwise(PARTS))
@@ -34,7 +35,7 @@ PAGE: Final = 100
 
 def first_page(services: Services) -> str:
     """Return the message that begins a reconciliation; the time of its beginning is its name."""
-    return page_message(ReconcilePage(f"{services.clock.now():%Y%m%dT%H%M%SZ}", REGISTRATIONS))
+    return page_message(ReconcilePage(f"{services.clock.now():%Y%m%dT%H%M%SZ}", REGISTRATIONS, trace_id=new_trace_id()))
 
 
 def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
@@ -43,7 +44,7 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
         found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
         for each in found.registrations:  # rows of a version that had no lists of owners, too
             services.registry.put_owned(each.request.owner, each.id)
-        messages = [reconcile_message(each.id, page.run) for each in found.registrations]
+        messages = [reconcile_message(each.id, page.run, page.trace_id) for each in found.registrations]
         following = found.continuation_token
         counted = {"registrations": len(messages), "unreadable": found.unreadable}
     else:
@@ -56,7 +57,7 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     if part is None:
         logger.info("%s: %s", page, counts)
         return Outgoing(tuple(messages), tuple(announce(services, heartbeat(page.run, services.clock.now(), counts))))
-    return Outgoing((*messages, page_message(ReconcilePage(page.run, part, following, counts))))
+    return Outgoing((*messages, page_message(ReconcilePage(page.run, part, following, counts, page.trace_id))))
 
 
 def _marked(services: Services, page: ReconcilePage) -> Marked:

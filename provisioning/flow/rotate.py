@@ -5,13 +5,13 @@ that breaks without it. The steps below them are what a rotation does beside `en
 """
 
 import hashlib
-import logging
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from provisioning import trail
 from provisioning.domain.directory import Application, Credential
 from provisioning.domain.errors import CredentialNotFound, NeedsOperator, TryAgain
 from provisioning.domain.manifest import is_marked
@@ -20,7 +20,7 @@ from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, CurrentSecret, 
 from provisioning.flow.mint import belongs_to, current_secret
 from provisioning.flow.run import Run
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 # Entra has no limit of its own below the size of the whole application; more than this is a fault that repeats.
 MOST_CREDENTIALS: Final = 10
@@ -269,6 +269,7 @@ def remove(run: Run, seen: View, credentials: Iterable[Credential]) -> list[Cred
             if seen.now - credential.minted_at < REPLICATED_AFTER:
                 continue
         removed.append(credential)
+        run.removed.append(credential.key_id)
         logger.info("registration %s: removed credential %s", registration.id, credential.key_id)
     return removed
 

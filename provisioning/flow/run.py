@@ -1,13 +1,16 @@
 """One delivery of a message: what is known so far about the registration that it is about."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, ParamSpec, TypeVar
 
-from provisioning.domain.errors import ProvisioningError, TryAgain, UnreadableRow
+from provisioning import trail
+from provisioning.domain.errors import ProvisioningError, StaleRegistration, TryAgain, UnreadableRow
+from provisioning.domain.events import Actor, ActorKind, apart, carried_out
+from provisioning.domain.messages import Message, ReconcilePage
 from provisioning.domain.operation import Failure, LastError
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import MintedSecret
@@ -59,10 +62,47 @@ def understood(registry: Registry, registration_id: str) -> Registration | None:
     return registration
 
 
+Told = Message | ReconcilePage | None
+
+
+def on_its_trail(flow: Callable[[Services, Told], T]) -> Callable[[Services, Told], T]:
+    """Have all that the flow does for a message belong to the message's trace, and say what it is about."""
+
+    @functools.wraps(flow)
+    def followed(services: Services, message: Told) -> T:
+        subject = "" if message is None else str(message)
+        with trail.following(message.trace_id if message is not None else None, _actor_of(message), subject):
+            return flow(services, message)
+
+    return followed
+
+
+def _actor_of(message: Told) -> Actor:
+    """Return what had this service act: the clock, or a message about something that was asked."""
+    if message is not None and message.run is not None:
+        return Actor(ActorKind.RECONCILIATION)
+    return Actor(ActorKind.PLANNER if isinstance(message, Message) and message.is_check else ActorKind.QUEUE)
+
+
+def write(services: Services, before: Registration, after: Registration, removed: Iterable[str] = ()) -> Registration:
+    """Write what became of a row, with the events that tell it; return it with its new etag.
+
+    Raises StaleRegistration where another run wrote it since; what was removed is told all the same.
+    """
+    told = carried_out(trail.current(), before, after, removed, services.clock.now())
+    try:
+        return services.registry.replace(after, *told)
+    except StaleRegistration:
+        for event in carried_out(trail.current(), before, before, removed, services.clock.now()):
+            services.registry.put_event(apart(event))
+        raise
+
+
 @dataclass(slots=True)
 class Run:
     """What is known so far, and a secret that was born with the application, in memory only.
 
+    `stored` is the row as it was read or written last, and `removed` are the key ids of the credentials removed since.
     `certified` is whether the application was seen to have the client's certificate. `unsure` is whether a request to
     create the application may have taken effect although its answer was lost.
     """
@@ -73,12 +113,14 @@ class Run:
     certified: bool = False
     unsure: bool = False
     began: datetime = field(init=False)
+    stored: Registration = field(init=False)
+    removed: list[str] = field(default_factory=list)
     _learned: dict[str, object] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Note when the delivery began."""
-        self.began = self.services.clock.now()
+        """Note when the delivery began, and with what."""
+        self.began, self.stored = self.services.clock.now(), self.registration
 
     def learn(self, **facts: object) -> None:
         """Remember facts about the registration; the runner saves them when the run ends."""
@@ -96,8 +138,8 @@ class Run:
         self._told.add(error.code)
         last_error = LastError(failure_of(error), passing=True)
         with suppress(TryAgain):
-            row = self.services.registry.replace(replace(self.registration, last_error=last_error, updated_at=now))
-            self.registration = replace(self.registration, etag=row.etag, row=row.row)
+            row = self.write(replace(self.registration, last_error=last_error, updated_at=now))
+            self.registration = replace(self.registration, events=row.events, etag=row.etag, row=row.row)
 
     def with_learned(self, row: Registration) -> Registration:
         """Return the row with what this run learned."""
@@ -105,10 +147,20 @@ class Run:
 
     def save(self) -> None:
         """Write the row now: what is done next must be known even if this run does not live to tell of it."""
-        self.registration = self.services.registry.replace(self.registration)
+        self.registration = self.write(self.registration)
+
+    def write(self, row: Registration) -> Registration:
+        """Write this as the row; return it with its new etag."""
+        try:
+            self.stored = write(self.services, self.stored, row, self.removed)
+        except StaleRegistration:
+            self.removed.clear()
+            raise
+        self.removed.clear()
+        return self.stored
 
     def look_again(self) -> None:
         """Take over what callers asked for meanwhile, while the row is still about the same operation."""
         row = self.services.registry.get(self.registration.id)
         if row is not None and row.pending and row.operation.id == self.registration.operation.id:
-            self.registration = self.with_learned(row)
+            self.registration, self.stored = self.with_learned(row), row

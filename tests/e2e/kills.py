@@ -11,7 +11,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, islice, zip_longest
@@ -35,6 +35,7 @@ from tests.worlds.leaks import leaked
 from tests.worlds.outside import Died
 from tests.worlds.queued import LEASE
 from tests.worlds.request_bodies import REQUESTS, a_resource
+from tests.worlds.told import Facts
 
 PATIENCE: Final = 60.0
 # Seconds for which the message of a killed host stays hidden.
@@ -216,6 +217,7 @@ class KillableWorld:
         return [each.queue_name for each in clients if each.get_queue_properties().approximate_message_count]
 
     told: tuple[object, ...] = ()  # nobody is
+    changes: Mapping[str, Facts] = {}  # but for what the rows show in the end
     lost: tuple[str, ...] = ()  # by Entra: nothing
 
     @property

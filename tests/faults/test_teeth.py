@@ -16,6 +16,7 @@ from tests.faults.schedules import (
     PUBLISH,
     READ,
     REMOVE,
+    SAVE,
     SEND,
     after_effects,
     answers_in_turn,
@@ -40,6 +41,7 @@ from tests.faults.weakened import (
     repeat_a_mint_blindly,
     skip_the_approval,
     take_the_current_secret_from_the_row,
+    tell_after_the_act,
     write_the_row_without_its_etag,
 )
 from tests.worlds.request_bodies import REQUESTS
@@ -88,6 +90,8 @@ BLOWS: Final[dict[Rule, Betrayal]] = {
     create_without_a_unique_name: Betrayal("service", [("after", CREATE)], "2 applications for"),
     # Any schedule betrays it, the undisturbed one too.
     publish_before_the_proof: Betrayal("service", [("after", CREATE)], "published before it was proven"),
+    # The act is done, and whoever was to tell of it is dead.
+    tell_after_the_act: Betrayal("service", [("after", SAVE)], "no event tells of .*succeeded"),
     # The POST's own message is never sent, so only the planner's can have the operation carried out.
     have_the_planner_name_an_operation: Betrayal("service", [("before", SEND)], "does not settle: .* is accepted"),
     # The undisturbed one too: a check follows at once, and consumers have had no time to read the vault.

@@ -14,6 +14,7 @@ from dev.emulator.graph.password_credentials import Password
 from dev.emulator.vault.secrets import Version
 from provisioning.domain.directory import Application
 from provisioning.domain.errors import CredentialNotFound, NeedsOperator, OutcomeUnknown
+from provisioning.domain.events import Event, apart
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import (
@@ -282,12 +283,12 @@ def believe_the_first_refusal(world: World) -> None:
 class LetsFailuresStand(InsteadOf):
     """Writes nothing over the failure of an operation but another operation."""
 
-    def replace(self, registration: Registration) -> Registration:
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         there = cast("Registration", self._inner.get(registration.id))
         same = there.operation.id == registration.operation.id
         if same and there.operation.status is OperationStatus.FAILED:
             return there
-        return cast("Registration", self._inner.replace(registration))
+        return cast("Registration", self._inner.replace(registration, *events))
 
 
 def let_a_failure_stand(world: World) -> None:
@@ -297,8 +298,8 @@ def let_a_failure_stand(world: World) -> None:
 class ForgetsDeletions(InsteadOf):
     """Does not remember that Entra was asked to delete an application."""
 
-    def replace(self, registration: Registration) -> Registration:
-        return cast("Registration", self._inner.replace(replace(registration, deletion_sent_at=None)))
+    def replace(self, registration: Registration, *events: Event) -> Registration:
+        return cast("Registration", self._inner.replace(replace(registration, deletion_sent_at=None), *events))
 
 
 def forget_that_a_deletion_was_sent(world: World) -> None:
@@ -341,13 +342,44 @@ def publish_before_the_proof(world: World) -> None:
 class Overwrites(InsteadOf):
     """Writes a row over whatever another run wrote there since it was read."""
 
-    def replace(self, registration: Registration) -> Registration:
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         there = self._inner.get(registration.id)
-        return cast("Registration", self._inner.replace(replace(registration, etag=there.etag)))
+        return cast("Registration", self._inner.replace(replace(registration, etag=there.etag), *events))
 
 
 def write_the_row_without_its_etag(world: World) -> None:
     world.exchange(lambda services: replace(services, registry=cast("Registry", Overwrites(services.registry))))
+
+
+class TellsAfterwards(InsteadOf):
+    """Writes the event of an act after the act, in a request of its own; which is not counted among the calls."""
+
+    def __init__(self, inner: Registry, uncounted: Registry) -> None:
+        super().__init__(inner)
+        self._uncounted = uncounted
+
+    def insert(self, registration: Registration, *events: Event) -> Registration | None:
+        stored = cast("Registration | None", self._inner.insert(registration))
+        if stored is not None:
+            self._tell(events)
+        return stored
+
+    def replace(self, registration: Registration, *events: Event) -> Registration:
+        stored = cast("Registration", self._inner.replace(registration))
+        self._tell(events)
+        return stored
+
+    def _tell(self, events: tuple[Event, ...]) -> None:
+        for event in events:
+            self._uncounted.put_event(apart(event))
+
+
+def tell_after_the_act(world: World) -> None:
+    world.exchange(
+        lambda services: replace(
+            services, registry=cast("Registry", TellsAfterwards(services.registry, world.registry))
+        )
+    )
 
 
 def have_the_planner_name_an_operation(world: World) -> None:

@@ -22,9 +22,10 @@ MODULES = {
 ALLOWED = {
     "domain": set(),
     "ports": {"domain"},
-    "flow": {"domain", "ports"},
-    "adapters": {"domain", "ports"},
-    "api": {"domain", "ports", "flow"},
+    "trail": {"domain"},
+    "flow": {"domain", "ports", "trail"},
+    "adapters": {"domain", "ports", "trail"},
+    "api": {"domain", "ports", "trail", "flow"},
     "settings": {"domain"},
     "wiring": {"domain", "ports", "adapters", "settings"},
     "function_app": {"domain", "flow", "api", "settings", "wiring", "ports"},

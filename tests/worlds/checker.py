@@ -1,7 +1,7 @@
 """The promises, checked on the whole state of a world: the emulator's, the vault's, the registry's and the queue's."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -12,6 +12,7 @@ from provisioning.domain.client_types import ClientType
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from tests.worlds.leaks import leaked
+from tests.worlds.told import Facts, check_told
 from tests.worlds.watch import Watchable, in_use, is_labelled, live, minted_at, versions_of
 
 # How long after the overlap what nobody uses may still be there: until a reconciliation has found it.
@@ -24,6 +25,9 @@ class Checkable(Watchable, Protocol):
 
     @property
     def queue(self) -> Sequence[object]: ...
+
+    @property
+    def changes(self) -> Mapping[str, Facts]: ...
 
     @property
     def told(self) -> Sequence[object]: ...
@@ -48,6 +52,9 @@ def check(world: Checkable) -> None:
             assert application is None, "created although nobody agreed"
     for row in deleted:
         check_deleted(world, row)
+    for row in (*rows, *deleted):
+        check_told(world.registry, row, world.changes.get(row.id, set()))
+        assert not leaked(repr(world.registry.events(row.id, top=1000))), "an event holds a secret or a token"
     live = [each for each in world.emulator.directory.records.values() if each.deleted_at is None]
     ours = [application for application in live if is_ours(application.last_body)]
     assert len(ours) <= len(rows), "there is an application that no registration knows"

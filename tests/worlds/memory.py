@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.events import Event, EventPage, numbered
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
@@ -26,6 +27,7 @@ class MemoryRegistry:
         self.owned: dict[tuple[str, str], datetime | None] = {}
         self.hours: Counter[tuple[str, str]] = Counter()
         self.waiting: dict[str, tuple[Notice, datetime]] = {}
+        self.told: dict[str, list[Event]] = {}
         self._writes = 0
         self._lock = threading.Lock()
 
@@ -34,28 +36,48 @@ class MemoryRegistry:
         copied = MemoryRegistry()
         copied.rows, copied.entries, copied.names = self.rows.copy(), self.entries.copy(), self.names.copy()
         copied.owned, copied.holds, copied.hours = self.owned.copy(), self.holds.copy(), self.hours.copy()
+        copied.told = {each: events.copy() for each, events in self.told.items()}
         copied.waiting, copied._writes = self.waiting.copy(), self._writes
         return copied
 
-    def _stored(self, registration: Registration) -> Registration:
+    def _stored(self, registration: Registration, events: tuple[Event, ...]) -> Registration:
         self._writes += 1
-        stored = replace(registration, etag=f'W/"{self._writes}"')
+        row, told = numbered(registration, events)
+        stored = replace(row, etag=f'W/"{self._writes}"')
         self.rows[registration.id] = stored
+        self._tell(registration.id, *told)
         return stored
 
-    def insert(self, registration: Registration) -> Registration | None:
+    def _tell(self, registration_id: str, *events: Event) -> None:
+        told = self.told.setdefault(registration_id, [])
+        told.extend(events)
+        told.sort(key=lambda event: (event.time, event.n))
+
+    def insert(self, registration: Registration, *events: Event) -> Registration | None:
         with self._lock:
-            return None if registration.id in self.rows else self._stored(registration)
+            return None if registration.id in self.rows else self._stored(registration, events)
 
     def get(self, registration_id: str) -> Registration | None:
         return self.rows.get(registration_id)
 
-    def replace(self, registration: Registration) -> Registration:
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         with self._lock:
             known = self.rows.get(registration.id)
             if known is None or known.etag != registration.etag:
                 raise StaleRegistration
-            return self._stored(registration)
+            return self._stored(registration, events)
+
+    def put_event(self, event: Event) -> None:
+        with self._lock:
+            self._tell(event.registration_id, event)
+
+    def events(self, registration_id: str, *, top: int, continuation_token: str | None = None) -> EventPage:
+        if continuation_token is not None and not continuation_token.startswith(f"{registration_id}:"):
+            raise RequestRejected(400, "invalid-continuation-token", "Send the token of the page before.")
+        after = (continuation_token or "").removeprefix(f"{registration_id}:")
+        found = [each for each in self.told.get(registration_id, []) if _place(each) > after]
+        following = f"{registration_id}:{_place(found[top - 1])}" if len(found) > top else None
+        return EventPage(tuple(found[:top]), following)
 
     def find(
         self,
@@ -150,3 +172,7 @@ class MemoryRegistry:
     def subjects_of_notices(self, until: datetime) -> list[str]:
         oldest = {notice.subject: notice.id for notice in reversed(self.notices(most=len(self.waiting)))}
         return [subject for subject, notice_id in oldest.items() if self.waiting[notice_id][1] <= until]
+
+
+def _place(event: Event) -> str:
+    return f"{event.time.isoformat(timespec='microseconds')}_{event.n}"

@@ -9,8 +9,10 @@ from urllib.parse import parse_qsl
 import requests
 from requests.adapters import BaseAdapter
 
+from provisioning.domain.events import Event
 from provisioning.domain.registration import Registration, Status
 from provisioning.ports import Registry
+from tests.worlds.told import facts_of
 
 if TYPE_CHECKING:
     from tests.worlds.wired import WiredWorld
@@ -110,10 +112,20 @@ class WatchedRegistry:
         method = getattr(self._inner, name)
         return lambda *args, **kwargs: self._world.outside(f"registry.{name}", lambda: method(*args, **kwargs))
 
-    def replace(self, registration: Registration) -> Registration:
+    def insert(self, registration: Registration, *events: Event) -> Registration | None:
+        def watched() -> Registration | None:
+            after = self._inner.insert(registration, *events)
+            if after is not None:
+                self._world.changes[after.id] |= facts_of(None, after)
+            return after
+
+        return cast("Registration | None", self._world.outside("registry.insert", watched))
+
+    def replace(self, registration: Registration, *events: Event) -> Registration:
         def watched() -> Registration:
             before = self._inner.get(registration.id)
-            after = self._inner.replace(registration)
+            after = self._inner.replace(registration, *events)
+            self._world.changes[registration.id] |= facts_of(before, after)
             if before is not None and (before.status, after.status) not in ALLOWED_TRANSITIONS:
                 self._world.violations.append(f"{before.status} became {after.status}")
             return after

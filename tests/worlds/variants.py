@@ -115,7 +115,9 @@ def full(registration: Registration) -> Registration:
         policy_version="policy",
         approval=Approval("digest", ("rule",), later, "owner", Outcome.DENIED, "decider", "bot", later, "reason"),
         status=Status.ACTIVE,
-        operation=Operation("operation", OperationType.ROTATE, OperationStatus.PENDING, NOW, failure, "superseded"),
+        operation=Operation(
+            "operation", OperationType.ROTATE, OperationStatus.PENDING, NOW, failure, "superseded", "trace"
+        ),
         due_at=later,
         application_object_id="object",
         client_id="client",
@@ -142,6 +144,7 @@ def full(registration: Registration) -> Registration:
         expiry_noticed=30,
         clean_up_at=later,
         deletion_sent_at=later,
+        events=1,
         etag="etag",
     )
 

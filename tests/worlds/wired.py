@@ -1,7 +1,7 @@
 """A world wired as the product is, over the emulator and in virtual time, before anything happens in it."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -45,6 +45,7 @@ from tests.worlds.watch import Watch
 
 if TYPE_CHECKING:
     from tests.worlds.queued import Queued
+    from tests.worlds.told import Facts
 
 LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
@@ -106,6 +107,7 @@ class WiredWorld:
         self.policy = a_policy(*rules) if rules is not None else Path(self.settings.policy).read_bytes()
         self.outside: Any = straight
         self.violations: list[str] = []
+        self.changes: defaultdict[str, Facts] = defaultdict(set)
         self.watch = Watch(self)
         self.accepted: Counter[str] = Counter()
         self.mints = 0

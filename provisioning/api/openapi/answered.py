@@ -6,8 +6,11 @@ from typing import Final
 from provisioning.api.openapi.bodies import Schema, any_of, asked, ref
 from provisioning.domain.approval import Outcome
 from provisioning.domain.client_types import ClientType
+from provisioning.domain.events import ActorKind, EventOutcome, What
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Status
+
+_ACTORS: Final = [each for each in ActorKind if each is not ActorKind.UNKNOWN]
 
 
 def _object(description: str, properties: Mapping[str, Schema], optional: Iterable[str] = ()) -> Schema:
@@ -74,6 +77,39 @@ def answered(bodies: Mapping[str, Schema]) -> dict[str, Schema]:
         **_credentials(),
         **_previews(),
         "Problem": _problem(),
+        "EventList": _object(
+            "A part of what was done to a registration.",
+            {
+                "value": _list("Events, oldest first.", ref("Event")),
+                "continuationToken": _maybe(_text("Where the next page begins; null on the last one.")),
+            },
+        ),
+        "Event": _object(
+            "Who did what, when, and what came of it. Never what was sent, and never a secret.",
+            {
+                "time": _moment("When."),
+                "what": _text("What was asked or done.", enum=list(What)),
+                "outcome": _text("What came of it.", enum=list(EventOutcome)),
+                "actor": _object(
+                    "Who did it.",
+                    {
+                        "kind": _text("A caller, or a part of this service.", enum=_ACTORS),
+                        "objectId": _text("The Entra object id of the caller."),
+                        "via": _text("The object id of the application that spoke for this person."),
+                    },
+                    optional=("objectId", "via"),
+                ),
+                "changed": _list("Names of fields, never their values.", {"type": "string"}),
+                "operationId": _text("The operation that it belongs to."),
+                "keyId": _text("The key id of the credential that it is about."),
+                "formerKeyId": _text("The key id of the credential that was current before."),
+                "code": _text("Why it failed or was refused, as a stable code."),
+                "graphRequestId": _text("Microsoft Graph's id of the request that it refused."),
+                "policyVersion": _text("The policy that it was judged by."),
+                "traceId": _text("Names what led to it in the service's log, in Graph and in notices."),
+            },
+            optional=("changed", "keyId", "formerKeyId", "code", "graphRequestId", "policyVersion"),
+        ),
         "Policy": _object(
             "What of the policy holds for the caller.",
             {
@@ -303,6 +339,7 @@ def _problem() -> Schema:
             "status": {"type": "integer", "description": "The status of the answer."},
             "detail": _text("What is wrong, and what to do."),
             "code": _text("Which problem it is, as a stable code."),
+            "traceId": _text("Names the call in the service's log."),
             "errors": _list("Every fault of the request at once; of very many the first 100.", fault),
         },
         optional=("errors",),

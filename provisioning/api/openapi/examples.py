@@ -11,12 +11,27 @@ _TENANT: Final = "11111111-aaaa-4aaa-8aaa-000000000001"
 _LOGIN: Final = f"https://login.microsoftonline.com/{_TENANT}"
 _PORTAL: Final = "https://portal.azure.com/#view"
 _SECRET: Final = f"fhir-registrar-{_ID}"
+_TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 _DIGEST: Final = "5d41402abc4b2a76b9719d911017c5922ae2b5b54b1b6a0f1f2a3b4c5d6e7f80"
 
 # --- what is sent ---------------------------------------------------------------------------------------------------
 
 _OWNER: Final = "3f6f1c1e-6f0b-4a53-9d0e-5b1f6c8f2a11"
 _SERVER: Final = "https://fhir.contoso.example"
+
+EVENTS: Final[Mapping[str, Any]] = {
+    "value": [
+        {
+            "time": "2026-11-23T04:09:28Z",
+            "what": "requested",
+            "outcome": "accepted",
+            "actor": {"kind": "user", "objectId": "a11ce000-0000-4000-8000-000000000001"},
+            "operationId": "539bf97b-a236-409d-ae77-bd30f957fab7",
+            "traceId": _TRACE,
+        }
+    ],
+    "continuationToken": None,
+}
 
 POLICY: Final[Mapping[str, Any]] = {
     "version": "1",
@@ -200,6 +215,7 @@ DECISION_PREVIEW: Final = {**RETRY_PREVIEW, "operation": None}
 
 def _problem(status: int, title: str, code: str, detail: str, *faults: tuple[str, str, str]) -> dict[str, Any]:
     problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    problem["traceId"] = _TRACE
     errors = [dict(zip(("pointer", "code", "message"), fault, strict=True)) for fault in faults]
     return problem | ({"errors": errors} if errors else {})
 

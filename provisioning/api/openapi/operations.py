@@ -22,6 +22,7 @@ def paths() -> dict[str, Any]:
     return {
         "/registrations": {"post": _submit(), "get": _list()},
         one: {"get": _show(), "patch": _change(), "delete": _delete()},
+        f"{one}/events": {"get": _events()},
         f"{one}/rotate": {"post": _rotate()},
         f"{one}/approve": {"post": _decide("approve", "Decision", _APPROVE)},
         f"{one}/deny": {"post": _decide("deny", "Denial", _DENY)},
@@ -77,6 +78,16 @@ def _show() -> Schema:
         "One that was deleted stays readable: it is the evidence of what there was.",
         parameters=("registrationId", "onBehalfOf"),
         answers={"200": found | {"links": _links(unchanged=True)}},
+    )
+
+
+def _events() -> Schema:
+    return _operation(
+        "listEvents",
+        "Read who did what to a registration",
+        "Oldest first, in pages. It is kept as long as the registration is, and never changed.",
+        parameters=("registrationId", "top", "continuationToken", "onBehalfOf"),
+        answers={"200": _answer("A page.", "EventList", examples.EVENTS)},
     )
 
 

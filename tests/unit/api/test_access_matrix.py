@@ -36,6 +36,7 @@ rotate_registration      yes     404     yes     404     yes     not     yes    
 change_registration      yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 delete_registration      yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 approve_registration     decides 404     decides 404     decides decides decides decides yes     yes     unknown
+list_events              yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
 show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 deny_registration        decides 404     decides 404     decides decides decides decides yes     yes     unknown
 """
@@ -50,7 +51,7 @@ ANSWERS: Final = {
     "decides": (403, "not-an-approver"),
     "unknown": (403, "approver-unknown"),
 }
-SUCCESS: Final = {"list_registrations": 200, "show_registration": 200, "show_policy": 200}
+SUCCESS: Final = {"list_registrations": 200, "show_registration": 200, "list_events": 200, "show_policy": 200}
 
 ROLES: Final = {"none": None} | {
     name: Role(f"Registrations.{name}") for name in ("Create", "Read.All", "Manage.All", "Approve")

@@ -16,6 +16,7 @@ from tests.worlds.world import World
 
 ID = "00000000-11111111-2222-4333-8444-555555555555"
 JSON = {"content-type": "application/json"}
+TRACED = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 
 
 def code_of(answer: Answer) -> str:
@@ -29,7 +30,7 @@ def faults_of(answer: Answer) -> list[tuple[str, str]]:
 def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Answer:
     """Send one call by its name, with the body that it needs unless another is given."""
     act = name.removesuffix("_registration")
-    suffix = f"/{act}" if act in ("retry", "rotate", "approve", "deny") else ""
+    suffix = f"/{act}" if act in ("retry", "rotate", "approve", "deny") else "/events" if act == "list_events" else ""
     collection = name in ("submit_registration", "list_registrations")
     path = "/api/registrations" if collection else f"/api/registrations/{registration_id}{suffix}"
     decision = {"digest": "0" * 64, "reason": "Because."}
@@ -41,11 +42,12 @@ def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Ans
     }
     if name in bodies:
         parts = {"headers": JSON, "body": json.dumps(bodies[name]).encode()} | parts
+    parts["headers"] = TRACED | parts.get("headers", {})
     return world.call(web.CALLS[name], Call(path, registration_id="" if collection else registration_id, **parts))
 
 
-BODILESS = ["delete_registration", "list_registrations", "retry_registration", "show_registration"]
-WRITING = sorted(set(web.CALLS) - {"list_registrations", "show_registration", "show_policy"})
+BODILESS = ["delete_registration", "list_events", "list_registrations", "retry_registration", "show_registration"]
+WRITING = sorted(set(web.CALLS) - {"list_events", "list_registrations", "show_registration", "show_policy"})
 
 
 def active(world: World, body: dict[str, Any] | None = None) -> str:

@@ -10,6 +10,7 @@ from provisioning.api import web
 from provisioning.api.calls import Call, entity_tag
 from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration, Status
+from provisioning.domain.traces import read_traceparent
 from tests.worlds.request_bodies import OWNER, a_resource, a_service_client
 from tests.worlds.steps import body_of, id_of
 from tests.worlds.world import World
@@ -25,6 +26,7 @@ def test_an_accepted_request_is_answered_with_where_and_when_to_poll() -> None:
         "Retry-After": "2",
         "ETag": entity_tag(world.row(id_of(answer))),
         "Cache-Control": "no-store",
+        "traceparent": answer.headers["traceparent"],
     }
     assert world.get(id_of(answer)) == body_of(answer)
 
@@ -44,6 +46,7 @@ def test_the_message_names_the_operation_and_nothing_else() -> None:
         "operation": "provision",
         "registrationId": id_of(answer),
         "operationId": body_of(answer)["operation"]["id"],
+        "trace": read_traceparent(answer.headers["traceparent"]),
     }
 
 

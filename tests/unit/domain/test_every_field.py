@@ -71,6 +71,8 @@ NOT_TOLD: Mapping[str, str] = {
     "request_hash": "tells a repeat of a request from another request",
     "resource.scopes.id": "what the manifest names a scope by; people know it by its value",
     "resource.app_roles.value": "as asked for in appRoles; the grant names the id",
+    "operation.trace_id": "the answer to the call names it, and so does each event",
+    "events": "how many there are; they have a call of their own",
     "due_at": "when the planner looks again",
     "last_error.passing": "whether the queue goes on trying; that it does is told as pending",
     "change": "compared with what the application's notes say",

@@ -29,6 +29,7 @@ def test_the_secret_in_the_vault_expires_with_the_credential_and_carries_the_mar
         "operationId": client["operation"]["id"],
         "clientId": client["clientId"],
         "mintedAt": world.clock.now().isoformat(),
+        "traceId": world.row(client["registrationId"]).operation.trace_id,
     }
     assert client["secret"]["id"] == f"{world.emulator.origin}/secrets/fhir-registrar-{client['registrationId']}"
 

@@ -223,7 +223,8 @@ def test_an_expected_failure_is_one_line_with_the_id_and_no_traceback_of_ours(
     [error] = world.errors
     lines = [record for record in caplog.records if "comes back" in record.getMessage()]
     code = world.get(registration_id)["operation"]["lastError"]["code"]
-    assert [line.getMessage() for line in lines] == [f"registration {registration_id}: comes back: {code}"]
+    trace_id = world.row(registration_id).operation.trace_id
+    assert [line.getMessage() for line in lines] == [f"registration {registration_id}: comes back: {code} [{trace_id}]"]
     assert lines[0].levelno == logging.WARNING
     assert all(record.exc_info is None for record in caplog.records)
     told = as_the_worker_tells(error)
