@@ -38,6 +38,7 @@ delete_registration      yes     404     yes     404     yes     not     yes    
 approve_registration     decides 404     decides 404     decides decides decides decides yes     yes     unknown
 show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 deny_registration        decides 404     decides 404     decides decides decides decides yes     yes     unknown
+show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 """
 # About a registration that does not exist every caller gets 404; of what nobody owns yet "other" holds.
 ABOUT_NONE: Final = frozenset({"submit_registration", "list_registrations", "show_policy"})
