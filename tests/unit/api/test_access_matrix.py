@@ -39,6 +39,7 @@ approve_registration     decides 404     decides 404     decides decides decides
 list_events              yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
 show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 deny_registration        decides 404     decides 404     decides decides decides decides yes     yes     unknown
+show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 """
 # About a registration that does not exist every caller gets 404; of what nobody owns yet "other" holds.
 ABOUT_NONE: Final = frozenset({"submit_registration", "list_registrations", "show_policy"})
