@@ -8,7 +8,7 @@ from datetime import datetime
 
 from provisioning.domain.callers import Caller
 from provisioning.domain.directory import Permission, ResolvedResource
-from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, TryAgain
+from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, TryAgain, UnreadableRow
 from provisioning.domain.intake import ResourceApplicationRequest, ServiceClientRequest
 from provisioning.domain.manifest import resource_identifier
 from provisioning.domain.names import (
@@ -68,7 +68,10 @@ def check_resource(services: Services, request: ClientRequest, caller: Caller | 
     name, managed = plain_name(request.resource, services.tenant.id), managed_fhir_url(request.resource)
     if compared(name) in services.allowed_resources if managed is None else not _asks_for_roles(request):
         return None
-    ours = _registration(services.registry, name, caller)
+    try:
+        ours = _registration(services.registry, name, caller)
+    except UnreadableRow:
+        return None  # of a newer version: the queue waits until it can be read
     if ours is not None:
         _offered(ours, request)
     elif managed is not None:

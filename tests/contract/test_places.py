@@ -217,7 +217,7 @@ def test_a_post_reads_one_thing_more_and_writes_none_more_than_without_a_policy(
     transport.requests.clear()
     answer = world.post(a_service_client(resource="https://ws-svc.fhir.azurehealthcareapis.com", appRoles=[]))
     assert answer.status == 202
-    assert transport.requests == ["GET owners", "POST $batch", "PATCH due", "POST registrations"]
+    assert transport.requests == ["GET owners", "POST $batch", "PATCH due", "POST $batch"]
 
 
 def test_the_first_post_of_an_owner_costs_no_more_than_a_later_one(counted: tuple[World, CountingTransport]) -> None:
@@ -226,7 +226,7 @@ def test_the_first_post_of_an_owner_costs_no_more_than_a_later_one(counted: tupl
     world.post(a_service_client(**body))
     transport.requests.clear()
     world.post(a_service_client(**body, owner=an_owner()))
-    assert transport.requests == ["GET owners", "POST $batch", "PATCH due", "POST registrations"]
+    assert transport.requests == ["GET owners", "POST $batch", "PATCH due", "POST $batch"]
 
 
 @pytest.mark.parametrize("query", ["", "dryRun=true"])

@@ -87,7 +87,7 @@ def answered(bodies: Mapping[str, Schema]) -> dict[str, Schema]:
         "Event": _object(
             "Who did what, when, and what came of it. Never what was sent, and never a secret.",
             {
-                "time": _moment("When."),
+                "time": _moment("When it was asked or done."),
                 "what": _text("What was asked or done.", enum=list(What)),
                 "outcome": _text("What came of it.", enum=list(EventOutcome)),
                 "actor": _object(
