@@ -25,7 +25,7 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test kill check bench lock lock-check worker worker-check clean
+.PHONY: help setup demo run test kill fuzz check bench lock lock-check worker worker-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: setup ## Run the tests, with coverage of provisioning/
 kill: setup ## Kill the host at 200 points of the flow; KILL="a kill point" plays one again
 	@$(BIN)/python -m pytest tests/e2e/test_kills.py --quiet \
 	  $(if $(KILL),--kill="$(KILL)",--kills=200 --numprocesses=4 --dist=worksteal) $(PYTEST)
+
+fuzz: setup ## Play the described API against itself for longer; FUZZ=500 makes so many requests of each call and phase
+	@$(BIN)/python -m pytest tests/e2e/test_description.py --quiet --capture=no --fuzz=$(or $(FUZZ),200) $(PYTEST)
 
 bench: setup ## Measure what users feel, as ratios, and write docs/performance.md; BENCH="--quick" for a look
 	@$(BIN)/python -m bench $(BENCH)

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that say which fault schedule and which kill points are played."""
+    """Add the options that say which fault schedule, kill points and requests are played."""
     parser.addoption("--replay", help="one fault schedule, by the name that a failure printed")
     parser.addoption("--kill", help="one kill point, by the name that a failure printed")
     parser.addoption("--kills", type=int, help="so many kill points, instead of a sample")
+    parser.addoption("--fuzz", type=int, help="so many requests of each call by chance, instead of a sample")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -229,7 +229,6 @@ PROBLEMS: Final[Mapping[str, Any]] = {
         "The query breaks rules; see errors.",
         ("?", "query-parameter-unknown", "This call has none. Remove it."),
     ),
-    "401": _problem(401, "Unauthorized", "unauthenticated", "Sign in, or send a token of the tenant for this API."),
     "403": _problem(
         403,
         "Forbidden",

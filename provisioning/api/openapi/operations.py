@@ -239,10 +239,15 @@ def _operation(  # noqa: PLR0913 -- each is one part of a call
         operation["requestBody"] = body
     operation["responses"] = dict(answers)
     for status, refusal in refusals(operation_id):
-        content = {"application/problem+json": {"schema": ref("Problem")} | _shown(examples.PROBLEMS.get(status))}
-        headers = {"headers": _headers(_UNTIL_WHEN)} if status == "503" else {}
-        operation["responses"][status] = refusal | headers | {"content": content}
+        operation["responses"][status] = refusal | _problem(status)
     return operation
+
+
+def _problem(status: str) -> Schema:
+    if status == "401":  # the host's own has no body
+        return {}
+    content = {"application/problem+json": {"schema": ref("Problem")} | _shown(examples.PROBLEMS.get(status))}
+    return {"content": content} | ({"headers": _headers(_UNTIL_WHEN)} if status == "503" else {})
 
 
 def _body(schema: Schema, shown: Mapping[str, Any], *also: str) -> Schema:

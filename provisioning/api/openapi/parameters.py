@@ -13,8 +13,8 @@ def _query(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, 
     return {"name": name, "in": "query", "description": description, "schema": dict(schema)}
 
 
-def _header(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": description, "schema": dict(schema)}
+def _header(name: str, description: str, schema: Mapping[str, Any], *, example: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": dict(schema), "example": example}
 
 
 PARAMETERS: Final[Mapping[str, Any]] = {
@@ -31,18 +31,21 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         "Visible ASCII characters, such as a UUID. The same key, owner and request give the same registration, however "
         "often they are sent.",
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        example="nightly-export-1",
     ),
     "ifMatch": _header(
         "If-Match",
         "The ETag of an answer, quotes included; several with commas; or *. It is done only if the registration is "
         "still as that answer shows it.",
         {"type": "string", "pattern": patterns.ENTITY_TAGS},
+        example='"82a947320751e854efe19659"',
     ),
     "onBehalfOf": _header(
         "On-Behalf-Of",
         "The Entra object id of a person: access is that person's, and both are recorded. For applications with the "
         "app role Registrations.OnBehalf, where CALLER_AUTH is `entra`.",
         {"type": "string", "format": "uuid", "pattern": patterns.GUID},
+        example="a11ce000-0000-4000-8000-000000000001",
     ),
     "dryRun": _query(
         "dryRun", "Answer what would be done; nothing is stored or sent.", {"type": "boolean", "default": False}
@@ -64,6 +67,8 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         {"type": "integer", "minimum": 1, "maximum": LARGEST_TOP, "default": DEFAULT_TOP},
     ),
     "continuationToken": _query(
-        "continuationToken", "What the page before had as continuationToken, unchanged.", {"type": "string"}
+        "continuationToken",
+        "What the page before had as continuationToken, unchanged.",
+        {"type": "string", "minLength": 1},
     ),
 }

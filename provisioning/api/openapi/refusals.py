@@ -167,7 +167,8 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
 
 _MEANINGS: Final[Mapping[int, str]] = {
     400: "The request is wrong: mend it. `errors` names each fault, with its place.",
-    401: "The function key is missing or wrong, which the host answers without a body; or nobody is signed in.",
+    401: "The function key is missing or wrong, which the host answers without a body. Where CALLER_AUTH is `entra`: "
+    "nobody is signed in, which is a problem document as any other.",
     403: "The caller may not do that.",
     404: "There is none of that id, or none that the caller may know of.",
     409: "It clashes with what there is.",
