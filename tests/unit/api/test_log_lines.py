@@ -1,4 +1,4 @@
-"""No caller writes the log: nothing that is sent, wherever it stands, is part of a line or makes one."""
+"""No caller writes the log, or an event in another's name: nothing that is sent is part of a line or makes one."""
 
 import base64
 import json
@@ -53,3 +53,19 @@ def test_what_is_registered_names_no_line_of_the_log_but_by_its_id(caplog: pytes
     assert world.row(registration_id).status == "active"
     assert registration_id in caplog.text
     assert MARKER not in caplog.text
+
+
+def test_an_event_names_whoever_was_verified_and_nothing_that_was_sent() -> None:
+    world = World(settings=ENTRA)
+    body = json.dumps(a_service_client(owner=TEAM, resource=MANAGED, appRoles=[], displayName=MARKER)).encode()
+    forged = {"content-type": "application/json", "traceparent": FORGED, "x-ms-client-principal-name": FORGED}
+    headers = headers_of(ALICE, world.emulator) | forged
+    answer = world.call(web.submit_registration, Call("/api/registrations", headers, body=body, method="POST"))
+    row = world.row(json.loads(answer.body)["registrationId"])
+    for name in ("delete_registration", "retry_registration", "rotate_registration"):
+        stranger = headers_of(MALLORY, world.emulator) | {"x-ms-client-principal-id": ALICE.object_id}
+        world.call(web.CALLS[name], Call("/api/registrations/x", stranger, registration_id=row.id, method="POST"))
+    world.deliver()
+    events = world.registry.events(row.id, top=100).events
+    assert [each.actor.object_id for each in events if each.actor.object_id is not None] == [ALICE.object_id]
+    assert MARKER not in repr(events)
