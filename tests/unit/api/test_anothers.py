@@ -22,6 +22,7 @@ from tests.worlds.request_bodies import MANAGED, a_confidential_client, a_public
 from tests.worlds.signed_in import ALICE, BOT, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
 from tests.worlds.world import World
 
+TRACE: Final = f"00-{'a' * 32}"
 NOBODYS: Final = "00000000-11111111-2222-4333-8444-555555555555"
 WITHOUT_ID: Final = ("submit_registration", "list_registrations", "show_policy")
 READS: Final = ("show_registration", "list_events")
@@ -38,7 +39,7 @@ STRANGERS: Final = {
 
 
 def seen(world: World, name: str, call: Call) -> tuple[Answer, list[str]]:
-    """What is answered, and which calls left the process for it."""
+    """What is answered, in one trace, and which calls left the process for it."""
     left: list[str] = []
 
     def outside(called: str, action: Any) -> Any:
@@ -46,6 +47,7 @@ def seen(world: World, name: str, call: Call) -> tuple[Answer, list[str]]:
         return action()
 
     world.outside = outside
+<<<<<<< HEAD
     answer = world.call(web.CALLS[name], call)
     headers = {name: value for name, value in answer.headers.items() if name != "traceparent"}
     return replace(answer, headers=headers), left
@@ -53,6 +55,13 @@ def seen(world: World, name: str, call: Call) -> tuple[Answer, list[str]]:
 
 # A trace that the caller brings: the one thing that differs, by right, from call to call.
 TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+=======
+    answer = world.call(
+        web.CALLS[name], replace(call, headers={**call.headers, "traceparent": f"{TRACE}-{'1' * 16}-00"})
+    )
+    # The last part is another one in each answer, of whatever.
+    return replace(answer, headers={**answer.headers, "traceparent": answer.headers["traceparent"][: len(TRACE)]}), left
+>>>>>>> wt-threat
 
 
 def signed(world: World, caller: Caller, **headers: str) -> dict[str, str]:
