@@ -47,25 +47,15 @@ def seen(world: World, name: str, call: Call) -> tuple[Answer, list[str]]:
         return action()
 
     world.outside = outside
-<<<<<<< HEAD
-    answer = world.call(web.CALLS[name], call)
-    headers = {name: value for name, value in answer.headers.items() if name != "traceparent"}
-    return replace(answer, headers=headers), left
-
-
-# A trace that the caller brings: the one thing that differs, by right, from call to call.
-TRACE = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
-=======
     answer = world.call(
         web.CALLS[name], replace(call, headers={**call.headers, "traceparent": f"{TRACE}-{'1' * 16}-00"})
     )
     # The last part is another one in each answer, of whatever.
     return replace(answer, headers={**answer.headers, "traceparent": answer.headers["traceparent"][: len(TRACE)]}), left
->>>>>>> wt-threat
 
 
 def signed(world: World, caller: Caller, **headers: str) -> dict[str, str]:
-    return {"content-type": "application/json", **TRACE, **headers_of(caller, world.emulator), **headers}
+    return {"content-type": "application/json", **headers_of(caller, world.emulator), **headers}
 
 
 def world_of(state: str) -> tuple[World, Registration]:
@@ -207,7 +197,7 @@ def test_anothers_key_is_free_for_everybody_else() -> None:
 def test_a_list_tells_nothing_of_what_is_anothers(name: str) -> None:
     world, row = world_of("active")
     caller, more = STRANGERS[name]
-    headers = headers_of(caller, world.emulator) | more | TRACE
+    headers = headers_of(caller, world.emulator) | more
 
     def listed(query: str) -> tuple[Answer, list[str]]:
         return seen(world, "list_registrations", Call("/api/registrations", headers, query))
