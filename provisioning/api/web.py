@@ -63,6 +63,11 @@ _NOBODY: Final = Actor(ActorKind.UNKNOWN)
 Handle = Callable[[Services, Caller, Call], Answer]
 
 
+def answer_call(services: Callable[[], Services], name: str, call: Call) -> Answer:
+    """Return the answer to a call by its name; some need no services, and are for anybody."""
+    return answer_alone(ALONE[name], call) if name in ALONE else answer(services, CALLS[name], call)
+
+
 def answer(services: Callable[[], Services], handle: Handle, call: Call) -> Answer:
     """Return what `handle` answers to whoever calls, or the problem document of the error that was raised."""
 
@@ -267,3 +272,5 @@ CALLS: Final[Mapping[str, Handle]] = {
         delete_registration,
     )
 }
+# For anybody: they say nothing about anybody, and need no services.
+ALONE: Final[Mapping[str, Callable[[Call], Answer]]] = {handle.__name__: handle for handle in (show_openapi, show_docs)}

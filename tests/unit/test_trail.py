@@ -172,7 +172,8 @@ def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 
 BEGINS = re.compile(
-    r"registration ([0-9a-f-]{45}): |reconciliation \w+: |answered \d{3} |a message that this|The app settings|ended in"
+    r"registration ([0-9a-f-]{45}): |reconciliation \w+: |answered \d{3} |notice |a message that this|"
+    r"The app settings|ended in"
 )
 
 
