@@ -8,8 +8,6 @@ import typing
 import azure.functions as func
 
 if typing.TYPE_CHECKING:
-    from provisioning.api.answers import Answer
-    from provisioning.api.calls import Call
     from provisioning.ports import Services
 
 QUEUE = "registrations"
@@ -66,19 +64,13 @@ for _each in CALLS:
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description of this API."""
-    from provisioning.api import web
-    from provisioning.api.openapi.served import show_openapi
-
-    return _encode(web.answer_alone(show_openapi, _decode(req)))
+    return _answer("show_openapi", req)
 
 
 @app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def docs(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description as a page."""
-    from provisioning.api import web
-    from provisioning.api.openapi.served import show_docs
-
-    return _encode(web.answer_alone(show_docs, _decode(req)))
+    return _answer("show_docs", req)
 
 
 @app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -155,17 +147,10 @@ def _services() -> "Services":
 def _answer(call: str, req: func.HttpRequest, message: func.Out[str] | None = None) -> func.HttpResponse:
     """Have the callers' side answer, which is loaded only now."""
     from provisioning.api import web
-
-    return _encode(web.answer(_services, web.CALLS[call], _decode(req)), message)
-
-
-def _decode(req: func.HttpRequest) -> "Call":
     from provisioning.api.calls import Call
 
-    return Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
-
-
-def _encode(answer: "Answer", message: func.Out[str] | None = None) -> func.HttpResponse:
+    received = Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
+    answer = web.answer_call(_services, call, received)
     if message is not None and answer.message is not None:
         message.set(answer.message)
     return func.HttpResponse(

@@ -63,6 +63,15 @@ _NOBODY: Final = Actor(ActorKind.UNKNOWN)
 Handle = Callable[[Services, Caller, Call], Answer]
 
 
+def answer_call(services: Callable[[], Services], name: str, call: Call) -> Answer:
+    """Return the answer to a call by its name; the pages about the API need no services, and are for anybody."""
+    if name in CALLS:
+        return answer(services, CALLS[name], call)
+    from provisioning.api.openapi.served import PAGES
+
+    return answer_alone(PAGES[name], call)
+
+
 def answer(services: Callable[[], Services], handle: Handle, call: Call) -> Answer:
     """Return what `handle` answers to whoever calls, or the problem document of the error that was raised."""
 

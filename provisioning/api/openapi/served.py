@@ -1,6 +1,8 @@
 """GET /openapi.json and GET /docs: anonymous, because they say nothing about anybody."""
 
 import json
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call, no_parameters
@@ -19,3 +21,6 @@ def show_docs(call: Call) -> Answer:
     no_parameters(call)
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return Answer(200, page(describe()), "text/html", {"Content-Security-Policy": policy})
+
+
+PAGES: Final[Mapping[str, Callable[[Call], Answer]]] = {handle.__name__: handle for handle in (show_openapi, show_docs)}
