@@ -7,7 +7,6 @@ Shared Key" for a storage account that is opened by its key, as the local one is
 import base64
 import hashlib
 import hmac
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import requests
 from azure.core.exceptions import AzureError
 from requests.auth import AuthBase
 
+from provisioning import trail
 from provisioning.adapters.transport import TABLES_TIMEOUT
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.policy import Policy
@@ -32,7 +32,7 @@ READ_AGAIN_AFTER: Final = timedelta(minutes=1)
 STORAGE_SCOPE: Final = "https://storage.azure.com/.default"
 _API_VERSION: Final = "2023-11-03"
 
-logger = logging.getLogger(__name__)
+logger = trail.logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 BEGINS = re.compile(
     r"registration ([0-9a-f-]{45}): |reconciliation \w+: |answered \d{3} |notice |a message that this|"
-    r"The app settings|ended in"
+    r"The app settings|POLICY: |ended in"
 )
 
 
