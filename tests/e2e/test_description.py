@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.emulator import SECRET_MARKER
 from dev.host import HostProcess
 from dev.stack import Stack, cloud
 from tests.e2e.caller import Caller, example
@@ -82,4 +83,5 @@ def test_the_described_api_holds_against_itself_in_every_phase_by_every_check(
     assert played.cases >= LEAST_CASES
     assert longer or played.seconds < MOST_SECONDS
     assert files() == before
-    assert "Traceback" not in log.read_text()
+    assert "nobody foresaw" not in log.read_text()
+    assert SECRET_MARKER not in log.read_text() + played.text

@@ -204,6 +204,17 @@ def test_a_decision_that_is_not_understood_is_refused(world: World, body: dict[s
     assert world.row(row.id).awaits_approval
 
 
+@pytest.mark.parametrize("what", ["approve", "deny"])
+@pytest.mark.parametrize("body", [[], [{"digest": "d"}], "x", None, 1, True], ids=str)
+def test_a_decision_that_is_no_object_is_refused(world: World, what: str, body: Any) -> None:
+    headers = {"content-type": "application/json", **headers_of(APPROVER, world.emulator)}
+    path = f"/api/registrations/{awaiting(world).id}/{what}"
+    call = Call(path, headers, body=json.dumps(body).encode(), registration_id="x", method="POST")
+    answer = world.call(web.CALLS[f"{what}_registration"], call)
+    assert (answer.status, code_of(answer)) == (400, "invalid-request")
+    assert [(each["pointer"], each["code"]) for each in json.loads(answer.body)["errors"]] == [("#", "wrong-type")]
+
+
 def test_a_denial_says_why(world: World) -> None:
     row = awaiting(world)
     answer = decide(world, APPROVER, row, "deny", reason=None)
