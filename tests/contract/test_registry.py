@@ -2,15 +2,12 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from azure.data.tables import TableServiceClient
 
-from provisioning.adapters.tables import TableRegistry
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.errors import RequestRejected, StaleRegistration
@@ -20,24 +17,10 @@ from provisioning.domain.operation import DueEntry, Operation, OperationStatus, 
 from provisioning.domain.registration import Registration, Status, registration_id
 from provisioning.ports import Registry
 from tests.worlds.certificates import a_certificate
-from tests.worlds.clock import VirtualClock
-from tests.worlds.memory import MemoryRegistry
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.variants import full
 
 NOW = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
-
-
-@pytest.fixture(params=["memory", "tables"])
-def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
-    if request.param == "memory":
-        yield MemoryRegistry()
-        return
-    connection_string: str = request.getfixturevalue("azurite")
-    with TableServiceClient.from_connection_string(connection_string, retry_total=0) as service:
-        yield TableRegistry(service, VirtualClock())
-        for table in service.list_tables():
-            service.delete_table(table.name)
 
 
 def a_registration(body: dict[str, object] | None = None, **changes: object) -> Registration:

@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+from provisioning import trail
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.approval import LAPSES_AFTER, Approval
 from provisioning.domain.callers import Caller, CallerKind, Role
+from provisioning.domain.events import What, wished
 from provisioning.domain.intake import fingerprint, parse
 from provisioning.domain.operation import Operation, OperationStatus, OperationType, new_id
 from provisioning.domain.registration import Registration, Status, registration_id
@@ -36,7 +38,7 @@ def awaiting(world: World, body: dict[str, Any], resource_owner: str | None = No
     row = row.awaiting(Approval(row.asked_digest, ("rule",), now + LAPSES_AFTER, resource_owner))
     world.registry.put_owned(request.owner, row.id)
     put_due(world.services, row)
-    stored = world.registry.insert(row)
+    stored = world.registry.insert(row, wished(trail.current(), What.REQUESTED, None, row))
     assert stored is not None
     return stored
 
