@@ -130,6 +130,7 @@ class Life:
         expect("show, of none", await self.channel.http("show", "GET", nobody), 404)
         decision = b'{"digest": "%s", "reason": "None."}' % (b"0" * 64)
         for name, method, path, sent in (
+            ("events", "GET", "/events", b""),
             ("change", "PATCH", "", b'{"displayName": "x"}'),
             ("rotate", "POST", "/rotate", b""),
             ("retry", "POST", "/retry", b""),

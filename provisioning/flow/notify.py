@@ -39,8 +39,9 @@ def send_notices(services: Services, subject: str | None) -> None:
         return
     if services.notifier is None:
         return
+    about = "" if subject == REGISTRAR else f"registration {subject}"
     for notice in services.registry.notices(subject):
-        with trail.following(notice.trace_id, subject=subject if subject == REGISTRAR else f"registration {subject}"):
+        with trail.following(notice.trace_id, subject=about):
             _send(services, services.notifier, notice)
 
 

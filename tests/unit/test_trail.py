@@ -15,6 +15,7 @@ from provisioning import trail
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
+from provisioning.api.openapi.served import show_openapi
 from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.messages import read_message
 from provisioning.domain.traces import TRACE_ID, as_guid, new_trace_id, read_traceparent, traceparent
@@ -147,7 +148,7 @@ def test_a_problem_names_the_trace_of_its_call_and_an_answer_to_anybody_too() ->
     world = World()
     answer = world.call(web.show_registration, Call("/api/registrations/x", {"traceparent": HEADER}))
     assert body_of(answer)["traceId"] == read_traceparent(answer.headers["traceparent"]) == MINE
-    shown = web.answer_alone(web.show_openapi, Call("/api/openapi.json", {"traceparent": HEADER}))
+    shown = web.answer_alone(show_openapi, Call("/api/openapi.json", {"traceparent": HEADER}))
     assert read_traceparent(shown.headers["traceparent"]) == MINE
 
 
@@ -172,7 +173,8 @@ def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 
 BEGINS = re.compile(
-    r"registration ([0-9a-f-]{45}): |reconciliation \w+: |answered \d{3} |a message that this|The app settings|ended in"
+    r"registration ([0-9a-f-]{45}): |reconciliation \w+: |answered \d{3} |notice |a message that this|"
+    r"The app settings|ended in"
 )
 
 
