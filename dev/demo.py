@@ -22,6 +22,8 @@ from azure.core.exceptions import AzureError
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.secrets import KeyVaultSecretIdentifier, SecretClient
 
+from dev import demo_callers
+from dev.demo_callers import CallersError
 from dev.stack import stack, stop_on_signals
 from dev.storage import StorageError
 
@@ -284,11 +286,13 @@ def main(_: argparse.Namespace) -> int:
                 if all(case.status == "active" for case in cases):
                     print("Rotating the secret of the service client ...", flush=True)
                     demo.rotate(cases[-1])
+                    print("\nCallers who sign in, on a host that asks for it ...", flush=True)
+                    demo_callers.show(running, Path(folder))
                     rotated = True
         except KeyboardInterrupt:
             print("\nStopped; nothing is left running.")
             return 130
-        except (DemoError, StorageError, RuntimeError, requests.RequestException, AzureError) as error:
+        except (DemoError, CallersError, StorageError, RuntimeError, requests.RequestException, AzureError) as error:
             print(f"The demo failed: {error}", file=sys.stderr)
         if rotated:
             print(
