@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pytest
 
-PARSER: Any = re._parser  # type: ignore[attr-defined]  # noqa: SLF001 -- it alone knows the parts of a pattern
+PARSER: Any = re._parser  # noqa: SLF001 -- it alone knows the parts of a pattern
 METHODS: Final = ("fullmatch", "match", "search", "findall", "sub", "split", "finditer")
 OFTEN: Final = 16  # what is repeated less often multiplies the cost by a constant
 TAILS: Final = ("\x00", "", "!")
