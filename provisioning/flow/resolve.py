@@ -63,7 +63,8 @@ def check_resource(services: Services, request: ClientRequest, caller: Caller | 
 
     Return the registration of ours that the resource is, where that was looked up. Raises NeedsOperator as
     `resolve_resource` would. One of ours that is still being provisioned is waited for; what Entra alone knows is asked
-    for later, and so is whether a managed FHIR service is one of ours.
+    for later, and so is whether a managed FHIR service is one of ours. Raises UnreadableRow for an id of which nobody
+    can tell now whether the caller may read it.
     """
     name, managed = plain_name(request.resource, services.tenant.id), managed_fhir_url(request.resource)
     if compared(name) in services.allowed_resources if managed is None else not _asks_for_roles(request):
@@ -71,6 +72,8 @@ def check_resource(services: Services, request: ClientRequest, caller: Caller | 
     try:
         ours = _registration(services.registry, name, caller)
     except UnreadableRow:
+        if REGISTRATION_ID.fullmatch(compared(name)) and not (caller is None or caller.sees_all):
+            raise  # the queue will not ask whether this caller may name it
         return None  # of a newer version: the queue waits until it can be read
     if ours is not None:
         _offered(ours, request)

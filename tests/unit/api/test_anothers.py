@@ -15,9 +15,11 @@ from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call, entity_tag
 from provisioning.domain.callers import Caller, CallerKind, Role
+from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Registration, Status
 from tests.worlds import approvals
+from tests.worlds.memory import MemoryRegistry
 from tests.worlds.request_bodies import MANAGED, a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.signed_in import ALICE, BOT, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
 from tests.worlds.world import World
@@ -143,6 +145,29 @@ def test_a_client_that_names_anothers_registration_as_its_resource_is_answered_a
         assert json.loads(answers[0][0].body)["errors"][0]["code"] == "resource-not-found"
         assert answers[0][1] == ["registry.get"]
     assert world.registry.get(row.id) == row
+
+
+class UnreadableRegistry(MemoryRegistry):
+    """A registry in which a newer version wrote the row of a registration, and this one cannot tell whose it is."""
+
+    unreadable = ""
+
+    def get(self, registration_id: str) -> Registration | None:
+        if registration_id == self.unreadable:
+            raise UnreadableRow
+        return super().get(registration_id)
+
+
+def test_a_client_of_a_registration_that_cannot_be_read_is_not_accepted_before_it_is_known_whose_it_is() -> None:
+    registry = UnreadableRegistry()
+    world = World(registry=registry, settings=ENTRA)
+    registry.unreadable = posted(world, ALICE, a_resource(owner=TEAM)).id
+    body = json.dumps(a_service_client(owner=OTHER_TEAM, resource=registry.unreadable)).encode()
+    call = Call("/api/registrations", signed(world, MALLORY), body=body, method="POST")
+    assert seen(world, "submit_registration", call)[0].status == 503
+    assert len(registry.rows) == 1
+    reader = replace(MALLORY, roles=MALLORY.roles | {Role.READ_ALL})
+    posted(world, reader, a_service_client(owner=OTHER_TEAM, resource=registry.unreadable))
 
 
 def posted(world: World, caller: Caller, body: dict[str, Any], **headers: str) -> Registration:
