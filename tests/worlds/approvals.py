@@ -45,10 +45,12 @@ def awaiting(world: World, body: dict[str, Any], resource_owner: str | None = No
 
 def decided(world: World, row: Registration, what: str) -> Answer:
     """Have the approver decide, whoever else may call in this world."""
+    handle = web.CALLS[f"{what}_registration"]
 
     def as_approver(services: Services, _: Caller, call: Call) -> Answer:
-        return web.CALLS[f"{what}_registration"](services, APPROVER, call)
+        return handle(services, APPROVER, call)
 
+    as_approver.__name__ = handle.__name__
     body = json.dumps({"digest": row.asked_digest, "reason": "Because."}).encode()
     headers = {"content-type": "application/json"}
     path = f"/api/registrations/{row.id}/{what}"
