@@ -1,5 +1,6 @@
 """The served description played against the product by Schemathesis: every phase, every check, nothing amiss."""
 
+import json
 import os
 import re
 import subprocess
@@ -20,6 +21,14 @@ ROOT = Path(__file__).parents[2]
 KEY = "the-key-of-the-description"
 LEAST_CASES, MOST_SECONDS = 1_500, 120
 SEED = 1
+# With the places that an owner has by default the first few requests would be all that are accepted.
+POLICY = {
+    "version": "fuzzing-1",
+    "exceptions": "Ask nobody.",
+    "rules": [
+        {"id": "places", "kind": "registrations", "description": "Many.", "most": 100_000, "mostPerHour": 100_000}
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,11 @@ def test_the_described_api_holds_against_itself_in_every_phase_by_every_check(
     longer: int | None = request.config.getoption("--fuzz")
     options = [f"--max-examples={longer}"] if longer else ["--max-examples=20", f"--seed={SEED}"]
     before, log = files(), tmp_path / "host.log"
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps(POLICY))
+    settings = {"ALLOWED_RESOURCES": ABSENT, "POLICY": str(policy)}
     with (
-        cloud(tmp_path, app_settings={"ALLOWED_RESOURCES": ABSENT}) as given,
+        cloud(tmp_path, app_settings=settings) as given,
         HostProcess(given.settings, function_key=KEY, log_file=log) as host,
     ):
         running = Stack(given.storage, given.azure, given.settings, host)
