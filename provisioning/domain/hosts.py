@@ -31,18 +31,13 @@ def length(text: str) -> int:
 
 
 def split(uri: str) -> SplitResult | None:
-    """Return the parts of a URI; None where its host cannot be read, or its port is none in its one spelling.
-
-    Brackets hold an address of IPv6, and not one of a version to come, such as [v1.example], which reads like a name.
-    """
+    """Return the parts of a URI; None where its host cannot be read, or its port is none in its one spelling."""
     try:
         parts = urlsplit(uri)
         _ = parts.port
     except ValueError:
         return None
-    place = parts.netloc.rpartition("@")[2]
-    of_the_future = place.startswith("[") and ":" not in (parts.hostname or "")
-    return parts if _HOST_AND_PORT.fullmatch(place) and not of_the_future else None
+    return parts if _HOST_AND_PORT.fullmatch(parts.netloc.rpartition("@")[2]) else None
 
 
 def is_host(host: str) -> bool:

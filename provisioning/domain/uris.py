@@ -199,7 +199,8 @@ def issuer_faults(url: str, pointer: str = "") -> Iterator[Fault]:
         return
     parts = split(url)
     host = (parts.hostname or "").replace("*", "x") if parts is not None else ""
-    if parts is None or not (is_host(host) or host == "localhost"):
+    # What is in brackets is an address, though one of a version to come, such as [v1.example], reads like a name.
+    if parts is None or "[" in parts.netloc or not (is_host(host) or host == "localhost"):
         yield fault("uri-host", HOST_RULE)
         return
     if parts.scheme != "https":

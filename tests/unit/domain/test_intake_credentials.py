@@ -69,6 +69,7 @@ def test_subjects_are_told_apart_and_never_sent_in_two_ways(
 @pytest.mark.parametrize(
     ("issuer", "code"),
     [
+        ("https://[v1.example]", "uri-host"),
         ("https://localhost", "uri-not-public"),
         ("https://localhost:8443/x", "uri-not-public"),
         ("https://app.localhost", "uri-not-public"),
