@@ -92,10 +92,12 @@ class Life:
     async def play(self) -> None:
         """Plays all of it."""
         await self.what_anybody_may_read()
+        await self.policy_in_force()
         await self.refusals()
         resource = await self.registered("resource")
         service = await self.registered("service")
         await self.lists(service)
+        await self.told(service)
         await self.changes(service)
         await self.failures()
         await self.timers()
@@ -114,6 +116,17 @@ class Life:
         expect_that("docs is a page", docs.headers["content-type"].startswith("text/html"))
         for name, path in (("openapi", "/api/openapi.json"), ("docs", "/api/docs")):
             expect(f"{name} with a query", await self.channel.http(name, "GET", f"{path}?x=1"), 400)
+
+    async def policy_in_force(self) -> None:
+        """The policy, which is the built-in one here."""
+        shown = expect("policy", await self.channel.http("policy", "GET", "/api/policy"), 200).json()
+        expect_that("policy says which is in force", "version" in shown)
+        expect("policy with a query", await self.channel.http("policy", "GET", "/api/policy?x=1"), 400)
+
+    async def told(self, path: str) -> None:
+        """The events of a registration, the request first."""
+        events = expect("events", await self.channel.http("events", "GET", f"{path}/events"), 200).json()["value"]
+        expect_that("the first event is the request", events[0]["what"] == "requested")
 
     async def refusals(self) -> None:
         """What is refused leaves no message: without a body, and with a query whose value the host leaves out."""
