@@ -25,7 +25,7 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test kill fuzz check bench lock lock-check worker worker-check clean
+.PHONY: help setup demo run test coverage kill fuzz check bench lock lock-check worker worker-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,8 +37,12 @@ run: setup ## Serve the local stack until Ctrl-C; PORT=8080 EMULATOR_PORT=9443 t
 	@$(BIN)/python -m dev up $(if $(PORT),--port $(PORT)) $(if $(EMULATOR_PORT),--emulator-port $(EMULATOR_PORT)) \
 	  $(if $(AUTH),--auth $(AUTH))
 
-test: setup ## Run the tests, with coverage of provisioning/
-	@$(BIN)/python -m pytest $(AT_ONCE) --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 $(PYTEST)
+test: setup ## Run the tests
+	@$(BIN)/python -m pytest $(AT_ONCE) $(PYTEST)
+
+coverage: setup ## Run the tests that start no process of their own, and say what of provisioning/ they never reach
+	@$(BIN)/python -m pytest $(AT_ONCE) --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 \
+	  tests/unit tests/contract $(PYTEST)
 
 kill: setup ## Kill the host at 200 points of the flow; KILL="a kill point" plays one again
 	@$(BIN)/python -m pytest tests/e2e/test_kills.py --quiet \
