@@ -10,14 +10,19 @@ STORAGE = "AzureWebJobsStorage"
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 tables = TableServiceClient.from_connection_string(os.environ[STORAGE])
-due, rows = (tables.create_table_if_not_exists(name) for name in ("baredue", "barerows"))
+due, rows, owners = (tables.create_table_if_not_exists(name) for name in ("baredue", "barerows", "bareowners"))
+RESOURCE = {"PartitionKey": "resource", "RowKey": "resource"}
+rows.upsert_entity(RESOURCE | {"request": "{}"})
 
 
 @app.route(route="bare", methods=["POST"])
 @app.queue_output(arg_name="message", queue_name="bare", connection=STORAGE)
 def submit(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-    """Insert two rows and send one message."""
+    """Read the resource and the owner's count; write the count, a due entry and a row; send one message."""
     key = str(uuid.uuid4())
+    rows.get_entity(RESOURCE["PartitionKey"], RESOURCE["RowKey"])
+    list(owners.query_entities("PartitionKey eq @owner", parameters={"owner": key}))
+    owners.create_entity({"PartitionKey": key, "RowKey": key})
     due.create_entity({"PartitionKey": "due", "RowKey": key})
     rows.create_entity({"PartitionKey": key, "RowKey": key, "request": req.get_body().decode()})
     message.set(key)

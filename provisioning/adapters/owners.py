@@ -20,6 +20,7 @@ from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from provisioning.adapters.rows import SCHEMA_VERSION, time_key
+from provisioning.adapters.transactions import transact
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.quota import Count, Exceeded, Quota
 
@@ -136,7 +137,7 @@ class OwnersTable:
 
         def write(table: TableClient) -> str:
             try:
-                table.submit_transaction(operations)
+                transact(table, operations)
             except TableTransactionError as error:
                 if _code(error) not in ("EntityAlreadyExists", "UpdateConditionNotSatisfied"):
                     raise
@@ -150,7 +151,7 @@ class OwnersTable:
             ("upsert", {**_key(owner, registration_id), "listedAt": time_key(now), "over": False}, _MERGED),
             ("upsert", {**_key(owner, COUNT), "number": _UNKNOWN}, _MERGED),
         ]
-        self._on(self._table, lambda table: table.submit_transaction(operations))
+        self._on(self._table, lambda table: transact(table, operations))
 
     def _count_anew(self, owner: str, now: datetime, *, mend: bool) -> int:
         """Return how many of the owner's registrations are there; those that are not are not looked at again."""
@@ -188,7 +189,7 @@ class OwnersTable:
 
             def write(table: TableClient, operations: list[Any] = operations) -> None:
                 with suppress(TableTransactionError):  # then they are counted once more
-                    table.submit_transaction(operations)
+                    transact(table, operations)
 
             self._on(self._table, write)
 

@@ -58,6 +58,7 @@ from provisioning.adapters.rows import (
     time_key,
     waiting_of,
 )
+from provisioning.adapters.transactions import transact
 from provisioning.adapters.transport import retry_after
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import RequestRejected, StaleRegistration, TryAgain, UnreadableRow
@@ -122,8 +123,8 @@ class TableRegistry:
         row, told = numbered(registration, events)
         entity = registration_entity(row)
         writes: list[Any] = [(how, entity, options), *(("create", event_entity(event)) for event in told)]
-        written = self._on(self._registrations, lambda table: table.submit_transaction(writes))
-        return replace(row, etag=str(written[0]["etag"]), row=entity)
+        etag, *_ = self._on(self._registrations, lambda table: transact(table, writes))
+        return replace(row, etag=etag, row=entity)
 
     def get(self, registration_id: str) -> Registration | None:
         """As the port says: a point read; none for what cannot be an id."""
