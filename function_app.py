@@ -21,7 +21,7 @@ ENTRA = os.environ.get("CALLER_AUTH", "").strip() == "entra"
 # Or pydantic looks for plug-ins in every installed package, which takes a tenth of the time to the first answer.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # What is loaded stays; to look for garbage among it at every 700 objects takes a quarter of the time to load it.
-gc.set_threshold(10_000)
+gc.set_threshold(50_000)
 
 Messages: typing.TypeAlias = func.Out[typing.List[str]]  # noqa: UP006 -- the worker refuses list[str]
 

@@ -72,7 +72,7 @@ def test_the_host_json_of_this_repository_is_read() -> None:
     assert (found.queues.batch_size, found.queues.new_batch_threshold, found.queues.max_dequeue_count) == (16, 8, 12)
     assert (found.queues.visibility_timeout, found.queues.max_polling_interval) == (
         timedelta(minutes=1),
-        timedelta(seconds=2),
+        timedelta(milliseconds=250),
     )
 
 
