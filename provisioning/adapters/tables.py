@@ -11,7 +11,7 @@ created when first found missing.
     owners          PartitionKey: owner                 RowKey: registration id     may be stale, never missing
     notices         PartitionKey: subject               RowKey: the notice's id     only those that wait
 
-What a row looks like is in `rows.py`; what is done with `owners`, in `owners.py`.
+What a row looks like is in `rows.py`; what is done with `owners` and `names`, in files of those names.
 """
 
 import base64
@@ -37,6 +37,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 
 from provisioning import trail
+from provisioning.adapters.names import NamesTable
 from provisioning.adapters.owners import AT_ONCE, OwnersTable
 from provisioning.adapters.rows import (
     AFTER_REGISTRATIONS,
@@ -47,9 +48,6 @@ from provisioning.adapters.rows import (
     event_entity,
     event_of,
     events_of,
-    hold_columns,
-    hold_of,
-    name_key,
     notice_entity,
     notice_key,
     notice_of,
@@ -105,7 +103,7 @@ class TableRegistry:
         self._service = service
         self._registrations = service.get_table_client(REGISTRATIONS)
         self._due = service.get_table_client(DUE)
-        self._names = service.get_table_client(NAMES)
+        self._names = NamesTable(service.get_table_client(NAMES), self._on)
         self._owners = OwnersTable(service.get_table_client(OWNERS), self._on, self._is_live)
         self._notices = service.get_table_client(NOTICES)
 
@@ -303,72 +301,20 @@ class TableRegistry:
         return self._on(self._due, read)
 
     def claim(self, name: str, registration_id: str, *, instead_of: str | None = None) -> str:
-        """As the port says. Two requests where the name is taken, three where it changes hands."""
-        key = name_key(name)
-        entity = {**key, "name": name, "registrationId": registration_id, "schema": SCHEMA_VERSION}
-        try:
-            self._on(self._names, lambda table: table.create_entity(entity))
-        except ResourceExistsError:
-            pass
-        else:
-            return registration_id
-        taken = self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"]))
-        holder = _holder(taken)
-        if holder != instead_of or instead_of == registration_id:
-            return holder
-        try:
-            self._on(
-                self._names,
-                lambda table: table.update_entity(
-                    entity,
-                    mode=UpdateMode.MERGE,
-                    etag=taken.metadata["etag"],
-                    match_condition=MatchConditions.IfNotModified,
-                ),
-            )
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return self.claim(name, registration_id, instead_of=instead_of)
-        return registration_id
+        """As the port says."""
+        return self._names.claim(name, registration_id, instead_of)
 
     def holder(self, name: str) -> str | None:
         """As the port says."""
-        key = name_key(name)
-        try:
-            entity = self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"]))
-        except ResourceNotFoundError:
-            return None
-        return _holder(entity)
+        return self._names.holder(name)
 
     def put_hold(self, name: str, registration_id: str, hold: Hold) -> None:
-        """As the port says. Two requests: who holds the name is read, and guards the write."""
-        key = name_key(name)
-        try:
-            taken = self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"]))
-        except ResourceNotFoundError:
-            return
-        if _holder(taken) != registration_id:
-            return
-        entity = {**key, **hold_columns(hold)}
-        try:
-            self._on(
-                self._names,
-                lambda table: table.update_entity(
-                    entity,
-                    mode=UpdateMode.MERGE,
-                    etag=taken.metadata["etag"],
-                    match_condition=MatchConditions.IfNotModified,
-                ),
-            )
-        except (ResourceModifiedError, ResourceNotFoundError):
-            self.put_hold(name, registration_id, hold)
+        """As the port says."""
+        self._names.put_hold(name, registration_id, hold)
 
     def hold(self, name: str) -> Hold | None:
         """As the port says."""
-        key = name_key(name)
-        try:
-            return hold_of(self._on(self._names, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"])))
-        except ResourceNotFoundError:
-            return None
+        return self._names.hold(name)
 
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         """As the port says."""
@@ -447,12 +393,6 @@ def _readable(what: str, read: Callable[[Any], T], entities: Iterable[Any]) -> I
 
 def _code_of(error: TableTransactionError) -> str:
     return str(getattr(error, "error_code", ""))  # which the library sets and does not declare
-
-
-def _holder(entity: Mapping[str, Any]) -> str:
-    if "registrationId" not in entity:
-        raise UnreadableRow
-    return str(entity["registrationId"])
 
 
 def _continuation_token(position: Mapping[str, str | None]) -> str:
