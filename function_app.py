@@ -41,6 +41,7 @@ CALLS = (
     ("approve", "POST", "registrations/{registrationId}/approve", "approve_registration"),
     ("deny", "POST", "registrations/{registrationId}/deny", "deny_registration"),
     ("policy", "GET", "policy", "show_policy"),
+    ("ready", "GET", "ready", "show_readiness"),
 )
 
 

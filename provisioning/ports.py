@@ -4,7 +4,7 @@ Only the Protocols are here; their values are in `domain/`. All methods raise th
 nothing else: `TryAgain` for what passes, `NeedsOperator` for what does not. Times are aware and in UTC.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.policy import Policy
 from provisioning.domain.quota import Exceeded, Quota
+from provisioning.domain.readiness import SignedIn
 from provisioning.domain.registration import Page, Registration, Status
 from provisioning.domain.secrets import CurrentSecret, MintedSecret, SecretPolicy
 from provisioning.domain.tenant import Tenant
@@ -79,6 +80,10 @@ class Directory(Protocol):
         """Return the service principal with that client id or identifier URI, or None; remembered for ten minutes."""
         ...
 
+    def signed_in(self) -> SignedIn:
+        """Return who this process is to Graph and what it may do, as its own token says."""
+        ...
+
 
 class SecretStore(Protocol):
     """Azure Key Vault, which says which secret is current."""
@@ -116,6 +121,10 @@ class TokenProof(Protocol):
 
         Raise TryAgain when the endpoint could not answer, which says nothing about the secret.
         """
+        ...
+
+    def check_tenant(self) -> None:
+        """Return once the endpoint told that it knows the tenant."""
         ...
 
 
@@ -250,6 +259,23 @@ class Registry(Protocol):
         ...
 
 
+class Queues(Protocol):
+    """The queues whose messages functions take."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Their names."""
+        ...
+
+    def send(self, queue: str, message: str) -> None:
+        """Return once the queue has the message."""
+        ...
+
+    def check(self, queue: str) -> None:
+        """Return once a message was put there that nobody sees, and taken away again."""
+        ...
+
+
 class PolicySource(Protocol):
     """The policy document, which the operator may exchange at any time."""
 
@@ -294,6 +320,11 @@ class Services(Protocol):
     @property
     def registry(self) -> Registry:
         """What we remember."""
+        ...
+
+    @property
+    def queues(self) -> Queues:
+        """The queues, for whoever is no function."""
         ...
 
     @property

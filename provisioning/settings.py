@@ -36,6 +36,7 @@ _DEVELOPMENT_ACCOUNT: Final = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
 )
 _DEVELOPMENT_BLOBS: Final = "http://127.0.0.1:10000/devstoreaccount1"
+_DEVELOPMENT_QUEUES: Final = "http://127.0.0.1:10001/devstoreaccount1"
 _BLOBS: Final = re.compile(
     r"https://[a-z0-9]{3,24}\.blob\.core\.(?:windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)/[^\s?#]+/[^\s?#]+"
 )
@@ -77,6 +78,22 @@ class Storage:
         endpoint = parts.get("blobendpoint") or f"{scheme}://{account[0]}.blob.{suffix}"
         endpoint = _DEVELOPMENT_BLOBS if self._is_development_storage else endpoint
         return url.startswith(endpoint.rstrip("/") + "/")
+
+    @property
+    def shared_access_signature(self) -> str | None:
+        """The signature that the connection string has in place of a key."""
+        return self._parts.get("sharedaccesssignature")
+
+    @property
+    def queue_service_uri(self) -> str:
+        """Where the queues are: beside the tables."""
+        if self._is_development_storage:
+            return _DEVELOPMENT_QUEUES
+        if not self.connection_string:
+            return (self.table_service_uri or "").replace(".table.", ".queue.", 1)
+        parts = self._parts
+        suffix, scheme = parts.get("endpointsuffix", "core.windows.net"), parts.get("defaultendpointsprotocol", "https")
+        return parts.get("queueendpoint") or f"{scheme}://{parts.get('accountname', '')}.queue.{suffix}"
 
     @property
     def _is_development_storage(self) -> bool:

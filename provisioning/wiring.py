@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioning.domain.notices import source_of
-from provisioning.ports import CallerTokens, Directory, Notifier, PolicySource, Registry, SecretStore, TokenProof
+from provisioning.ports import (
+    CallerTokens,
+    Directory,
+    Notifier,
+    PolicySource,
+    Queues,
+    Registry,
+    SecretStore,
+    TokenProof,
+)
 from provisioning.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,8 +114,9 @@ class AzureServices:
     @cached_property
     def policy(self) -> PolicySource:
         """The document that the settings name, in a file or a blob."""
-        from provisioning.adapters.policy import STORAGE_SCOPE, PolicyDocument, SharedKey, blob, file
-        from provisioning.adapters.transport import BearerToken
+        from provisioning.adapters.policy import PolicyDocument, blob, file
+        from provisioning.adapters.shared_key import SharedKey
+        from provisioning.adapters.transport import STORAGE_SCOPE, BearerToken
 
         place, storage = self._settings.policy, self._settings.storage
         if not place.startswith(("https://", "http://")):
@@ -116,6 +126,24 @@ class AzureServices:
         else:
             auth = BearerToken(self._identity, STORAGE_SCOPE)
         return PolicyDocument(blob(place, self._session, auth), self.clock)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Queue storage, beside the tables."""
+        from provisioning.adapters.queues import StorageQueues
+        from provisioning.adapters.shared_key import SharedAccessSignature, SharedKey
+        from provisioning.adapters.transport import STORAGE_SCOPE, BearerToken
+
+        storage = self._settings.storage
+        auth: AuthBase
+        if storage.shared_access_signature is not None:
+            auth = SharedAccessSignature(storage.shared_access_signature)
+        elif storage.account_key is not None:
+            auth = SharedKey(*storage.account_key, self.clock)
+        else:
+            identity = self._own_identity(storage.client_id or self._settings.client_id, managed=storage.managed)
+            auth = BearerToken(identity, STORAGE_SCOPE)
+        return StorageQueues(storage.queue_service_uri, self._session, auth, self.clock)
 
     @cached_property
     def notifier(self) -> Notifier | None:

@@ -93,6 +93,7 @@ class Life:
         """Plays all of it."""
         await self.what_anybody_may_read()
         await self.policy_in_force()
+        await self.ready()
         await self.refusals()
         resource = await self.registered("resource")
         service = await self.registered("service")
@@ -122,6 +123,12 @@ class Life:
         shown = expect("policy", await self.channel.http("policy", "GET", "/api/policy"), 200).json()
         expect_that("policy says which is in force", "version" in shown)
         expect("policy with a query", await self.channel.http("policy", "GET", "/api/policy?x=1"), 400)
+
+    async def ready(self) -> None:
+        """Whether everything is there, by the deployed libraries, and once the vault is not."""
+        found = expect("ready", await self.channel.http("ready", "GET", "/api/ready"), 200).json()
+        expect_that("ready says that nothing is lacking", found["ready"] and found["checks"])
+        expect("ready with a query", await self.channel.http("ready", "GET", "/api/ready?x=1"), 400)
 
     async def told(self, path: str) -> None:
         """The events of a registration, the request first."""

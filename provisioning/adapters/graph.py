@@ -36,6 +36,7 @@ from provisioning.adapters.transport import TIMEOUT, BearerToken, next_page_toke
 from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.domain.manifest import TAG, graph_time, marked_id
+from provisioning.domain.readiness import SignedIn
 from provisioning.domain.secrets import MintedSecret
 from provisioning.domain.traces import as_guid
 from provisioning.ports import Clock
@@ -227,6 +228,23 @@ class GraphDirectory:
             self._resources[name] = (self._clock.now() + REMEMBERED_FOR, found)
         return found
 
+    def signed_in(self) -> SignedIn:
+        """As the port says. No request, but for the token."""
+        try:
+            claims = self._token.claims()
+        except AzureError:
+            raise _no_token() from None
+        except ValueError:
+            raise _unavailable() from None
+        person = "scp" in claims
+        permissions = str(claims["scp"]).split() if person else claims.get("roles") or ()
+        return SignedIn(
+            str(claims.get("oid", "")).lower(),
+            str(claims.get("appid") or claims.get("azp") or "").lower(),
+            frozenset(map(str, permissions)),
+            person,
+        )
+
     def _find_service_principal(self, name: str) -> ResourceServicePrincipal | None:
         select = "$select=id,appId,oauth2PermissionScopes,appRoles"
         try:
@@ -297,11 +315,7 @@ class GraphDirectory:
             )
         except AzureError:
             # A hiccup of the identity endpoint reads like a missing configuration, so it is never taken for one.
-            raise TryAgain(
-                "no-identity-token",
-                "No token could be had for Microsoft Graph.",
-                remedy="If it lasts, check that the app has a managed identity and AZURE_CLIENT_ID names it.",
-            ) from None
+            raise _no_token() from None
         except requests.ConnectTimeout:
             raise _unavailable() from None
         except requests.RequestException:
@@ -315,6 +329,14 @@ class GraphDirectory:
 
 def _error_of(refused: Refusal, body: Mapping[str, Any]) -> ProvisioningError:
     return (certificate_error(refused) if "keyCredentials" in body else None) or error_of(refused)
+
+
+def _no_token() -> TryAgain:
+    return TryAgain(
+        "no-identity-token",
+        "No token could be had for Microsoft Graph.",
+        remedy="If it lasts, check that the app has a managed identity and AZURE_CLIENT_ID names it.",
+    )
 
 
 def _unavailable() -> ProvisioningError:

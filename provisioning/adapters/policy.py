@@ -1,21 +1,15 @@
 """The policy document: a file, or a blob read with requests; read again once a minute, and only if it has changed.
 
-Sources: "Get Blob" and "Versioning for Azure Storage" (REST reference), RFC 9110 (ETag, If-None-Match), "Authorize with
-Shared Key" for a storage account that is opened by its key, as the local one is.
+Sources: "Get Blob" and "Versioning for Azure Storage" (REST reference), RFC 9110 (ETag, If-None-Match).
 """
 
-import base64
-import hashlib
-import hmac
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import requests
 from azure.core.exceptions import AzureError
@@ -29,7 +23,6 @@ from provisioning.domain.policy_document import LARGEST_POLICY, PolicyError, rea
 from provisioning.ports import Clock
 
 READ_AGAIN_AFTER: Final = timedelta(minutes=1)
-STORAGE_SCOPE: Final = "https://storage.azure.com/.default"
 _API_VERSION: Final = "2023-11-03"
 
 logger = trail.logger(__name__)
@@ -136,32 +129,6 @@ def blob(url: str, session: requests.Session, auth: AuthBase) -> Fetch:
         return Document(content, answer.headers["ETag"])
 
     return fetch
-
-
-class SharedKey(AuthBase):
-    """Signs a request that reads a blob with the key of the storage account."""
-
-    def __init__(self, account: str, key: str, clock: Clock) -> None:
-        self._account = account
-        self._key = base64.b64decode(key)
-        self._clock = clock
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Return the request with its date and signature."""
-        request.headers["x-ms-date"] = format_datetime(self._clock.now(), usegmt=True)
-        own = sorted((name.lower(), value) for name, value in request.headers.items() if name.lower()[:5] == "x-ms-")
-        lines = [
-            request.method or "",
-            # Of the standard headers a read has at most this one.
-            *([""] * 8),
-            request.headers.get("If-None-Match", ""),
-            *([""] * 2),
-            *(f"{name}:{value}" for name, value in own),
-            f"/{self._account}{urlsplit(request.url or '').path}",
-        ]
-        signature = hmac.new(self._key, "\n".join(map(str, lines)).encode(), hashlib.sha256).digest()
-        request.headers["Authorization"] = f"SharedKey {self._account}:{base64.b64encode(signature).decode()}"
-        return request
 
 
 def _broken() -> TryAgain:

@@ -66,6 +66,19 @@ class TokenEndpointProof:
             raise self._unanswered(http)
         return _judge(answer)
 
+    def check_tenant(self) -> None:
+        """As the port says: the discovery document, which an endpoint has for each tenant that it knows."""
+        with self._new_session() as session:
+            http = _Http(session, _Discovery(self._clock))
+            try:
+                http.get(f"{self._authority}/v2.0/.well-known/openid-configuration")
+            except requests.RequestException:
+                raise self._unanswered(http) from None
+            if http.unknown_tenant:
+                raise _authority_refused()
+            if http.status != HTTPStatus.OK:
+                raise self._unanswered(http)
+
     def _unanswered(self, http: "_Http") -> TryAgain:
         return TryAgain(
             "token-endpoint-unavailable",

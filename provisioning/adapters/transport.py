@@ -1,6 +1,8 @@
 """What the adapters over HTTPS share: TLS trust, pooled and single-use sessions, bearer tokens, Retry-After."""
 
+import base64
 import functools
+import json
 import ssl
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,6 +24,7 @@ from requests.utils import get_environ_proxies
 TIMEOUT: Final = (5.0, 20.0)
 # A caller of the API waits for the tables, and whoever looks at a registration wants to know what a run waits for.
 TABLES_TIMEOUT: Final = (2.0, 3.0)
+STORAGE_SCOPE: Final = "https://storage.azure.com/.default"
 PROOF_TIMEOUT: Final = (3.0, 5.0)
 
 
@@ -109,6 +112,17 @@ class BearerToken(AuthBase):
         """Return the request with its Authorization header."""
         request.headers["Authorization"] = f"Bearer {self._credential.get_token(self._scope).token}"
         return request
+
+    def claims(self) -> Mapping[str, Any]:
+        """Return what the token says of this process, which got it for itself: nobody's word is taken for it.
+
+        Raises ValueError for a token that says nothing.
+        """
+        body = self._credential.get_token(self._scope).token.split(".")[1:2]
+        content = json.loads(base64.urlsafe_b64decode(f"{body[0]}==")) if body else None
+        if not isinstance(content, dict):
+            raise ValueError("no claims")  # noqa: TRY004 -- of whoever wrote the token
+        return content
 
 
 def next_page_token(link: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,6 +17,7 @@ from provisioning.domain.errors import Fault
 from provisioning.domain.events import Event
 from provisioning.domain.intake import RegistrationRequest, dump
 from provisioning.domain.operation import Failure
+from provisioning.domain.readiness import Check, State, is_ready
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.rotate import rotates_at
 from provisioning.ports import Services
@@ -122,6 +123,23 @@ def differences(before: RegistrationRequest, after: RegistrationRequest) -> list
     return [{"field": name, "from": old.get(name), "to": new.get(name)} for name in names]
 
 
+def readiness(checks: tuple[Check, ...], looked_at: datetime) -> Answer:
+    """Return 200 and each check, or 503 where anything is lacking."""
+    content = {"checks": [_told_check(each) for each in checks], "checkedAt": _time(looked_at)}
+    if is_ready(checks):
+        return ok({"ready": True, **content})
+    lacking = dict.fromkeys(each.dependency.value for each in checks if each.state is State.LACKING)
+    detail = f"Something is lacking; see checks: {', '.join(lacking)}."
+    answer = problem(503, "not-ready", detail, headers={"Retry-After": "30"})
+    return replace(answer, body=json.dumps({**json.loads(answer.body), "ready": False, **content}))
+
+
+def _told_check(check: Check) -> dict[str, str]:
+    told = {"dependency": check.dependency, "what": check.what, "state": check.state, "code": check.code}
+    told |= {"message": check.message, "remedy": check.remedy}
+    return {name: value for name, value in told.items() if value}
+
+
 def _failure(failure: Failure | None) -> dict[str, str] | None:
     if failure is None:
         return None
@@ -159,7 +177,11 @@ def _told(fault: Fault) -> dict[str, Any]:
 
 
 def problem(
-    status: int, code: str, detail: str, faults: tuple[Fault, ...] = (), headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    detail: str,
+    faults: tuple[Fault, ...] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Return a problem document, with what is wrong and what to do."""
     content: dict[str, Any] = {

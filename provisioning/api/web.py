@@ -22,6 +22,7 @@ from provisioning.api.answers import (
     differences,
     ok,
     problem,
+    readiness,
     represent,
     represent_event,
     shown,
@@ -43,10 +44,11 @@ from provisioning.api.calls import (
     wish,
 )
 from provisioning.api.guidance import next_steps
+from provisioning.api.ready import latest
 from provisioning.api.submit import Accepted, preview, submit
 from provisioning.api.warnings import consequences
 from provisioning.domain.approval import Outcome
-from provisioning.domain.callers import Caller
+from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain
 from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.intake import RegistrationRequest, dump, parse, parse_decision
@@ -263,6 +265,16 @@ def show_policy(services: Services, caller: Caller, call: Call) -> Answer:
     return ok({"version": policy.recorded_version, "exceptions": policy.exceptions, "rules": rules})
 
 
+def show_readiness(services: Services, caller: Caller, call: Call) -> Answer:
+    """GET /ready: 200, or 503 where anything is lacking, and each check; for callers with a role."""
+    no_body(call)
+    no_parameters(call)
+    if not caller.roles:
+        raise RequestRejected(403, "role-required", f"This needs an app role, such as {Role.READ_ALL}.")
+    checks, looked_at = latest(services)
+    return readiness(checks, looked_at)
+
+
 CALLS: Final[Mapping[str, Handle]] = {
     handle.__name__: handle
     for handle in (
@@ -277,5 +289,6 @@ CALLS: Final[Mapping[str, Handle]] = {
         deny_registration,
         delete_registration,
         show_policy,
+        show_readiness,
     )
 }

@@ -16,6 +16,10 @@ from provisioning.domain.operation import DueEntry, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.traces import TRACE_ID
 
+# Their names, as the triggers of `function_app.py` have them.
+REGISTRATIONS_QUEUE: Final = "registrations"
+NOTICES_QUEUE: Final = "notices"
+
 # What the log says of a message that is none of ours: nothing of the message itself.
 DROPPED: Final = "a message that this service never wrote is dropped"
 

@@ -19,8 +19,9 @@ import requests
 from azure.core.credentials import AccessToken
 
 from dev.storage import ACCOUNT, ACCOUNT_KEY
-from provisioning.adapters.policy import STORAGE_SCOPE, Document, PolicyDocument, SharedKey, blob, file
-from provisioning.adapters.transport import BearerToken
+from provisioning.adapters.policy import Document, PolicyDocument, blob, file
+from provisioning.adapters.shared_key import SharedKey
+from provisioning.adapters.transport import STORAGE_SCOPE, BearerToken
 from provisioning.domain.errors import TryAgain
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices, SystemClock

@@ -32,6 +32,12 @@ def failure_codes() -> set[str]:
     return found
 
 
+def check_codes() -> set[str]:
+    """Collect the codes of the checks of `GET /ready`, from the source."""
+    rule = re.compile(r"\.(?:lacks|warned)\(\s*\"(?P<code>[a-z]+(?:-[a-z]+)+)\"")
+    return {match["code"] for path in Path("provisioning").rglob("*.py") for match in rule.finditer(path.read_text())}
+
+
 def refusal_codes() -> set[str]:
     """Collect the codes of the problem documents that a caller is answered, from the source."""
     rule = re.compile(r"\b(?:RequestRejected|problem)\(\s*\d{3},\s*\"(?P<code>[a-z]+(?:-[a-z]+)*)\"")
@@ -47,10 +53,11 @@ def settings() -> set[str]:
 def test_the_codes_and_settings_were_found() -> None:
     assert {"graph-unavailable", "identifier-uri-taken", "secret-refused", "vault-denied"} <= failure_codes()
     assert {"invalid-json", "misconfigured", "operation-in-progress"} <= refusal_codes()
+    assert {"permission-too-wide", "registrar-differs"} <= check_codes()
     assert {"GRAPH_ENDPOINT", "SECRET_OVERLAP", "CALLER_AUTH"} <= settings()
 
 
-@pytest.mark.parametrize("code", sorted(failure_codes() | refusal_codes()))
+@pytest.mark.parametrize("code", sorted(failure_codes() | refusal_codes() | check_codes()))
 def test_every_code_is_explained_to_whoever_is_on_call(code: str) -> None:
     assert f"`{code}`" in Path("docs/operations.md").read_text()
 

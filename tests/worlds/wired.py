@@ -30,6 +30,7 @@ from provisioning.ports import (
     Directory,
     Notifier,
     PolicySource,
+    Queues,
     Registry,
     SecretStore,
     Services,
@@ -38,7 +39,7 @@ from provisioning.ports import (
 from provisioning.settings import Settings
 from tests.worlds.clock import VirtualClock
 from tests.worlds.memory import MemoryRegistry
-from tests.worlds.outside import WatchedAdapter, WatchedRegistry, straight
+from tests.worlds.outside import WatchedAdapter, WatchedRegistry, WorldQueues, straight
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_policy
 from tests.worlds.watch import Watch
@@ -76,6 +77,7 @@ class TestServices:
     proof: TokenProof
     registry: Registry
     notifier: Notifier | None
+    queues: Queues
     clock: Clock
     tenant: Tenant
     secrets: SecretPolicy
@@ -136,6 +138,7 @@ class WiredWorld:
             ),
             registry=cast("Registry", WatchedRegistry(self, self.registry)),
             notifier=self._notifier(),
+            queues=WorldQueues(self),
             clock=clock,
             tenant=tenant,
             secrets=self.settings.secrets,

@@ -8,6 +8,7 @@ from provisioning.domain.approval import Outcome
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.events import ActorKind, EventOutcome, What
 from provisioning.domain.operation import OperationStatus, OperationType
+from provisioning.domain.readiness import Dependency, State
 from provisioning.domain.registration import Status
 
 _ACTORS: Final = [each for each in ActorKind if each is not ActorKind.UNKNOWN]
@@ -109,6 +110,26 @@ def answered(bodies: Mapping[str, Schema]) -> dict[str, Schema]:
                 "traceId": _text("Names what led to it in the service's log, in Graph and in notices."),
             },
             optional=("changed", "keyId", "formerKeyId", "code", "graphRequestId", "policyVersion"),
+        ),
+        "Readiness": _object(
+            "Whether the service can do its work.",
+            {
+                "ready": {"type": "boolean", "description": "Whether nothing is lacking."},
+                "checkedAt": _moment("When it was looked at."),
+                "checks": _list("Each permission, tried.", ref("Check")),
+            },
+        ),
+        "Check": _object(
+            "One permission that the service depends on.",
+            {
+                "dependency": _text("Of what.", enum=list(Dependency)),
+                "what": _text("What has to be possible."),
+                "state": _text("Whether it is; a warning is no lack.", enum=list(State)),
+                "code": _text("Why not, as a stable code."),
+                "message": _text("Why not, in words."),
+                "remedy": _text("What to do about it."),
+            },
+            optional=("code", "message", "remedy"),
         ),
         "Policy": _object(
             "What of the policy holds for the caller.",
@@ -341,6 +362,9 @@ def _problem() -> Schema:
             "code": _text("Which problem it is, as a stable code."),
             "traceId": _text("Names the call in the service's log."),
             "errors": _list("Every fault of the request at once; of very many the first 100.", fault),
+            "ready": {"type": "boolean", "description": "Of GET /ready alone: false."},
+            "checkedAt": _moment("Of GET /ready alone: when it was looked at."),
+            "checks": _list("Of GET /ready alone: each permission, tried.", ref("Check")),
         },
-        optional=("errors",),
+        optional=("errors", "ready", "checkedAt", "checks"),
     )

@@ -33,6 +33,11 @@ EVENTS: Final[Mapping[str, Any]] = {
     "continuationToken": None,
 }
 
+READY: Final[Mapping[str, Any]] = {
+    "ready": True,
+    "checks": [{"dependency": "vault", "what": "set secrets", "state": "ok"}],
+    "checkedAt": "2026-01-15T12:00:00Z",
+}
 POLICY: Final[Mapping[str, Any]] = {
     "version": "1",
     "exceptions": "Ask the platform team.",

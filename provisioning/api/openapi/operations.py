@@ -28,6 +28,7 @@ def paths() -> dict[str, Any]:
         f"{one}/deny": {"post": _decide("deny", "Denial", _DENY)},
         f"{one}/retry": {"post": _retry()},
         "/policy": {"get": _policy()},
+        "/ready": {"get": _ready()},
         "/openapi.json": {"get": _page("showOpenapi", "This description", {JSON: {"schema": {"type": "object"}}})},
         "/docs": {
             "get": _page("showDocs", "This description as a page", {"text/html": {"schema": {"type": "string"}}})
@@ -190,6 +191,16 @@ def _policy() -> Schema:
         "What of it holds for registrations of the caller and its groups; all of it for whoever may read all of them.",
         parameters=("onBehalfOf",),
         answers={"200": _answer("The rules.", "Policy", examples.POLICY)},
+    )
+
+
+def _ready() -> Schema:
+    return _operation(
+        "showReadiness",
+        "Tell whether the service can do its work",
+        "Each permission that it depends on is tried, at most every 30 seconds. For callers with an app role. Where "
+        "anything is lacking, the answer is 503, with each check and its remedy.",
+        answers={"200": _answer("Nothing is lacking.", "Readiness", examples.READY)},
     )
 
 

@@ -98,6 +98,7 @@ REFUSALS: Final[Mapping[str, Codes]] = {
     "denyRegistration": _together(_ANY, _BODY, _WRITES_ONE, _DECIDES),
     "listEvents": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
     "showPolicy": _together(_ANY, _NO_BODY, _POLICY),
+    "showReadiness": _together(_ANY, _NO_BODY, {403: ("role-required",), 503: ("not-ready",)}),
     "showOpenapi": _ALONE,
     "showDocs": _ALONE,
 }
@@ -159,6 +160,7 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
     "denyRegistration": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed")},
     "listEvents": {400: (*_DRY_RUN, "out-of-range")},
     "showPolicy": {400: _QUERY},
+    "showReadiness": {400: _QUERY},
     "showOpenapi": {400: _QUERY},
     "showDocs": {400: _QUERY},
 }

@@ -39,10 +39,10 @@ approve_registration     decides 404     decides 404     decides decides decides
 list_events              yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
 show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 deny_registration        decides 404     decides 404     decides decides decides decides yes     yes     unknown
-show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
+show_readiness           role    role    yes     yes     yes     yes     yes     yes     yes     yes     yes
 """
 # About a registration that does not exist every caller gets 404; of what nobody owns yet "other" holds.
-ABOUT_NONE: Final = frozenset({"submit_registration", "list_registrations", "show_policy"})
+ABOUT_NONE: Final = frozenset({"submit_registration", "list_registrations", "show_policy", "show_readiness"})
 
 ANSWERS: Final = {
     "404": (404, "registration-not-found"),
@@ -52,7 +52,9 @@ ANSWERS: Final = {
     "decides": (403, "not-an-approver"),
     "unknown": (403, "approver-unknown"),
 }
-SUCCESS: Final = {"list_registrations": 200, "show_registration": 200, "list_events": 200, "show_policy": 200}
+SUCCESS: Final = dict.fromkeys(
+    ("list_registrations", "show_registration", "list_events", "show_policy", "show_readiness"), 200
+)
 
 ROLES: Final = {"none": None} | {
     name: Role(f"Registrations.{name}") for name in ("Create", "Read.All", "Manage.All", "Approve")

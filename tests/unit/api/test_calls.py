@@ -47,7 +47,9 @@ def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Ans
 
 
 BODILESS = ["delete_registration", "list_events", "list_registrations", "retry_registration", "show_registration"]
-WRITING = sorted(set(web.CALLS) - {"list_events", "list_registrations", "show_registration", "show_policy"})
+WRITING = sorted(
+    set(web.CALLS) - {"list_events", "list_registrations", "show_registration", "show_policy", "show_readiness"}
+)
 
 
 def active(world: World, body: dict[str, Any] | None = None) -> str:

@@ -1,0 +1,180 @@
+"""Each permission that the service depends on, withheld: the check of that one says so, and no other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dev.emulator import Fault
+from dev.emulator.constants import (
+    ASSIGN_ROLES,
+    GRAPH_PRINCIPAL_ID,
+    OWNED_BY,
+    READ_WRITE_ALL,
+    REGISTRAR_OBJECT_ID,
+)
+from provisioning.domain.errors import TryAgain
+from provisioning.domain.readiness import State
+from provisioning.flow.ready import CANARY, look
+from tests.worlds.leaks import leaked
+from tests.worlds.signed_in import ENTRA
+from tests.worlds.world import World
+
+Found = dict[str, str | None]
+
+
+def told(world: World, state: State) -> Found:
+    """Return the checks in this state, and the code of each."""
+    checks = look(world.new_process())
+    assert not leaked(repr(checks))
+    return {f"{each.dependency}: {each.what}": each.code for each in checks if each.state is state}
+
+
+def regrant(world: World, *roles: str) -> None:
+    world.emulator.directory.revoke(REGISTRAR_OBJECT_ID)
+    for role in roles:
+        world.emulator.directory.grant(REGISTRAR_OBJECT_ID, GRAPH_PRINCIPAL_ID, role)
+
+
+def denied(operation: str) -> Callable[[World], object]:
+    """Have the emulator deny this operation to whoever asks."""
+    fault = Fault("status", operation, status=403, times=None)
+    return lambda world: world.emulator.faults.add(fault)
+
+
+def refusing(name: str) -> Callable[[World], None]:
+    """Have storage refuse this call, as it refuses whoever lacks a role."""
+
+    def outside(called: str, action: Callable[[], Any]) -> Any:
+        if called == name:
+            raise TryAgain("storage-unavailable", "Storage answered 403.")
+        return action()
+
+    def withhold(world: World) -> None:
+        world.outside = outside
+
+    return withhold
+
+
+WITHHELD: dict[str, tuple[Callable[[World], object], Found]] = {
+    "no permission of Graph": (
+        regrant,
+        {f"graph: {OWNED_BY}": "permission-missing", "graph: list applications": "permission-missing"},
+    ),
+    "Graph is out": (
+        lambda world: world.emulator.faults.add(Fault("status", "graph.*", times=None)),
+        {"graph: list applications": "graph-unavailable"},
+    ),
+    "no identity": (
+        lambda world: world.emulator.faults.add(Fault("identityHiccup", times=None)),
+        {
+            "graph: identity": "no-identity-token",
+            **{f"vault: {what} secrets": "no-identity-token" for what in ("list", "set", "get", "delete")},
+        },
+    ),
+    "list secrets": (denied("vault.listSecrets"), {"vault: list secrets": "vault-denied"}),
+    "get secrets": (denied("vault.getSecret"), {"vault: get secrets": "vault-denied"}),
+    "set secrets": (denied("vault.setSecret"), {"vault: set secrets": "vault-denied"}),
+    "delete secrets": (denied("vault.deleteSecret"), {"vault: delete secrets": "vault-denied"}),
+    "the whole vault": (
+        lambda world: world.emulator.faults.set(vault_denied=True),
+        {f"vault: {what} secrets": "vault-denied" for what in ("list", "set", "get", "delete")},
+    ),
+    "the token endpoint": (
+        lambda world: world.emulator.faults.add(Fault("status", "token.discovery", times=None)),
+        {"tokenEndpoint: knows the tenant": "token-endpoint-unavailable"},
+    ),
+    "read tables": (refusing("registry.due"), {"tables: read": "storage-unavailable"}),
+    "write tables": (refusing("registry.put_due"), {"tables: write": "storage-unavailable"}),
+    "delete in tables": (refusing("registry.remove_due"), {"tables: delete": "storage-unavailable"}),
+    "the queue of registrations": (
+        refusing("queue.check registrations"),
+        {"queues: send to registrations": "storage-unavailable"},
+    ),
+    "the queue of notices": (refusing("queue.check notices"), {"queues: send to notices": "storage-unavailable"}),
+}
+
+
+def test_nothing_is_lacking_where_everything_is_granted() -> None:
+    world = World()
+    assert told(world, State.LACKING) == {}
+    assert told(world, State.WARNING) == {}
+    assert len(told(world, State.OK)) == 14
+
+
+@pytest.mark.parametrize("name", WITHHELD)
+def test_what_is_withheld_is_named_and_nothing_else(name: str) -> None:
+    world = World()
+    withhold, lacking = WITHHELD[name]
+    withhold(world)
+    assert told(world, State.LACKING) == lacking
+
+
+def test_a_policy_that_is_broken_is_a_lack() -> None:
+    world = World()
+    world.policy = b"{"
+    assert told(world, State.LACKING) == {"policy: read": "policy-broken"}
+
+
+def test_a_tenant_that_nobody_knows_is_a_lack() -> None:
+    world = World(settings={"AZURE_TENANT_ID": "99999999-aaaa-4aaa-8aaa-000000000001"})
+    assert told(world, State.LACKING) == {"tokenEndpoint: knows the tenant": "authority-refused"}
+
+
+def test_a_front_door_that_does_not_vouch_is_a_lack_that_names_its_setting() -> None:
+    world = World(settings=ENTRA | {"WEBSITE_AUTH_ENABLED": "False"})
+    assert told(world, State.LACKING) == {"callers: are named by the platform": "unauthenticated"}
+    [check] = [each for each in look(world.services) if each.dependency == "callers"]
+    assert "WEBSITE_AUTH_ENABLED" in check.remedy
+
+
+def test_another_identity_than_the_one_that_is_set_is_a_lack() -> None:
+    world = World(settings={"REGISTRAR_OBJECT_ID": "99999999-aaaa-4aaa-8aaa-000000000001"})
+    assert told(world, State.LACKING) == {"graph: identity": "registrar-differs"}
+
+
+def test_an_identity_that_is_not_set_is_a_warning() -> None:
+    world = World(settings={"REGISTRAR_OBJECT_ID": ""})
+    assert told(world, State.WARNING) == {"graph: identity": "registrar-unknown"}
+
+
+@pytest.mark.parametrize("wider", [READ_WRITE_ALL, ASSIGN_ROLES])
+def test_a_wider_permission_of_graph_is_a_warning(wider: str) -> None:
+    world = World()
+    regrant(world, OWNED_BY, wider)
+    assert told(world, State.LACKING) == {}
+    assert told(world, State.WARNING) == {f"graph: {wider}": "permission-too-wide"}
+
+
+def test_the_wider_permission_alone_works_and_is_warned_of() -> None:
+    world = World()
+    regrant(world, READ_WRITE_ALL)
+    assert told(world, State.LACKING) == {}
+    assert told(world, State.WARNING) == {f"graph: {READ_WRITE_ALL}": "permission-too-wide"}
+
+
+def test_to_look_a_hundred_times_leaves_one_deleted_secret_and_nothing_else() -> None:
+    world = World()
+    before = dict(world.emulator.vault.secrets)
+    for _ in range(100):
+        assert told(world, State.LACKING) == {}
+    assert world.emulator.vault.secrets == before
+    assert list(world.emulator.vault.deleted) == [CANARY]
+    assert len(world.emulator.vault.deleted[CANARY].versions) == 1
+    assert world.registry.due(world.clock.now().replace(year=9999), 10) == []
+    assert world.queue == []
+
+
+def test_two_that_look_at_the_same_time_do_not_take_each_other_for_a_lack() -> None:
+    world = World()
+    world.emulator.faults.set(vault_transition=60)
+    for _ in range(2):
+        assert told(world, State.LACKING) == {}
+
+
+def test_the_canary_is_no_secret_of_a_registration() -> None:
+    world = World()
+    world.emulator.faults.add(Fault("status", "vault.deleteSecret", status=403))
+    assert told(world, State.LACKING) == {"vault: delete secrets": "vault-denied"}
+    assert list(world.emulator.vault.secrets) == [CANARY]
+    assert world.services.vault.marked(None).registration_ids == ()
