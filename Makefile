@@ -25,10 +25,11 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test coverage kill fuzz check bench lock lock-check worker worker-check clean
+.PHONY: help setup demo run test coverage kill fuzz check bench lock lock-check package package-check worker \
+  worker-check clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup ## Provision one registration of each type on this machine, prove each, rotate a secret, and end
 	@$(BIN)/python -m dev demo
@@ -61,6 +62,12 @@ check: setup ## Lint, check the format and the types
 
 worker-check: setup worker ## Have the real Python worker's library call every function, with what is deployed only
 	@$(BIN)/python -m dev worker-check
+
+package: setup ## Build the zip that is deployed, and the bill of its materials, in .local/package
+	@$(BIN)/python -m dev package
+
+package-check: package ## Install what the package names in a clean environment of each Python, and do there as worker-check does
+	@$(BIN)/python -m dev worker-check --every-python
 
 lock: setup ## Pin what pyproject.toml asks for, and what Azurite brings
 	@echo "Locking ..."

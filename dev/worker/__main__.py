@@ -1,7 +1,7 @@
 """`python -m dev.worker`: calls every function of the app through the worker's library, and says what is wrong.
 
-The environment holds the app settings, which lead to a cloud that is served meanwhile, and `EMULATOR`, the address of
-the emulator.
+It is the app in the current folder. The environment holds the app settings, which lead to a cloud that is served
+meanwhile, and `EMULATOR`, the address of the emulator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from dev.worker.channel import Channel, WorkerError
 from dev.worker.life import CheckError, Life, Notices
 
-ROOT = Path(__file__).parents[2]
+APP = Path.cwd()
+EXAMPLES = Path(__file__).parents[2] / "examples"
 # What a development environment has and a deployed app has not.
 DEVELOPMENT_ONLY = ("azure-storage-queue", "hypothesis", "mypy", "pytest", "ruff", "trustme")
 _LOG_LINES = 40
@@ -29,7 +30,7 @@ def _import_all() -> int:
     """Imports every module that is deployed, also those that triggers import late; returns how many there are."""
     names = [
         "provisioning",
-        *(one.name for one in pkgutil.walk_packages([str(ROOT / "provisioning")], "provisioning.")),
+        *(one.name for one in pkgutil.walk_packages([str(APP / "provisioning")], "provisioning.")),
     ]
     for name in names:
         if not name.endswith("__main__"):
@@ -38,11 +39,11 @@ def _import_all() -> int:
 
 
 async def _check() -> Channel:
-    channel, notices = Channel(ROOT), Notices()
+    channel, notices = Channel(APP), Notices()
     os.environ.update(notices.settings())
     try:
         await channel.load()
-        await Life(channel, notices, ROOT / "examples").play()
+        await Life(channel, notices, EXAMPLES).play()
     finally:
         channel.stop()
     left = channel.functions.keys() - channel.calls.keys()
@@ -69,6 +70,15 @@ def main() -> int:
     except (CheckError, WorkerError) as error:
         print(f"worker check: {error}\nThe end of the log:", *log.getvalue().splitlines()[-_LOG_LINES:], sep="\n  ")
         return 1
+    elsewhere = [
+        name
+        for name, module in sys.modules.items()
+        if name.partition(".")[0] in ("provisioning", "function_app")
+        and not Path(module.__file__ or "").is_relative_to(APP)
+    ]
+    if elsewhere:
+        print(f"worker check: {elsewhere[0]} was not loaded from the package")
+        return 1
     strangers = [name for name in sys.modules if name.startswith("dev.") and not name.startswith("dev.worker")]
     if strangers:
         print("worker check: what is deployed imports dev, which is not")
@@ -79,7 +89,7 @@ def main() -> int:
     version = importlib.metadata.version("azure-functions-runtime")
     print(
         f"worker check: {len(channel.functions)} functions in {channel.calls.total()} invocations, {modules} modules "
-        f"(azure-functions-runtime {version})"
+        f"(azure-functions-runtime {version}, Python {'.'.join(map(str, sys.version_info[:3]))})"
     )
     return 0
 
