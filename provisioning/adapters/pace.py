@@ -19,6 +19,8 @@ _SHARE: Final = 0.95
 _DOUBLES_IN: Final = timedelta(minutes=10)
 _MOST_DOUBLINGS: Final = 12.0  # from the least to more than twice the most
 _FIRST_PAUSE: Final = 1.0
+# So long after its turn nobody has come who wants to write.
+_LULL: Final = timedelta(seconds=3)
 
 
 class Pace:
@@ -44,6 +46,7 @@ class Pace:
         """Return when it is the caller's turn to write; raise TryAgain where that is more than half a minute away."""
         with self._lock:
             now = self._clock.now()
+            self._forget_before_a_lull(now)
             per_second = self._pace(now)
             if per_second is None:
                 return
@@ -97,6 +100,13 @@ class Pace:
         self._forget(now)
         took = min(max((now - self._busy_since).total_seconds(), 1.0), WINDOW.total_seconds())
         return min(per_second, max(len(self._let_through) / took, per_second / 2))
+
+    def _forget_before_a_lull(self, now: datetime) -> None:
+        """A process that had nothing to write was let through little, and that is not its share."""
+        last = self._let_through[-1] if self._let_through else self._busy_since
+        if now - max(last, self._turn) > _LULL:
+            self._let_through.clear()
+            self._busy_since = now
 
     def _forget(self, now: datetime) -> None:
         while self._let_through and self._let_through[0] < now - WINDOW:

@@ -38,6 +38,23 @@ def test_a_process_that_is_alone_goes_on_a_little_slower_than_the_limit() -> Non
     assert 0.9 < 19 / (sent[-1] - sent[0]) / MOST_PER_SECOND < 1
 
 
+@pytest.mark.parametrize("lull", [4, 60])
+def test_what_it_wrote_before_a_lull_takes_nothing_from_its_share(lull: int) -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    for _ in range(10):  # a caller now and then, and then five hundred at once
+        pace.wait()
+        pace.let_through()
+        clock.time += timedelta(seconds=lull)
+    for _ in range(200):
+        pace.wait()
+        clock.time += timedelta(seconds=1 / MOST_PER_SECOND)
+        pace.let_through()
+    pace.slow_down(1)
+    sent = turns(pace, clock, 20)
+    assert 0.9 < 19 / (sent[-1] - sent[0]) / MOST_PER_SECOND < 1
+
+
 def test_nothing_waits_before_graph_refuses_a_write() -> None:
     clock = VirtualClock()
     assert set(turns(Pace(clock), clock, 1000)) == {0.0}
