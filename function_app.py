@@ -42,6 +42,7 @@ CALLS = (
     ("deny", "POST", "registrations/{registrationId}/deny", "deny_registration"),
     ("policy", "GET", "policy", "show_policy"),
     ("ready", "GET", "ready", "show_readiness"),
+    ("me", "GET", "me", "show_caller"),
 )
 
 
@@ -72,6 +73,20 @@ def openapi(req: func.HttpRequest) -> func.HttpResponse:
 def docs(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description as a page."""
     return _answer("show_docs", req)
+
+
+# The host has the function's name as the route of one whose route is empty (WebScriptHostHttpRoutesManager.cs), and no
+# order for routes that overlap: this one matches the prefix alone.
+@app.route(route="{nothing:maxlength(0)?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def home(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer where the page is."""
+    return _answer("show_home", req)
+
+
+@app.route(route="page/{file?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def page(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer a file of the page."""
+    return _answer("show_page_for_people" if ENTRA else "show_page_for_key_holders", req)
 
 
 @app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)

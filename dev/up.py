@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _TEXT = """
 FHIR Registrar is served on this machine, against an emulator: nothing is real and nothing is kept.
 
+  Page        {api}/page/
   API         {api}
   In words    {api}/docs
   Emulator    {azure} (Graph, Entra, Key Vault)

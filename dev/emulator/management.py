@@ -206,7 +206,10 @@ def _grant(whole: Whole, context: Context) -> Answer:
 def _accounts(_whole: Whole, _context: Context) -> Answer:
     """Who can sign in to the registrar's API, and the client ids that are there to call it."""
     clients = [account.client_id for account in ACCOUNTS.values() if account.client_id is not None]
-    value = [{"name": name, "id": account.object_id, "roles": account.roles} for name, account in ACCOUNTS.items()]
+    value = [
+        {"name": name, "id": account.object_id, "roles": account.roles, "person": account.client_id is None}
+        for name, account in ACCOUNTS.items()
+    ]
     return Answer(200, {"api": API_CLIENT_ID, "clients": [API_CLIENT_ID, *clients], "value": value})
 
 

@@ -5,8 +5,8 @@ cannot set; claim mapping, with the token store on), "Configure Microsoft Entra 
 "Authentication and authorization in App Service" (a browser's POST with a session and a foreign origin is refused),
 "Environment variables and app settings reference" (WEBSITE_AUTH_…).
 
-Limits: the tenant is the emulated one. There are no sign-in pages: a session is that of whoever `--as` names. The
-header `X-Dev-As` is of this host alone: it stands for a token of whom it names.
+Limits: the tenant is the emulated one. A session is that of whoever has signed in with the browser (`sessions.py`), or
+whom `--as` names. The header `X-Dev-As` is of this host alone: it stands for a token of whom it names.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import jwt
 import requests
 
 from dev.host.routes import Response
+from dev.host.sessions import Sessions
 from dev.host.settings import HostError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dev.host")
 
 Claims = Literal["long", "short"]
-EXCLUDED_PATHS = ("/api/health", "/api/docs", "/api/openapi.json")
+EXCLUDED_PATHS = ("/api/health", "/api/docs", "/api/openapi.json", "/api/page/*")
 _WRITTEN = "x-ms-"
 _AS = "x-dev-as"
 _SKEW_SECONDS = 300
@@ -122,6 +123,7 @@ class Platform:
             ) from error
         self._client_id, self._clients = str(accounts["api"]), list(accounts["clients"])
         self._known = [each["name"] for each in accounts["value"]]
+        self._sessions = Sessions([each["name"] for each in accounts["value"] if each["person"]])
         if signed_in_as is not None and signed_in_as not in self._known:
             raise HostError(f"--as: nobody is called {signed_in_as}; known are {', '.join(self._known)}")
 
@@ -135,8 +137,11 @@ class Platform:
 
         On an excluded path the app gets a request as it came: no document says that its headers are taken off there.
         """
-        if request.path in EXCLUDED_PATHS:
+        if _is_excluded(request.path):
             return app(request)
+        own = self._sessions.answer(request)
+        if own is not None:
+            return own
         headers = {name: value for name, value in request.headers.items() if not name.startswith(_WRITTEN)}
         try:
             named = self._named(replace(request, headers=headers))
@@ -182,11 +187,12 @@ class Platform:
 
     def _by_session(self, request: Request) -> Mapping[str, Any]:
         """Returns what a session holds: the claims of the sign-in, whose token is not on the request."""
-        if self._signed_in_as is None:
+        name = self._sessions.name(request) or self._signed_in_as
+        if name is None:
             raise _unauthenticated()
         if _is_foreign(request):
             raise _Refused(HTTPStatus.FORBIDDEN, "A page of another origin may not post.")
-        return self._by_token(self._token(self._signed_in_as))
+        return self._by_token(self._token(name))
 
     def _token(self, name: str) -> str:
         return str(self._asked("POST", f"{self._authority}/_emulator/accounts/{name}/token")["access_token"])
@@ -223,6 +229,13 @@ class Platform:
         answer.raise_for_status()
         content: dict[str, Any] = answer.json()
         return content
+
+
+def _is_excluded(path: str) -> bool:
+    """Whether nobody has to sign in for a path; one that ends in a wildcard leads to no other folder."""
+    return "/../" not in path and any(
+        path.startswith(each.removesuffix("*")) if each.endswith("*") else path == each for each in EXCLUDED_PATHS
+    )
 
 
 def _is_foreign(request: Request) -> bool:

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dev.host")
 
-_PARAMETER = re.compile(r"\{(\*{0,2})(\w+)(?::(\w+))?(\?)?\}")
+_PARAMETER = re.compile(r"\{(\*{0,2})(\w+)(?::(\w+(?:\(\d+\))?))?(\?)?\}")
 _CONSTRAINTS = {
     "int": r"-?[0-9]+",
     "alpha": r"[a-zA-Z]+",
     "guid": r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}",
+    "maxlength(0)": r"(?!)",  # no segment is empty, so an optional one is left out: the route of the prefix alone
 }
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE")
 

@@ -107,7 +107,7 @@ class Life:
             await self.ends(registration)
 
     async def what_anybody_may_read(self) -> None:
-        """The three anonymous functions."""
+        """The anonymous functions."""
         for method in ("GET", "HEAD"):
             health = expect("health", await self.channel.http("health", method, "/api/health"), 200)
             expect_that("health says that it lives", health.json() == {"status": "alive"})
@@ -115,13 +115,20 @@ class Life:
         expect_that("openapi describes the calls", "/registrations" in described.json()["paths"])
         docs = expect("docs", await self.channel.http("docs", "GET", "/api/docs"), 200)
         expect_that("docs is a page", docs.headers["content-type"].startswith("text/html"))
-        for name, path in (("openapi", "/api/openapi.json"), ("docs", "/api/docs")):
+        home = expect("home", await self.channel.http("home", "GET", "/api/"), 307)
+        expect_that("home says where the page is", home.headers["Location"] == "page/")
+        page = expect("page", await self.channel.http("page", "GET", "/api/page/"), 200)
+        expect_that("page is one", page.headers["content-type"].startswith("text/html"))
+        pages = (("home", "/api/"), ("page", "/api/page/"))
+        for name, path in (("openapi", "/api/openapi.json"), ("docs", "/api/docs"), *pages):
             expect(f"{name} with a query", await self.channel.http(name, "GET", f"{path}?x=1"), 400)
 
     async def policy_in_force(self) -> None:
         """The policy, which is the built-in one here."""
         shown = expect("policy", await self.channel.http("policy", "GET", "/api/policy"), 200).json()
         expect_that("policy says which is in force", "version" in shown)
+        me = expect("me", await self.channel.http("me", "GET", "/api/me"), 200).json()
+        expect_that("me says who calls", me["kind"] == "key")
         expect("policy with a query", await self.channel.http("policy", "GET", "/api/policy?x=1"), 400)
 
     async def ready(self) -> None:

@@ -60,17 +60,20 @@ from provisioning.ports import Services
 
 logger = trail.logger(__name__)
 
+ABOUT_THE_API: Final = ("show_openapi", "show_docs")
 _NOBODY: Final = Actor(ActorKind.UNKNOWN)
 
 Handle = Callable[[Services, Caller, Call], Answer]
 
 
 def answer_call(services: Callable[[], Services], name: str, call: Call) -> Answer:
-    """Return the answer to a call by its name; the pages about the API need no services, and are for anybody."""
+    """Return the answer to a call by its name; pages need no services, and are for anybody."""
     if name in CALLS:
         return answer(services, CALLS[name], call)
-    from provisioning.api.openapi.served import PAGES
-
+    if name in ABOUT_THE_API:
+        from provisioning.api.openapi.served import PAGES
+    else:
+        from provisioning.api.page.served import PAGES
     return answer_alone(PAGES[name], call)
 
 
@@ -275,6 +278,14 @@ def show_readiness(services: Services, caller: Caller, call: Call) -> Answer:
     return readiness(checks, looked_at)
 
 
+def show_caller(services: Services, caller: Caller, call: Call) -> Answer:
+    """GET /me: 200, and who calls, as whoever calls may know it."""
+    no_body(call)
+    no_parameters(call)
+    told = {"objectId": caller.object_id, "kind": caller.kind, "name": caller.name}
+    return ok({**told, "roles": sorted(caller.roles), "groups": sorted(caller.groups), "tenantId": services.tenant.id})
+
+
 CALLS: Final[Mapping[str, Handle]] = {
     handle.__name__: handle
     for handle in (
@@ -290,5 +301,6 @@ CALLS: Final[Mapping[str, Handle]] = {
         delete_registration,
         show_policy,
         show_readiness,
+        show_caller,
     )
 }

@@ -31,7 +31,8 @@ MOST_FAULTS: Final = 100
 class Fault:
     """One thing that is wrong with a request: where, which rule, and what to do about it.
 
-    What the policy refuses names the policy's rule by its id, and how to ask for an exception.
+    What the policy refuses names the policy's rule by its id, and how to ask for an exception. Where a name is not one
+    of a resource's, `offered` has those that are.
     """
 
     pointer: str
@@ -39,6 +40,7 @@ class Fault:
     message: str
     rule: str | None = None
     exception: str | None = None
+    offered: tuple[str, ...] | None = None
 
 
 class ProvisioningError(Exception):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 # What may be reached without signing in: its handlers never read a principal.
-OPEN_PATHS: Final = frozenset({"/api/health", "/api/docs", "/api/openapi.json"})
+# The page's files have a folder of their own: the platform knows wildcards at the end alone (azure-docs #86514).
+OPEN_PATHS: Final = frozenset({"/api/health", "/api/docs", "/api/openapi.json", "/api/page/*"})
 
 
 @dataclass(frozen=True, slots=True)

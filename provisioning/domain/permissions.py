@@ -90,7 +90,14 @@ def asked_for(
         raise NotOffered(
             "scope-required",
             f"No scope of the resource was asked for, and {DEFAULT_SCOPE} is not asked for by itself.",
-            [Fault("#/scopes", "scope-required", f"Name a scope of the resource. {_existing(offered)}")],
+            [
+                Fault(
+                    "#/scopes",
+                    "scope-required",
+                    f"Name a scope of the resource. {_existing(offered)}",
+                    offered=tuple(_public(offered)),
+                )
+            ],
         )
     return _chosen("scope", "#/scopes", names, offered), ()
 
@@ -103,7 +110,11 @@ def _chosen(kind: str, pointer: str, names: Mapping[int, str], offered: Iterable
         raise NotOffered(
             code,
             f"The resource does not have every {kind} that was asked for.",
-            [Fault(f"{pointer}/{index}", code, text) for index, text in _texts(kind, unknown, by_name)],
+            [
+                # What there is, is listed once.
+                Fault(f"{pointer}/{index}", code, text, offered=tuple(_public(by_name.values())) if not count else None)
+                for count, (index, text) in enumerate(_texts(kind, unknown, by_name))
+            ],
         )
     return tuple(by_name[name] for name in names.values())
 
@@ -122,7 +133,12 @@ def _texts(kind: str, unknown: Mapping[int, str], offered: Mapping[str, Permissi
 
 
 def _existing(offered: Iterable[Permission]) -> str:
-    """Say what a resource has. These names are public: they stand in its manifest, and in tokens for it."""
-    names = [each.value for each in offered if _SHOWN.fullmatch(each.value)]
+    """Say what a resource has."""
+    names = _public(offered)
     more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
     return f"It has {', '.join(names[:_MOST_SHOWN])}{more}." if names else "It has none."
+
+
+def _public(offered: Iterable[Permission]) -> list[str]:
+    """Return the names of what a resource has. They are public: they stand in its manifest, and in tokens for it."""
+    return [each.value for each in offered if _SHOWN.fullmatch(each.value)]

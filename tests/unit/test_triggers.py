@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OPEN = {"health", "docs", "openapi"}
+OPEN = {"health", "docs", "openapi", "home", "page"}
 
 
 def auth_levels(caller_auth: str | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Final
 
 from provisioning.api.openapi.bodies import Schema, any_of, asked, ref
 from provisioning.domain.approval import Outcome
+from provisioning.domain.callers import CallerKind, Role
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.events import ActorKind, EventOutcome, What
 from provisioning.domain.operation import OperationStatus, OperationType
@@ -130,6 +131,17 @@ def answered(bodies: Mapping[str, Schema]) -> dict[str, Schema]:
                 "remedy": _text("What to do about it."),
             },
             optional=("code", "message", "remedy"),
+        ),
+        "Caller": _object(
+            "Who calls.",
+            {
+                "objectId": _text("The Entra object id; `function-key` where a key is all that is known."),
+                "kind": _text("What the caller is.", enum=list(CallerKind)),
+                "name": _text("For people to read; it decides nothing, and may be empty."),
+                "roles": _list("The app roles of this API that it has.", {"type": "string", "enum": list(Role)}),
+                "groups": _list("The object ids of the groups that it is in, and owns through.", {"type": "string"}),
+                "tenantId": _text("The Entra tenant that registrations are made in."),
+            },
         ),
         "Policy": _object(
             "What of the policy holds for the caller.",
@@ -349,8 +361,12 @@ def _problem() -> Schema:
             "message": _text("The rule, and what to do about it; never what was sent."),
             "rule": _text("The id of the rule of the policy, where it is one."),
             "exception": _text("How to ask for an exception from that rule."),
+            "offered": _list(
+                "The names that the resource has, where it does not have this one; once for all of them.",
+                {"type": "string"},
+            ),
         },
-        optional=("rule", "exception"),
+        optional=("rule", "exception", "offered"),
     )
     return _object(
         "What is wrong and what to do (RFC 9457).",

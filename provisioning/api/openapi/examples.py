@@ -38,6 +38,14 @@ READY: Final[Mapping[str, Any]] = {
     "checks": [{"dependency": "vault", "what": "set secrets", "state": "ok"}],
     "checkedAt": "2026-01-15T12:00:00Z",
 }
+CALLER: Final[Mapping[str, Any]] = {
+    "objectId": "a11ce000-0000-4000-8000-000000000001",
+    "kind": "user",
+    "name": "Alice",
+    "roles": ["Registrations.Create"],
+    "groups": ["7ea11111-0000-4000-8000-000000000001"],
+    "tenantId": "3f0d5b2e-4c11-4e0c-9b59-0f6f7b1d6a11",
+}
 POLICY: Final[Mapping[str, Any]] = {
     "version": "1",
     "exceptions": "Ask the platform team.",

@@ -29,6 +29,7 @@ def paths() -> dict[str, Any]:
         f"{one}/retry": {"post": _retry()},
         "/policy": {"get": _policy()},
         "/ready": {"get": _ready()},
+        "/me": {"get": _me()},
         "/openapi.json": {"get": _page("showOpenapi", "This description", {JSON: {"schema": {"type": "object"}}})},
         "/docs": {
             "get": _page("showDocs", "This description as a page", {"text/html": {"schema": {"type": "string"}}})
@@ -201,6 +202,16 @@ def _ready() -> Schema:
         "Each permission that it depends on is tried, at most every 30 seconds. For callers with an app role. Where "
         "anything is lacking, the answer is 503, with each check and its remedy.",
         answers={"200": _answer("Nothing is lacking.", "Readiness", examples.READY)},
+    )
+
+
+def _me() -> Schema:
+    return _operation(
+        "showCaller",
+        "Read who you are",
+        "As this service knows its caller: what the rest is decided by.",
+        parameters=("onBehalfOf",),
+        answers={"200": _answer("The caller.", "Caller", examples.CALLER)},
     )
 
 

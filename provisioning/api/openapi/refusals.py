@@ -99,6 +99,7 @@ REFUSALS: Final[Mapping[str, Codes]] = {
     "listEvents": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
     "showPolicy": _together(_ANY, _NO_BODY, _POLICY),
     "showReadiness": _together(_ANY, _NO_BODY, {403: ("role-required",), 503: ("not-ready",)}),
+    "showCaller": _together(_ANY, _NO_BODY),
     "showOpenapi": _ALONE,
     "showDocs": _ALONE,
 }
@@ -161,6 +162,7 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
     "listEvents": {400: (*_DRY_RUN, "out-of-range")},
     "showPolicy": {400: _QUERY},
     "showReadiness": {400: _QUERY},
+    "showCaller": {400: _QUERY},
     "showOpenapi": {400: _QUERY},
     "showDocs": {400: _QUERY},
 }

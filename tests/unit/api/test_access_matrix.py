@@ -38,11 +38,14 @@ delete_registration      yes     404     yes     404     yes     not     yes    
 approve_registration     decides 404     decides 404     decides decides decides decides yes     yes     unknown
 list_events              yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
 show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
+show_caller              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 deny_registration        decides 404     decides 404     decides decides decides decides yes     yes     unknown
 show_readiness           role    role    yes     yes     yes     yes     yes     yes     yes     yes     yes
 """
 # About a registration that does not exist every caller gets 404; of what nobody owns yet "other" holds.
-ABOUT_NONE: Final = frozenset({"submit_registration", "list_registrations", "show_policy", "show_readiness"})
+ABOUT_NONE: Final = frozenset(
+    {"submit_registration", "list_registrations", "show_policy", "show_caller", "show_readiness"}
+)
 
 ANSWERS: Final = {
     "404": (404, "registration-not-found"),
@@ -53,7 +56,7 @@ ANSWERS: Final = {
     "unknown": (403, "approver-unknown"),
 }
 SUCCESS: Final = dict.fromkeys(
-    ("list_registrations", "show_registration", "list_events", "show_policy", "show_readiness"), 200
+    ("list_registrations", "show_registration", "list_events", "show_policy", "show_caller", "show_readiness"), 200
 )
 
 ROLES: Final = {"none": None} | {

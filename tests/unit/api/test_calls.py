@@ -47,9 +47,8 @@ def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Ans
 
 
 BODILESS = ["delete_registration", "list_events", "list_registrations", "retry_registration", "show_registration"]
-WRITING = sorted(
-    set(web.CALLS) - {"list_events", "list_registrations", "show_registration", "show_policy", "show_readiness"}
-)
+READING = {"list_events", "list_registrations", "show_registration", "show_policy", "show_caller", "show_readiness"}
+WRITING = sorted(set(web.CALLS) - READING)
 
 
 def active(world: World, body: dict[str, Any] | None = None) -> str:

@@ -2,34 +2,13 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
 from provisioning.api.calls import Call
 from provisioning.api.openapi.document import describe
 from provisioning.api.openapi.page import page
 from provisioning.api.openapi.served import show_docs, show_openapi
 from tests.worlds.described import operations
-
-
-class Elements(HTMLParser):
-    """Every element of a page, with its attributes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def elements_of(html: str) -> Elements:
-    parser = Elements()
-    parser.feed(html)
-    return parser
+from tests.worlds.elements import elements_of
 
 
 def test_the_page_loads_nothing_and_runs_nothing() -> None:

@@ -141,9 +141,52 @@ def test_an_application_that_is_not_listed_is_403_before_the_app_hears_of_it(fro
 
 @pytest.mark.parametrize("path", EXCLUDED_PATHS)
 def test_an_excluded_path_is_reached_by_anybody_and_nothing_near_it_is(front: Front, path: str) -> None:
-    assert front.ask(path=path).status == 204
-    for near in (f"{path}/", f"{path}x", f"{path}/../registrations", path.upper(), f"/api{path}"):
+    named = path.removesuffix("*")
+    assert front.ask(path=named).status == 204
+    beyond = [] if path.endswith("*") else [f"{path}/", f"{path}x"]
+    for near in (*beyond, named.rstrip("/")[:-1], f"{named.rstrip('/')}/../registrations", path.upper(), f"/api{path}"):
         assert front.ask(path=near).status == 401
+
+
+def test_signing_in_with_a_browser_makes_a_session_that_ends_by_signing_out(front: Front) -> None:
+    asked = front.ask(path="/.auth/login/aad?post_login_redirect_uri=/api/page/")
+    assert (asked.status, front.reached) == (200, [])
+    assert b"as=alice&amp;post_login_redirect_uri=%2Fapi%2Fpage%2F" in asked.body
+    assert b"as=bot" not in asked.body
+    answer = front.ask(path="/.auth/login/aad?as=alice&post_login_redirect_uri=/api/page/")
+    headers = dict(answer.headers)
+    assert (answer.status, headers["location"]) == (302, "/api/page/")
+    assert "HttpOnly" in headers["set-cookie"]
+    cookie = {"cookie": headers["set-cookie"].partition(";")[0]}
+    told = front.told(cookie)
+    assert told["x-ms-client-principal-id"] == caller_called("alice").object_id
+    assert "authorization" not in told
+    foreign = cookie | {"user-agent": "Mozilla/5.0", "origin": "https://evil.example"}
+    assert front.ask(foreign, method="POST").status == 403
+    assert front.ask(cookie, path="/.auth/logout?post_logout_redirect_uri=/api/page/").status == 302
+    assert front.ask(cookie).status == 401
+
+
+@pytest.mark.parametrize("where", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+def test_nobody_is_sent_to_another_host_by_signing_in_or_out(front: Front, where: str) -> None:
+    for path in (
+        f"/.auth/login/aad?as=alice&post_login_redirect_uri={where}",
+        f"/.auth/logout?post_logout_redirect_uri={where}",
+    ):
+        answer = front.ask(path=path)
+        assert (answer.status, answer.headers) == (403, ())
+
+
+@pytest.mark.parametrize(
+    "cookie", ["AppServiceAuthSession=", "AppServiceAuthSession=x", "x", "AppServiceAuthSession=alice"]
+)
+def test_a_cookie_that_nobody_was_given_is_no_session(front: Front, cookie: str) -> None:
+    assert front.ask({"cookie": cookie}).status == 401
+
+
+def test_the_platform_has_no_other_addresses_of_its_own(front: Front) -> None:
+    for path in ("/.auth/me", "/.auth/login/aad/callback", "/.auth"):
+        assert (front.ask(path=path).status, front.reached) == (404, [])
 
 
 def test_a_session_names_its_caller_and_has_no_token_on_the_request() -> None:

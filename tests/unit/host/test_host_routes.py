@@ -214,3 +214,18 @@ def test_text_is_an_answer_and_nothing_is_204() -> None:
     assert Served(functions).ask("GET", "/api/things") == Response(204)
     text = Served(functions, result=Datum("héllo", "string")).ask("GET", "/api/things")
     assert (text.status, text.body) == (200, "héllo".encode())
+
+
+def test_a_parameter_that_no_segment_satisfies_leaves_the_prefix_alone() -> None:
+    served = Served(app_with({"route": "{nothing:maxlength(0)?}"}, {"route": "things"}))
+    assert served.called("GET", "/api") == ("f0", {})
+    assert served.called("GET", "/api/") == ("f0", {})
+    assert served.called("GET", "/api/things") == ("f1", {})
+    for path in ("/api/other", "/api//", "/", "/api/things/1"):
+        assert served.called("GET", path) is None
+
+
+def test_other_constraints_are_told_and_not_guessed() -> None:
+    for route in ("{x:maxlength(3)}", "{x:length(2)}", "{x:minlength(1)?}"):
+        with pytest.raises(HostError, match="does not serve the route segment"):
+            Served(app_with({"route": route}))
