@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+SETTINGS = "settings.sh"
 _SCHEDULES = {"PLANNER_SCHEDULE": "0 */5 * * * *", "RECONCILE_SCHEDULE": "0 30 3 * * *"}
 
 
@@ -80,13 +82,22 @@ def stack(  # noqa: PLR0913 - each is one thing that the caller may say
     log_file: Path | None = None,
     app_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
-    """Runs the cloud and a host of the app between its parts while the context lasts."""
+    """Runs the cloud and a host of the app between its parts while the context lasts.
+
+    `folder` takes the app settings too, for a shell.
+    """
     usual_ports = usual_ports and port not in SERVICES.values()
     with (
         cloud(folder, emulator_port=emulator_port, usual_ports=usual_ports, app_settings=app_settings) as given,
         HostProcess(given.settings, port=port, message_lease=message_lease, log_file=log_file) as host,
     ):
+        _write_settings(folder / SETTINGS, given.settings)
         yield Stack(given.storage, given.azure, given.settings, host)
+
+
+def _write_settings(file: Path, settings: Mapping[str, str]) -> None:
+    """Writes the app settings for a shell, so that the operator's command line finds what runs here."""
+    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()))
 
 
 def stop_on_signals() -> None:

@@ -24,6 +24,7 @@ FHIR Registrar is served on this machine, against an emulator: nothing is real a
   In words    {api}/docs
   Emulator    {azure} (Graph, Entra, Key Vault)
   Trust       {bundle} (CA bundle of the emulator)
+  Settings    . .local/settings.sh (for `.venv/bin/python -m provisioning status`)
   Storage     queues http://127.0.0.1:{queue}, tables http://127.0.0.1:{table}{storage}
 
 Try it in another terminal:

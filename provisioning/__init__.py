@@ -12,7 +12,7 @@ Dependency runs one way, from below to above, and a test holds it:
        ↑            ↑
     wiring.py  ←  settings.py     joins them
        ↑
-    function_app.py
+    function_app.py               and for whoever operates it `__main__.py`, with `operator/`
 
 Only `adapters/` and `wiring.py` import Azure's libraries, msal or requests. Only `settings.py` reads the environment,
 but for the schedules of the timers in `function_app.py`.

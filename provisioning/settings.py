@@ -5,6 +5,7 @@ azure-identity does, `REQUESTS_CA_BUNDLE` as requests does.
 """
 
 import base64
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -169,6 +170,24 @@ class Settings:
 def from_environment() -> Settings:
     """Return the settings of this process; raise SettingsError that names every wrong one."""
     return Settings.from_env(os.environ)
+
+
+def from_file(path: str) -> Settings:
+    """Return the settings that a file has: a list of names and values, or a local.settings.json.
+
+    The environment has what the file has not. A reference into Key Vault, which only the platform follows, is left out,
+    and the URL of the webhook with it. Raises SettingsError for a file that is neither.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = content["Values"] if isinstance(content, dict) else {each["name"]: each["value"] for each in content}
+        found = {str(name): str(value) for name, value in values.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise SettingsError(["--settings: must name a file of app settings, as az or func write it"]) from None
+    if found.get("NOTIFY_WEBHOOK_SECRET", "").startswith("@Microsoft.KeyVault("):
+        del found["NOTIFY_WEBHOOK_SECRET"]
+        found.pop("NOTIFY_WEBHOOK_URL", None)
+    return Settings.from_env({**os.environ, **found})
 
 
 class _Reader:

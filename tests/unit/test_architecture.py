@@ -26,6 +26,8 @@ ALLOWED = {
     "flow": {"domain", "ports", "trail"},
     "adapters": {"domain", "ports", "trail"},
     "api": {"domain", "ports", "trail", "flow"},
+    "operator": {"domain", "ports", "trail", "flow", "api"},
+    "__main__": {"domain", "ports", "operator", "settings", "wiring"},
     "settings": {"domain"},
     "wiring": {"domain", "ports", "adapters", "settings"},
     "function_app": {"domain", "flow", "api", "settings", "wiring", "ports"},

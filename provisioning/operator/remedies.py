@@ -1,0 +1,89 @@
+"""For each lack the very command that mends it, for the installation that was looked at.
+
+What only whoever deployed it knows is a variable of the shell, as in the documents: GROUP, APP, STORAGE. Source of the
+commands: the references of `az rest`, `az role assignment` and `az functionapp config appsettings`.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from provisioning.domain.openid import GRAPH_CLIENT_ID
+from provisioning.domain.readiness import Check, Dependency, State
+from provisioning.domain.tenant import Tenant
+
+# Of Application.ReadWrite.OwnedBy: the same in every tenant and every cloud ("Microsoft Graph permissions reference").
+_OWNED_BY: Final = "18a4783c-866b-4cc7-a460-3d5e5662c884"
+_API: Final = f"<graph>/v1.0/servicePrincipals(appId='{GRAPH_CLIENT_ID}')"
+_HELD: Final = "<graph>/v1.0/servicePrincipals/<identity>/appRoleAssignments"
+_APP: Final = '--resource-group "$GROUP" --name "$APP"'
+_SET: Final = f"az functionapp config appsettings set {_APP} --settings"
+_ASSIGN: Final = (
+    'az role assignment create --assignee-object-id "<identity>" --assignee-principal-type ServicePrincipal'
+)
+_ACCOUNT: Final = '"$(az storage account show --name "$STORAGE" --query id --output tsv)"'
+_VAULT: Final = '"$(az keyvault show --name <vault> --query id --output tsv)"'
+_ENDPOINTS: Final = (
+    'az storage account show --name "$STORAGE" --query "[primaryEndpoints, publicNetworkAccess, networkRuleSet]"'
+)
+
+# By dependency and code; by the dependency alone for every other code of it.
+_COMMANDS: Final[Mapping[tuple[Dependency, str] | Dependency, str]] = {
+    (Dependency.GRAPH, "permission-missing"): (
+        f'az rest --method POST --url "{_HELD}" --body "{{\\"principalId\\": \\"<identity>\\", '
+        f'\\"resourceId\\": \\"$(az rest --url "{_API}" --query id --output tsv)\\", '
+        f'\\"appRoleId\\": \\"{_OWNED_BY}\\"}}"'
+    ),
+    (Dependency.GRAPH, "permission-too-wide"): (
+        f'ROLE=$(az rest --url "{_API}" --query "appRoles[?value==\'<what>\'].id" --output tsv)\n'
+        f'HELD=$(az rest --url "{_HELD}" --query "value[?appRoleId==\'$ROLE\'].id" --output tsv)\n'
+        f'az rest --method DELETE --url "{_HELD}/$HELD"'
+    ),
+    (Dependency.GRAPH, "registrar-unknown"): f'{_SET} REGISTRAR_OBJECT_ID="<signed in>"',
+    (Dependency.GRAPH, "registrar-differs"): f'{_SET} REGISTRAR_OBJECT_ID="<signed in>"',
+    (Dependency.GRAPH, "not-the-app"): 'curl -s -H "x-functions-key: $KEY" "$API/ready"',
+    (Dependency.GRAPH, "no-identity-token"): f"az functionapp identity show {_APP}",
+    Dependency.GRAPH: "curl -sS -o /dev/null -w '%{http_code}\\n' '<graph>/v1.0/$metadata'",
+    (Dependency.VAULT, "vault-denied"): f'{_ASSIGN} --role "Key Vault Secrets Officer" --scope {_VAULT}',
+    (Dependency.VAULT, "no-identity-token"): f"az functionapp identity show {_APP}",
+    Dependency.VAULT: "az keyvault show --name <vault> --query properties",
+    (Dependency.TABLES, "denied"): f'{_ASSIGN} --role "Storage Table Data Contributor" --scope {_ACCOUNT}',
+    Dependency.TABLES: _ENDPOINTS,
+    (Dependency.QUEUES, "denied"): f'{_ASSIGN} --role "Storage Queue Data Contributor" --scope {_ACCOUNT}',
+    Dependency.QUEUES: _ENDPOINTS,
+    (Dependency.TOKEN_ENDPOINT, "authority-refused"): (
+        f'{_SET} AZURE_TENANT_ID="$(az account show --query tenantId --output tsv)"'
+    ),
+    Dependency.TOKEN_ENDPOINT: "curl -sS <authority>/v2.0/.well-known/openid-configuration",
+    Dependency.POLICY: (
+        f"az functionapp config appsettings list {_APP} --query \"[?name=='POLICY'].value\" --output tsv"
+    ),
+    Dependency.CALLERS: f"az webapp auth show {_APP}",
+}
+
+
+def command_for(check: Check, tenant: Tenant, identity: str, signed_in: str) -> str | None:
+    """Return the command that mends what a check found; None where nothing is wrong.
+
+    `identity` is to be given permissions, and `signed_in` is whom Graph knows this process as.
+    """
+    if check.state is State.OK:
+        return None
+    code = "denied" if "answered 403" in check.message else check.code or ""
+    command = _COMMANDS.get((check.dependency, code)) or _COMMANDS[check.dependency]
+    names = {
+        "<graph>": tenant.graph_endpoint,
+        "<authority>": tenant.authority,
+        "<vault>": (urlsplit(tenant.key_vault_url).hostname or "").partition(".")[0],
+        "<identity>": identity,
+        "<signed in>": signed_in,
+        "<what>": check.what,
+    }
+    for name, value in names.items():
+        command = command.replace(name, value)
+    return command
+
+
+def command_for_setting(name: str) -> str:
+    """Return the command that sets an app setting."""
+    return f"{_SET} {name}=…"

@@ -1,0 +1,251 @@
+"""Each command does what the function of its name does, for whoever runs it, and says how it went by its exit code."""
+
+import io
+import json
+import re
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dev.emulator import Fault
+from dev.emulator.constants import REGISTRAR_OBJECT_ID
+from provisioning.__main__ import main
+from provisioning.domain.errors import TryAgain
+from provisioning.domain.registration import Status
+from provisioning.operator.arguments import commands_of, completion, parser
+from provisioning.operator.commands import COMMANDS
+from tests.worlds.approvals import awaiting
+from tests.worlds.command_line import typed
+from tests.worlds.request_bodies import MANAGED, OTHER_OWNER, OWNER, a_public_client, a_service_client
+from tests.worlds.world import World
+
+NOBODYS = "00000000-11111111-2222-4333-8444-555555555555"
+CLIENT = a_service_client(resource=MANAGED, appRoles=[])
+
+
+def a_world() -> tuple[World, str]:
+    """A world with one service client, and its id."""
+    world = World()
+    return world, str(world.registered(CLIENT)["registrationId"])
+
+
+# --- acting ---------------------------------------------------------------------------------------------------------
+
+
+def test_rotate_has_the_secret_replaced_and_names_who_ran_it() -> None:
+    world, identity = a_world()
+    before = world.get(identity)["secret"]["keyId"]
+    world.clock.time += timedelta(hours=1)
+    ran = typed(world, "rotate", identity)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"{identity}: rotate pending, asked for by {REGISTRAR_OBJECT_ID}\n"
+    world.deliver()
+    assert world.get(identity)["secret"]["keyId"] != before
+    [asked] = [each for each in typed(world, "events", identity, "--json").json if each["what"] == "rotation-requested"]
+    assert asked["actor"] == {"kind": "application", "objectId": REGISTRAR_OBJECT_ID}
+
+
+def test_an_id_is_taken_in_any_case() -> None:
+    world, identity = a_world()
+    assert typed(world, "rotate", identity.upper(), "--dry-run").code == 0
+
+
+def test_a_revocation_ends_the_secret_before() -> None:
+    world, identity = a_world()
+    before = world.get(identity)["secret"]["keyId"]
+    world.clock.time += timedelta(hours=1)
+    assert typed(world, "rotate", identity, "--revoke-previous").code == 0
+    world.settle()
+    [application] = world.emulator.directory.records.values()
+    assert [each.removed_at is not None for each in application.passwords if each.key_id == before] == [True]
+
+
+def test_a_dry_run_changes_nothing() -> None:
+    world, identity = a_world()
+    before = world.row(identity)
+    ran = typed(world, "rotate", identity, "--dry-run")
+    assert (ran.code, ran.out) == (0, "It would be active, with rotate. Nothing was done.\n")
+    assert (world.row(identity), world.queue) == (before, [])
+
+
+def test_retry_has_a_failed_registration_tried_again() -> None:
+    world = World()
+    world.emulator.faults.set(directory_quota_exceeded=True)
+    identity = json.loads(world.post(CLIENT).body)["registrationId"]
+    world.deliver()
+    assert world.row(identity).status is Status.FAILED
+    world.emulator.faults.clear()
+    assert typed(world, "retry", identity).code == 0
+    world.deliver()
+    assert world.row(identity).status is Status.ACTIVE
+
+
+def test_approve_has_what_was_read_carried_out_and_says_who_agreed() -> None:
+    world = World()
+    row = awaiting(world, CLIENT)
+    digest = typed(world, "show", row.id, "--json").json["approval"]["digest"]
+    assert typed(world, "approve", row.id, "--digest", "0" * 64).code == 2
+    assert typed(world, "approve", row.id, "--digest", digest, "--reason", "It was asked for in a ticket.").code == 0
+    world.deliver()
+    approval = world.get(row.id)["approval"]
+    assert (approval["outcome"], approval["decidedBy"]) == ("approved", REGISTRAR_OBJECT_ID)
+    assert world.row(row.id).status is Status.ACTIVE
+
+
+def test_what_the_queue_cannot_be_told_is_found_by_the_planner() -> None:
+    world, identity = a_world()
+    before = world.get(identity)["secret"]["keyId"]
+
+    def without_queue(name: str, action: object) -> object:
+        if name == "queue.send":
+            raise TryAgain("storage-unavailable", "Queue storage could not answer.")
+        return action()  # type: ignore[operator]
+
+    world.outside = without_queue
+    ran = typed(world, "rotate", identity)
+    assert (ran.code, "the planner takes it up" in ran.err) == (0, True)
+    world.outside = lambda _, action: action()
+    world.settle()
+    assert world.get(identity)["secret"]["keyId"] != before
+
+
+# --- exit codes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["show", "events", "rotate", "retry"])
+def test_what_is_not_there_is_3(command: str) -> None:
+    ran = typed(World(), command, NOBODYS)
+    assert (ran.code, ran.err) == (3, "registration-not-found: There is no registration of that id.\n")
+
+
+def test_what_cannot_be_done_as_it_was_asked_is_2() -> None:
+    world, identity = a_world()
+    ran = typed(world, "retry", identity)
+    assert (ran.code, ran.err.partition(":")[0]) == (2, "registration-not-failed")
+    ran = typed(world, "list", "--owner", "nobody")
+    assert (ran.code, "?owner not-a-guid" in ran.err) == (2, True)
+    with pytest.raises(SystemExit) as raised:
+        typed(world, "rotate")
+    assert raised.value.code == 2
+
+
+def test_what_passes_with_time_is_4() -> None:
+    world, identity = a_world()
+    world.emulator.faults.add(Fault("identityHiccup", times=None))
+    world.services = world.new_process()
+    ran = typed(world, "rotate", identity)
+    assert (ran.code, ran.err.partition(":")[0]) == (4, "no-identity-token")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_wrong_settings_are_5_and_each_has_its_command(tmp_path: Path, *, as_json: bool) -> None:
+    file, out = tmp_path / "settings.json", io.StringIO()
+    file.write_text(json.dumps([{"name": "AZURE_TENANT_ID", "value": "x"}, {"name": "KEY_VAULT_URL", "value": "y"}]))
+    arguments = ["--settings", str(file), "doctor", *(["--json"] if as_json else [])]
+    assert main(arguments, None, out, io.StringIO()) == 5
+    for name in ("AZURE_TENANT_ID", "KEY_VAULT_URL"):
+        assert "az functionapp config appsettings set --resource-group" in out.getvalue()
+        assert f"--settings {name}=" in out.getvalue()
+
+
+def test_a_file_that_holds_no_settings_is_5(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("[1]")
+    out = io.StringIO()
+    assert main(["--settings", str(tmp_path / "settings.json"), "status"], None, out, io.StringIO()) == 5
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def test_status_counts_what_there_is_and_what_needs_somebody() -> None:
+    world, _ = a_world()
+    world.emulator.faults.set(directory_quota_exceeded=True)
+    world.post(CLIENT)
+    world.deliver()
+    found = typed(world, "status", "--json").json
+    assert found["registrations"] == {"active": 1, "failed": 1}
+    assert found["failed"] == {"quota-exceeded": 1}
+    assert (found["pending"], found["overdue"], found["noticesWaiting"]) == (0, 0, 0)
+    world.clock.time += timedelta(days=200)
+    assert typed(world, "status", "--json").json["overdue"] == 1
+    assert "failed:          1 quota-exceeded" in typed(world, "status").out
+
+
+def test_list_has_what_is_asked_for_and_no_other() -> None:
+    world, identity = a_world()
+    other = world.registered(a_public_client(resource=MANAGED, owner=OTHER_OWNER, scopes=["patient.Observation.rs"]))[
+        "registrationId"
+    ]
+    assert {each["registrationId"] for each in typed(world, "list", "--json").json} == {identity, other}
+    assert [each["registrationId"] for each in typed(world, "list", "--owner", OWNER, "--json").json] == [identity]
+    assert other in typed(world, "list", "--type", "public").out
+    assert typed(world, "list", "--status", "failed").out == "There are none.\n"
+
+
+def test_show_tells_what_a_get_tells() -> None:
+    world, identity = a_world()
+    assert typed(world, "show", identity, "--json").json == world.get(identity)
+    assert (
+        f"secret.keyId:                    {world.get(identity)['secret']['keyId']}"
+        in typed(world, "show", identity).out
+    )
+
+
+def test_due_tells_when_somebody_looks_next() -> None:
+    world, identity = a_world()
+    assert typed(world, "due").out == "Nothing is due.\n"
+    [entry] = typed(world, "due", "--within", "P8D", "--json").json
+    assert (entry["registrationId"], entry["operation"]) == (identity, "look at it")
+
+
+def test_findings_are_1_and_name_what_to_do() -> None:
+    world, identity = a_world()
+    assert typed(world, "findings").code == 0
+    [application] = world.emulator.directory.records.values()
+    application.last_body["notes"] = "somebody's own"
+    application.body.put(world.clock.now(), application.last_body)
+    world.reconcile()
+    ran = typed(world, "findings", "--json")
+    assert ran.code == 1
+    assert [(each["registrationId"], each["code"]) for each in ran.json] == [(identity, "notes-changed")]
+
+
+def test_a_table_holds_no_control_character() -> None:
+    world = World()
+    world.registered({**CLIENT, "displayName": "Ein Würfel"})
+    assert "Ein Würfel" in typed(world, "list").out
+
+
+# --- the command line itself ----------------------------------------------------------------------------------------
+
+
+def test_every_command_that_can_be_typed_is_there() -> None:
+    assert list(commands_of(parser())) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_and_each_of_its_options_is_explained(name: str) -> None:
+    document = Path("docs/command-line.md").read_text()
+    [line] = [each for each in document.splitlines() if each.startswith((f"| `{name}`", f"| `{name} "))]
+    options = {each for action in commands_of(parser())[name]._actions for each in action.option_strings}  # noqa: SLF001
+    assert [each for each in options - {"-h", "--help", "--json"} if each not in line] == []
+
+
+def test_the_exit_codes_are_those_of_the_help() -> None:
+    document = Path("docs/command-line.md").read_text()
+    told = [each.split()[0] for each in parser().format_help().partition("exit codes:")[2].splitlines() if each]
+    assert told == re.findall(r"^\| (\d) \|", document, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(["fin"], ["findings"]), (["rotate", "--re"], ["--revoke-previous"]), (["plan", "--d"], ["--due-only"])],
+)
+def test_a_shell_completes_commands_and_options(words: list[str], expected: list[str]) -> None:
+    line = ["python", "-m", "provisioning", *words]
+    quoted = " ".join(line)
+    script = f"{completion()}\nCOMP_WORDS=({quoted}); COMP_CWORD={len(line) - 1}; _registrar; echo ${{COMPREPLY[@]}}"
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)  # noqa: S603, S607 -- the shell of whoever runs it
+    assert ran.stdout.split() == expected

@@ -1,0 +1,125 @@
+"""`plan` says what would be done, by the code that does it, and does nothing."""
+
+from datetime import timedelta
+
+import pytest
+
+from provisioning.operator.rehearsal import NotRehearsed, rehearsed
+from tests.worlds.command_line import typed
+from tests.worlds.memory import MemoryRegistry
+from tests.worlds.request_bodies import MANAGED, a_public_client, a_resource, a_service_client
+from tests.worlds.world import World
+
+CLIENT = a_service_client(resource=MANAGED, appRoles=[])
+
+
+def a_world() -> tuple[World, str]:
+    world = World()
+    return world, str(world.registered(CLIENT)["registrationId"])
+
+
+def state(world: World) -> object:
+    """All that a plan must leave as it is."""
+    registry = world.registry
+    assert isinstance(registry, MemoryRegistry)
+    passwords = [
+        (each.key_id, each.removed_at) for one in world.emulator.directory.records.values() for each in one.passwords
+    ]
+    bodies = [one.last_body for one in world.emulator.directory.records.values()]
+    versions = {name: len(each.versions) for name, each in world.emulator.vault.secrets.items()}
+    remembered = (dict(registry.rows), set(registry.entries), dict(registry.names), dict(registry.waiting))
+    return remembered, passwords, bodies, versions, list(world.queue)
+
+
+def planned(world: World, *options: str) -> list[tuple[str, list[str]]]:
+    """Return who would do what, having seen that nothing was done."""
+    before = state(world)
+    writes = len([call for call in world.emulator.calls if call.method not in ("GET", "HEAD")])
+    ran = typed(world, "plan", "--json", *options)
+    assert state(world) == before
+    assert len([call for call in world.emulator.calls if call.method not in ("GET", "HEAD")]) == writes
+    return [(each["by"], each["would"]) for each in ran.json]
+
+
+def test_nothing_is_to_be_done_where_everything_is_well() -> None:
+    world = World()
+    for body in (a_resource(), CLIENT, a_public_client(resource=MANAGED, scopes=["patient.Observation.rs"])):
+        world.registered(body)
+    assert planned(world) == []
+    assert typed(world, "plan").out == "Nothing would be done.\n"
+
+
+def test_a_secret_that_is_due_would_be_replaced_and_then_is() -> None:
+    world, identity = a_world()
+    world.live(timedelta(days=10))
+    before = world.get(identity)["secret"]["keyId"]
+    world.clock.time += timedelta(days=150)
+    assert planned(world, "--due-only") == [("planner", ["replace its secret"])]
+    world.settle()
+    assert world.get(identity)["secret"]["keyId"] != before
+
+
+def test_a_replaced_secret_would_be_removed_once_the_overlap_is_over() -> None:
+    world, identity = a_world()
+    old = world.get(identity)["secret"]["keyId"]
+    world.clock.time += timedelta(hours=1)
+    world.rotate(identity)
+    world.settle()
+    world.clock.time += timedelta(days=8)
+    assert planned(world, "--due-only") == [("planner", [f"remove credential {old}"])]
+
+
+def test_an_operation_that_stalled_would_go_on() -> None:
+    world, identity = a_world()
+    world.rotate(identity)
+    world.queue.clear()
+    world.clock.time += timedelta(minutes=3)
+    [(by, [would])] = planned(world, "--due-only")
+    assert (by, would.partition(",")[0]) == ("planner", "go on with rotate")
+
+
+def test_what_somebody_changed_by_hand_would_be_found() -> None:
+    world, _ = a_world()
+    [application] = world.emulator.directory.records.values()
+    application.last_body = application.last_body | {"notes": "somebody's own"}
+    application.body.put(world.clock.now(), application.last_body)
+    assert planned(world) == [("reconciliation", ["find notes-changed"])]
+    world.reconcile()
+    assert planned(world) == []
+
+
+def test_an_application_that_is_gone_would_be_found() -> None:
+    world, _ = a_world()
+    world.clock.time += timedelta(hours=2)
+    [application] = world.emulator.directory.records.values()
+    application.body.put(world.clock.now(), None)
+    assert planned(world) == [("reconciliation", ["find application-missing"])]
+
+
+def test_an_entry_of_no_registration_would_be_forgotten() -> None:
+    world, identity = a_world()
+    assert isinstance(world.registry, MemoryRegistry)
+    del world.registry.rows[identity]
+    world.clock.time += timedelta(days=30)
+    assert planned(world, "--due-only") == [("planner", ["forget the entry, which is stale"])]
+
+
+def test_what_cannot_be_looked_at_is_1() -> None:
+    world, _ = a_world()
+    world.clock.time += timedelta(days=30)
+    world.emulator.faults.set(vault_denied=True)
+    ran = typed(world, "plan", "--due-only", "--json")
+    assert [each["would"] for each in ran.json] == [["find vault-denied"]]
+
+
+def test_a_rehearsal_refuses_whatever_it_does_not_know() -> None:
+    world, identity = a_world()
+    services, _ = rehearsed(world.services)
+    for write in (
+        lambda: services.directory.delete_application("x"),
+        lambda: services.vault.remove("x"),
+        lambda: services.registry.insert(world.row(identity)),
+        lambda: services.queues.send("registrations", "x"),
+    ):
+        with pytest.raises(NotRehearsed):
+            write()
