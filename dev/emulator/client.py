@@ -40,7 +40,8 @@ class ManualClock:
 class RegistrarCredential:
     """The registrar's managed identity for clients in this process; the rules and faults of `/msi/token` hold."""
 
-    def __init__(self, emulator: Emulator, timeout: float = 30) -> None:
+    def __init__(self, emulator: Emulator, timeout: float = 30, client_id: str | None = None) -> None:
+        self._named = {"client_id": client_id} if client_id else {}
         self._url = f"{emulator.origin}/msi/token"
         self._session = emulator.session()
         self._timeout = timeout
@@ -48,7 +49,7 @@ class RegistrarCredential:
     def get_token(self, *scopes: str, **_options: object) -> AccessToken:
         """A token for the resource of the one scope; no cache, so that every fault is felt."""
         (scope,) = scopes
-        query = {"api-version": "2019-08-01", "resource": scope.removesuffix("/.default")}
+        query = {"api-version": "2019-08-01", "resource": scope.removesuffix("/.default"), **self._named}
         try:
             response = self._session.get(
                 self._url, params=query, headers={"X-IDENTITY-HEADER": IDENTITY_HEADER}, timeout=self._timeout

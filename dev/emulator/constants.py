@@ -7,6 +7,13 @@ from typing import Final
 TENANT_ID: Final = "11111111-aaaa-4aaa-8aaa-000000000001"
 REGISTRAR_CLIENT_ID: Final = "22222222-bbbb-4bbb-8bbb-000000000001"
 REGISTRAR_OBJECT_ID: Final = "22222222-bbbb-4bbb-8bbb-000000000002"
+GRANTER_CLIENT_ID: Final = "22222222-bbbb-4bbb-8bbb-000000000003"  # a second identity of the registrar's app
+GRANTER_OBJECT_ID: Final = "22222222-bbbb-4bbb-8bbb-000000000004"
+# Which managed identity a request means, by its client id or object id; one that names none means the first.
+IDENTITIES: Final[dict[str | None, str]] = {
+    **dict.fromkeys((None, REGISTRAR_CLIENT_ID, REGISTRAR_OBJECT_ID), REGISTRAR_OBJECT_ID),
+    **dict.fromkeys((GRANTER_CLIENT_ID, GRANTER_OBJECT_ID), GRANTER_OBJECT_ID),
+}
 API_CLIENT_ID: Final = "5a5a5a5a-0000-4000-8000-00000000a91a"  # of the application that the registrar's own API is
 FOREIGN_APP_ID: Final = "33333333-cccc-4ccc-8ccc-000000000001"  # an application of somebody else in the tenant
 FOREIGN_OBJECT_ID: Final = "33333333-cccc-4ccc-8ccc-000000000002"

@@ -90,6 +90,8 @@ class Switches:
     inline_secret_refused: bool = False
     inline_certificate_omitted: bool = False  # keyCredentials of a create call are dropped without a word
     directory_quota_exceeded: bool = False
+    owner_may_not_assign: bool = False  # an owner of a service principal may not assign the roles that it exposes
+    role_propagation: float = 0  # the token endpoint learns so much later of an app role that is given or taken back
     vault_denied: bool = False
     vault_purge_protected: bool = False
     vault_transition: float = (

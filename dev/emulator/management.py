@@ -110,9 +110,7 @@ def _state(whole: Whole, _context: Context) -> Answer:
             "id": principal.id,
             "appId": principal.app_id,
             "deleted": principal.body.latest is None,
-            "roles": sorted(
-                role for (holder, _), held in directory.assignments.items() if holder == principal.id for role in held
-            ),
+            "roles": sorted(each.role_id for each in directory.living_assignments(principal.id)),
         }
         for principal in directory.principals.values()
     ]
@@ -203,6 +201,15 @@ def _grant(whole: Whole, context: Context) -> Answer:
     return Answer(204)
 
 
+def _let_assign(whole: Whole, context: Context) -> Answer:
+    """What an admin does by hand: a directory role whose scope is one service principal."""
+    body = _body(context.request, "principalId", "resourceId")
+    if not {body["principalId"], body["resourceId"]} <= set(whole.directory.principals):
+        raise ManagementError(400, "principalId and resourceId must be object ids of service principals")
+    whole.directory.let_assign(body["principalId"], body["resourceId"])
+    return Answer(204)
+
+
 def _accounts(_whole: Whole, _context: Context) -> Answer:
     """Who can sign in to the registrar's API, and the client ids that are there to call it."""
     clients = [account.client_id for account in ACCOUNTS.values() if account.client_id is not None]
@@ -238,6 +245,7 @@ def routes(whole: Whole) -> Iterator[Route]:
     yield Route("DELETE", f"{ROOT}/calls", "emulator.forgetCalls", partial(_forget_calls, whole))
     yield Route("POST", f"{ROOT}/principals", "emulator.addPrincipal", partial(_add_principal, whole))
     yield Route("POST", f"{ROOT}/grants", "emulator.grant", partial(_grant, whole))
+    yield Route("POST", f"{ROOT}/scoped-roles", "emulator.letAssign", partial(_let_assign, whole))
     yield Route("GET", f"{ROOT}/accounts", "emulator.accounts", partial(_accounts, whole))
     yield Route("POST", f"{ROOT}/accounts/<name>/token", "emulator.signIn", partial(_sign_in, whole))
     yield Route("POST", f"{ROOT}/reset", "emulator.reset", partial(_reset, whole))

@@ -52,6 +52,7 @@ def _read_token(token: str) -> int:
     try:
         if not token.startswith("+"):
             raise ValueError("the plus is lost")  # noqa: TRY301 -- as bad as any other fault of a token
-        return int(base64.b64decode(token[1:] + "==", validate=True).decode().removeprefix("after:"))
+        padding = "=" * (-len(token[1:]) % 4)
+        return int(base64.b64decode(token[1:] + padding, validate=True).decode().removeprefix("after:"))
     except (ValueError, binascii.Error, UnicodeDecodeError):
         raise bad_request("Invalid $skiptoken.", code="Request_BadRequest") from None

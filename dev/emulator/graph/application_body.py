@@ -240,6 +240,7 @@ def check_size(body: Json, credentials: int) -> None:
         body["publicClient"]["redirectUris"],
         body["keyCredentials"],
         *(entry["resourceAccess"] for entry in body["requiredResourceAccess"]),
+        *(entry["delegatedPermissionIds"] for entry in body["api"]["preAuthorizedApplications"]),
     ]
     if sum(map(len, lists)) + credentials > MOST_ITEMS:
         raise too_large()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 import random
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dev.emulator import constants
 from dev.emulator.errors import Json, bad_request, denied, not_found, object_conflict
 from dev.emulator.graph import first_party
-from dev.emulator.graph.records import Application, Caller, ServicePrincipal
+from dev.emulator.graph.records import Application, AppRoleAssignment, Caller, ServicePrincipal
 from dev.emulator.graph.replication import Replicas, Versioned
 from dev.emulator.graph.uris import UriPolicy
 
@@ -48,7 +50,9 @@ class Directory:
         self.records: dict[str, Application] = {}
         self.principals: dict[str, ServicePrincipal] = {}
         self.people: set[str] = set()
-        self.assignments: dict[tuple[str, str], set[str]] = {}  # principal and resource: ids of roles
+        self.assignments: list[AppRoleAssignment] = []
+        # Who has a directory role for the assignments of one service principal: object ids of both.
+        self.scoped_to: set[tuple[str, str]] = set()
         self.unique_names: dict[str, str] = {}
         self.identifier_uris: dict[str, str] = {}
         self.first_party_names: dict[str, ServicePrincipal] = {}
@@ -72,19 +76,26 @@ class Directory:
         self.people.add(object_id)
         return object_id
 
-    def grant(self, principal_id: str, resource_id: str, role: str) -> None:
+    def grant(self, principal_id: str, resource_id: str, role: str, at: datetime | None = None) -> None:
         """Give a service principal an application role of a resource, as an admin would; `role` is its id or value."""
         principal, resource = self.principals[principal_id], self.principals[resource_id]
         for known in resource.exposed["appRoles"]:
             if role in (known["id"], known["value"]) and "Application" in known["allowedMemberTypes"]:
-                self.assignments.setdefault((principal.id, resource.id), set()).add(known["id"])
+                held = self.living_assignments(principal.id)
+                if not any((each.resource_id, each.role_id) == (resource.id, known["id"]) for each in held):
+                    self.assign(principal, resource, known["id"], at)
                 return
         message = f"{resource_id} has no application role {role}"
         raise ValueError(message)
 
     def revoke(self, principal_id: str) -> None:
         """Take every application role from a service principal."""
-        self.assignments = {pair: held for pair, held in self.assignments.items() if pair[0] != principal_id}
+        for each in self.living_assignments(principal_id):
+            each.body.put(self.now(), None)
+
+    def let_assign(self, object_id: str, resource_id: str) -> None:
+        """Give somebody a directory role whose scope is one service principal, to assign the roles that it exposes."""
+        self.scoped_to.add((object_id, resource_id))
 
     # What the operations share.
 
@@ -161,7 +172,10 @@ class Directory:
         self._living[principal.app_id] = principal
 
     def retire_service_principal(self, principal: ServicePrincipal) -> None:
-        """Move a service principal to the recycle bin."""
+        """Move a service principal to the recycle bin; what it holds, and what others hold of it, ends."""
+        for each in self.assignments:
+            if principal.id in (each.principal_id, each.resource_id) and each.body.latest:
+                each.body.put(self.now(), None)
         principal.body.put(self.now(), None)
         principal.deleted_at = self.now()
         del self._living[principal.app_id]
@@ -206,16 +220,42 @@ class Directory:
         for uri in after:
             self.identifier_uris[uri.lower()] = record_id
 
+    def assign(
+        self, principal: ServicePrincipal, resource: ServicePrincipal, role_id: str, at: datetime | None = None
+    ) -> AppRoleAssignment:
+        """Have the principal hold the role: from now on, or since then."""
+        body = Versioned(at or self.now(), value=True)
+        number = len(self.assignments)
+        # Graph's ids of them are 32 bytes in base64url.
+        digest = hashlib.sha256(f"{number}\n{principal.id}\n{resource.id}\n{role_id}".encode()).digest()
+        name = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        assignment = AppRoleAssignment(number, name, principal.id, resource.id, role_id, body)
+        self.assignments.append(assignment)
+        return assignment
+
+    def living_assignments(self, principal_id: str) -> list[AppRoleAssignment]:
+        """What a principal holds, whatever the replicas have seen."""
+        return [each for each in self.assignments if each.principal_id == principal_id and each.body.latest]
+
     def roles_of(self, principal_id: str, resource: ServicePrincipal) -> list[str]:
-        """The values of the application roles that a principal holds at a resource."""
-        held = self.assignments.get((principal_id, resource.id), set())
+        """The values of the application roles that a token for a resource names: an assignment takes time to show."""
+        lag, now = timedelta(seconds=self.switches.role_propagation), self.now()
+        held = {
+            each.role_id
+            for each in self.assignments
+            if (each.principal_id, each.resource_id) == (principal_id, resource.id)
+            and now - lag >= each.created_at
+            and not (each.body.ended_at is not None and now - lag >= each.body.ended_at)
+        }
         return [role["value"] for role in resource.exposed["appRoles"] if role["id"] in held and role["isEnabled"]]
 
     def _seed(self, *, managed_fhir: bool) -> None:
         for object_id, published in first_party.first_party(self.origin, managed_fhir=managed_fhir):
             self._seed_principal(object_id, published)
         self._seed_principal(constants.REGISTRAR_OBJECT_ID, first_party.registrar())
-        self.grant(constants.REGISTRAR_OBJECT_ID, constants.GRAPH_PRINCIPAL_ID, constants.OWNED_BY)
+        self._seed_principal(constants.GRANTER_OBJECT_ID, first_party.granter())
+        always = datetime.min.replace(tzinfo=self.now().tzinfo)
+        self.grant(constants.REGISTRAR_OBJECT_ID, constants.GRAPH_PRINCIPAL_ID, constants.OWNED_BY, always)
 
     def _seed_principal(self, object_id: str, published: Json) -> None:
         body = {"accountEnabled": True, "appRoleAssignmentRequired": False, "tags": []}

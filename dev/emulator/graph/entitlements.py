@@ -126,8 +126,15 @@ def _check_disabled_first(before: list[Json], after: list[Json]) -> None:
 
 
 def check_preauthorized(before: Json | None, after: Json) -> None:
-    """A scope must be stored before an application can be pre-authorized for it."""
+    """A scope must be stored before an application can be pre-authorized for it, and stays while one is.
+
+    One entry for each application: Entra's manifest has a set of permissions for each appId.
+    """
     known = {item["id"] for item in before["api"]["oauth2PermissionScopes"]} if before else set()
+    known &= {item["id"] for item in after["api"]["oauth2PermissionScopes"]}
+    clients = [client["appId"] for client in after["api"]["preAuthorizedApplications"]]
+    if len(set(clients)) != len(clients):
+        raise bad_request("It contains duplicate value", detail="DuplicateValue", target="preAuthorizedApplications")
     for client in after["api"]["preAuthorizedApplications"]:
         for permission in client["delegatedPermissionIds"]:
             if permission not in known:

@@ -79,6 +79,11 @@ def registrar() -> Json:
     return _published(constants.REGISTRAR_CLIENT_ID, "fhir-registrar", [], organization=None, kind="ManagedIdentity")
 
 
+def granter() -> Json:
+    """A second managed identity of the same app, which holds no permission of Graph."""
+    return _published(constants.GRANTER_CLIENT_ID, "fhir-granter", [], organization=None, kind="ManagedIdentity")
+
+
 def _published(  # noqa: PLR0913 -- the columns of a table
     app_id: str,
     name: str,

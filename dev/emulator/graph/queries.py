@@ -55,6 +55,8 @@ SERVICE_PRINCIPAL = Supported(
     advanced=frozenset({"notes"}),
 )
 
+ASSIGNMENT = Supported(equals=frozenset({"resourceId", "principalId"}), starts=frozenset(), any=frozenset())
+
 
 def predicate(text: str, supported: Supported, *, advanced: bool) -> Test:
     """Read a $filter: `and` binds closer than `or`, parentheses closer than both."""

@@ -41,6 +41,23 @@ class Application:
 
 
 @dataclass
+class AppRoleAssignment:
+    """That a service principal holds an application role of a resource; `body` is None once that was taken back."""
+
+    number: int
+    id: str
+    principal_id: str
+    resource_id: str
+    role_id: str
+    body: Versioned[bool]
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was given."""
+        return self.body.began_at
+
+
+@dataclass
 class ServicePrincipal:
     """An application's presence in the tenant. What it shows of the application is read from there."""
 

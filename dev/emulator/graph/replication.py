@@ -40,6 +40,17 @@ class Versioned(Generic[T]):
         self._history: list[tuple[datetime, T | None]] = [(at, value)]
 
     @property
+    def began_at(self) -> datetime:
+        """When the first value was written."""
+        return self._history[0][0]
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it was deleted, if it was."""
+        at, value = self._history[-1]
+        return at if value is None else None
+
+    @property
     def latest(self) -> T | None:
         """The value on the replica that takes the writes."""
         return self._history[-1][1]

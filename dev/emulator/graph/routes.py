@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dev.emulator import pages
 from dev.emulator.errors import GraphError, Json, bad_request
 from dev.emulator.graph import queries
+from dev.emulator.graph.app_role_assignments import AppRoleAssignments
 from dev.emulator.graph.applications import Applications
 from dev.emulator.graph.records import Caller
 from dev.emulator.graph.service_principals import ServicePrincipals
@@ -203,13 +204,31 @@ def _delete_principal(directory: Directory, by: Caller, context: Context) -> Ans
     return Answer(204)
 
 
+def _list_assignments(side: str, directory: Directory, by: Caller, context: Context) -> Answer:
+    items = AppRoleAssignments(directory).listed(by, side, **_key(context))
+    relation = "appRoleAssignedTo" if side == "resourceId" else "appRoleAssignments"
+    principal = directory.find_principal(by, **_key(context))
+    collection = f"servicePrincipals/{principal.id}/{relation}"
+    return _page(directory, context, items, queries.ASSIGNMENT, collection, "microsoft.graph.appRoleAssignment")
+
+
+def _assign(side: str, directory: Directory, by: Caller, context: Context) -> Answer:
+    body = AppRoleAssignments(directory).create(by, _body(context.request), side, **_key(context))
+    return Answer(201, {**_context_url(directory, "appRoleAssignments/$entity"), **body})
+
+
+def _unassign(side: str, directory: Directory, by: Caller, context: Context) -> Answer:
+    AppRoleAssignments(directory).delete(by, context.path["assignment"], side, **_key(context))
+    return Answer(204)
+
+
 def _purge(directory: Directory, by: Caller, context: Context) -> Answer:
     Applications(directory).purge(by, context.path["object_id"])
     return Answer(204)
 
 
 def _refuse(directory: Directory, by: Caller, _context: Context) -> Answer:
-    """What Application.ReadWrite.OwnedBy does not reach: grants, owners, the recycle bin."""
+    """What Application.ReadWrite.OwnedBy does not reach: consents, owners, the recycle bin."""
     Applications(directory).refuse(by)
     raise AssertionError
 
@@ -256,8 +275,12 @@ def _principal_routes(handler: Callable[..., Handler]) -> Iterator[Route]:
         yield Route("GET", one, "graph.readServicePrincipal", handler(_read_principal, ONE))
         yield Route("PATCH", one, "graph.updateServicePrincipal", handler(_update_principal))
         yield Route("DELETE", one, "graph.deleteServicePrincipal", handler(_delete_principal))
-        for method in ("GET", "POST"):
-            for relation in ("appRoleAssignedTo", "appRoleAssignments"):
-                yield Route(method, f"{one}/{relation}", "graph.appRoleAssignments", handler(_refuse, LISTED))
+        for relation, side in (("appRoleAssignedTo", "resourceId"), ("appRoleAssignments", "principalId")):
+            listed = f"{one}/{relation}"
+            yield Route(
+                "GET", listed, "graph.listAppRoleAssignments", handler(partial(_list_assignments, side), LISTED)
+            )
+            yield Route("POST", listed, "graph.assignAppRole", handler(partial(_assign, side)))
+            yield Route("DELETE", f"{listed}/<assignment>", "graph.unassignAppRole", handler(partial(_unassign, side)))
     for method in ("GET", "POST"):
         yield Route(method, f"{ROOT}/oauth2PermissionGrants", "graph.permissionGrants", handler(_refuse, LISTED))

@@ -249,9 +249,9 @@ class TokenService:
         if query.get("api-version") != IDENTITY_API_VERSION or not query.get("resource"):
             raise IdentityError(400, "The api-version must be 2019-08-01, and a resource must be named.")
         wanted = query.get("client_id") or query.get("principal_id") or query.get("object_id")
-        if wanted not in (None, constants.REGISTRAR_CLIENT_ID, constants.REGISTRAR_OBJECT_ID) or "mi_res_id" in query:
+        if wanted not in constants.IDENTITIES or "mi_res_id" in query:
             raise IdentityError(400, "No managed identity with this id is assigned.")
-        principal = self._directory.principals[constants.REGISTRAR_OBJECT_ID]
+        principal = self._directory.principals[constants.IDENTITIES[wanted]]
         try:
             resource = self._resource(query["resource"], replica=0)
         except TokenError as error:
@@ -259,7 +259,7 @@ class TokenService:
         answer = self._answer(principal, resource, query["resource"])
         return {
             "access_token": answer["access_token"],
-            "client_id": constants.REGISTRAR_CLIENT_ID,
+            "client_id": principal.app_id,
             "expires_on": str(int(self._now().timestamp()) + signing.LIFETIME),
             "resource": query["resource"],
             "token_type": "Bearer",
