@@ -12,6 +12,7 @@ stamp = $(1)/.installed-$(shell cat $(2) | git hash-object --stdin)
 PACKAGES := $(call stamp,.venv,requirements-dev.txt requirements-node.txt)
 AZURITE := $(call stamp,dev/azurite/node_modules,dev/azurite/package-lock.json dev/azurite/.npmrc)
 WORKER := $(call stamp,.local/worker,requirements.txt dev/worker/requirements.txt)
+INFRA := $(call stamp,.local/infra,dev/infra/requirements.txt)
 
 # One process more than there are cores: some tests wait, for a process or a clock.
 AT_ONCE := --numprocesses=3 --dist=worksteal --quiet
@@ -25,8 +26,8 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test coverage kill fuzz check bench lock lock-check package package-check worker \
-  worker-check clean
+.PHONY: help setup demo run test coverage kill fuzz check bench lock lock-check package package-check infra-check \
+  infra-models worker worker-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,12 +70,20 @@ package: setup ## Build the zip that is deployed, and the bill of its materials,
 package-check: package ## Install what the package names in a clean environment of each Python, and do there as worker-check does
 	@$(BIN)/python -m dev worker-check --every-python
 
+infra-check: setup $(INFRA) ## Look at the infrastructure as far as can be without a subscription
+	@$(BIN)/python -m dev infra-check
+	@.local/infra/bin/python -m dev.infra.models --check
+
+infra-models: setup $(INFRA) ## Take what a resource may hold from Azure's libraries, after a property came into use
+	@.local/infra/bin/python -m dev.infra.models
+
 lock: setup ## Pin what pyproject.toml asks for, and what Azurite brings
 	@echo "Locking ..."
 	@$(LOCK) pyproject.toml --python-version 3.11 -o requirements.txt
 	@$(LOCK) pyproject.toml --group dev --python-version 3.11 -o requirements-dev.txt
 	@$(LOCK) --group node --python-version 3.11 -o requirements-node.txt
 	@$(LOCK) dev/worker/requirements.in --no-deps --python-version 3.13 -o dev/worker/requirements.txt
+	@$(LOCK) dev/infra/requirements.in --no-deps --python-version 3.11 -o dev/infra/requirements.txt
 	@npm --prefix dev/azurite install --package-lock-only --ignore-scripts --loglevel=error
 
 lock-check: setup ## Install the locks where newer releases are to be had, and compare them with pyproject.toml
@@ -109,6 +118,12 @@ $(PACKAGES):
 # `npm ci` takes what the lock file names, by its hash, or nothing.
 $(AZURITE): | $(PACKAGES)
 	@$(STEP) "Installing Azurite (3/3)" npm --prefix dev/azurite ci --ignore-scripts --loglevel=error
+	@touch $@
+
+# They are read and never imported, so that what they need is not installed.
+$(INFRA):
+	$(call new_environment,.local/infra)
+	@$(STEP) "Installing the models of Azure's resources" .local/infra/bin/python $(PIP) -r dev/infra/requirements.txt
 	@touch $@
 
 # The worker's library declares Python 3.13 and runs on 3.11 as well, which is enough for a check.

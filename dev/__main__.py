@@ -20,6 +20,7 @@ def main() -> int:
     up.add_argument("--auth", choices=("key", "entra"), default="key", help="CALLER_AUTH of the app (default: key)")
     token = commands.add_parser("token", help="print a token for the API, of a caller that `up --auth entra` names")
     token.add_argument("name", metavar="NAME")
+    commands.add_parser("infra-check", help="look at the infrastructure without a subscription")
     commands.add_parser("package", help="build the zip that is deployed, and the bill of its materials")
     worker = commands.add_parser("worker-check", help="have the real worker's library call every function of the app")
     worker.add_argument("--every-python", action="store_true", help="in a clean environment of each version")

@@ -30,7 +30,7 @@ ENVIRONMENTS = {
     _WORKER: ("requirements.txt", "dev/worker/requirements.txt"),
 }
 NODE_LOCK = "dev/azurite/package-lock.json"
-_PYTHON_LOCKS = tuple(lock for locks in ENVIRONMENTS.values() for lock in locks)
+_PYTHON_LOCKS = (*(lock for locks in ENVIRONMENTS.values() for lock in locks), "dev/infra/requirements.txt")
 _LEFT_OUT = re.compile(r"^certifi==.*\n(?: .*\n)*", re.MULTILINE)
 # What an install line must not be. Some versions of pip resolve to the pinned files as long as all of them are named.
 _RESOLVING = "-m pip install --quiet --require-hashes"

@@ -18,12 +18,16 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 DEPLOYED = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
 GROUPS = {name: [Requirement(text) for text in texts] for name, texts in PROJECT["dependency-groups"].items()}
-WORKER = [Requirement(text) for text in (ROOT / "dev/worker/requirements.in").read_text(encoding="utf-8").splitlines()]
+WORKER, INFRA = (
+    [Requirement(text) for text in (ROOT / f"dev/{name}/requirements.in").read_text(encoding="utf-8").splitlines()]
+    for name in ("worker", "infra")
+)
 LOCKED = {
     "requirements.txt": DEPLOYED,
     "requirements-dev.txt": DEPLOYED + GROUPS["dev"],
     "requirements-node.txt": GROUPS["node"],
     "dev/worker/requirements.txt": WORKER,
+    "dev/infra/requirements.txt": INFRA,
 }
 # `_typeshed` comes with the type checker.
 OURS = {"_typeshed", "bench", "dev", "function_app", "provisioning", "tests"}
