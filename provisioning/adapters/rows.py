@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from azure.data.tables import TableEntity
 
-from provisioning.domain.approval import Approval, Outcome
+from provisioning.domain.approval import Approval, Outcome, Proposal
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.events import Actor, ActorKind, Event, EventOutcome, What
 from provisioning.domain.intake import dump, restore
@@ -34,7 +34,7 @@ AFTER_REGISTRATIONS: Final = "~"
 _PIECE: Final = 32_000
 # What is kept as JSON in one column, and in pieces.
 _JSON: Final[tuple[str, ...]] = ("operationFailure", "lastError", "missing", "changedFields", "approval")
-_JSON_IN_PIECES: Final[tuple[str, ...]] = ("request", "resource", "formerRedirectUris", "findings")
+_JSON_IN_PIECES: Final[tuple[str, ...]] = ("request", "proposal", "resource", "formerRedirectUris", "findings")
 _PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
 # What reading a row raises where another version, or somebody else, wrote what cannot be read.
 UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError)
@@ -108,6 +108,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "via": registration.via,
         "policyVersion": registration.policy_version or None,
         "approval": _approval_content(registration.approval),
+        "proposal": _proposal_content(registration.proposal),
         "owner": registration.request.owner,
         "clientType": registration.client_type.value,
         "status": registration.status.value,
@@ -160,6 +161,7 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         via=content.get("via"),
         policy_version=content.get("policyVersion", ""),
         approval=_approval(content.get("approval")),
+        proposal=_proposal(content.get("proposal")),
         request=restore(content["request"]),
         request_hash=content["requestHash"],
         status=Status(content["status"]),
@@ -372,6 +374,20 @@ def _approval(content: Mapping[str, Any] | None) -> Approval | None:
     read: dict[str, Any] = {"lapses_at": _instant(content["lapses_at"]), "decided_at": _time(content, "decided_at")}
     read |= {"rules": tuple(content["rules"]), "outcome": Outcome(content["outcome"]) if "outcome" in content else None}
     return _known(Approval, {**content, **read})
+
+
+def _proposal_content(proposal: Proposal | None) -> dict[str, Any] | None:
+    if proposal is None:
+        return None
+    written = {"requested_at": time_key(proposal.requested_at), "request": dump(proposal.request)}
+    return {name: value for name, value in (asdict(proposal) | written).items() if value is not None}
+
+
+def _proposal(content: Mapping[str, Any] | None) -> Proposal | None:
+    if content is None:
+        return None
+    read = {"requested_at": _instant(content["requested_at"]), "request": restore(content["request"])}
+    return _known(Proposal, {**content, **read})
 
 
 def _last_error(content: Mapping[str, Any] | None) -> LastError | None:

@@ -4,27 +4,30 @@ As in `submit`, the order is what makes a crash harmless: the due entry, the row
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from provisioning import trail
 from provisioning.api.calls import Wish, not_found
-from provisioning.api.enforce import check_change, check_place, take_place
-from provisioning.api.submit import Accepted, check_owner, message_may_be_lost
-from provisioning.domain.approval import Outcome, check_decider
-from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
-from provisioning.domain.events import What, changed_names, refused, wished
-from provisioning.domain.intake import Decision, RegistrationRequest, parse_change
-from provisioning.domain.messages import check_message, operation_message
-from provisioning.domain.operation import DueEntry, OperationStatus, OperationType, new_id
+from provisioning.api.enforce import approval_of, check_change, check_place, take_place
+from provisioning.api.submit import Accepted, check_owner, message_may_be_lost, message_of
+from provisioning.domain.approval import Approval, Outcome, Proposal, check_decider, not_an_approver
+from provisioning.domain.callers import Role
+from provisioning.domain.errors import NeedsOperator, RequestRejected, StaleRegistration, UnreadableRow
+from provisioning.domain.events import What, refused, wished
+from provisioning.domain.intake import Decision, ResourceApplicationRequest, parse_change
+from provisioning.domain.judgement import ApprovalNeeded
+from provisioning.domain.judgement import Decision as PolicyDecision
+from provisioning.domain.messages import operation_message
+from provisioning.domain.operation import OperationType, new_id
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.plan import STALLED_AFTER, put_due
+from provisioning.flow.resolve import check_resource
 from provisioning.ports import Services
 
 MOST_ATTEMPTS: Final = 5
-MOST_FORMER_URIS: Final = 256
 
 
 def retry(services: Services, wish: Wish) -> Accepted:
@@ -36,7 +39,8 @@ def retry(services: Services, wish: Wish) -> Accepted:
         begun = row.begun(new_id(), OperationType.PROVISION, now, now + STALLED_AFTER)
         if row.approval is None or row.approval.outcome is Outcome.APPROVED:
             return begun
-        return begun.awaiting(row.approval.asked_again(now))
+        again = row.approval.asked_again(row.asked_digest, begun.operation.id, wish.caller, now)
+        return begun.awaiting(again, now + STALLED_AFTER)
 
     return _altered(services, wish, What.RETRIED, retried)
 
@@ -67,37 +71,54 @@ def rotate(services: Services, wish: Wish, *, revoke_previous: bool) -> Accepted
 def change(services: Services, wish: Wish, body: object) -> Accepted:
     """Return the registration as changed, the change pending; nothing is pending where it asks for nothing new.
 
-    Raises RequestRejected: 400 for a body that breaks rules, 409 where the registration cannot be changed now.
+    A change of which the policy wants an approval waits for it, and the registration stays what it is; the same asked
+    again changes nothing about that. Raises RequestRejected: 400 for a body that breaks rules, 409 where the
+    registration cannot be changed now.
     """
+    needed: tuple[ApprovalNeeded, ...] = ()
 
     def changed(row: Registration, now: datetime) -> Registration:
+        nonlocal needed
         _check_active(row)
         request = parse_change(row.request, body, row.client_id)
         if request.owner != row.request.owner:
             check_owner(wish.caller, request.owner)
-        failed = row.operation.status is OperationStatus.FAILED and row.operation.type is OperationType.CHANGE
-        if request == row.request and not failed:
+        waits = row.proposal is not None and request == row.proposal.request
+        if waits or (request == row.request and not row.has_lost_change):
             return row
         _check_idle(row)
+        if row.proposal is not None:
+            raise RequestRejected(
+                409,
+                "operation-in-progress",
+                "A change waits for an approval. Take it back by POST /registrations/{id}/deny, or wait for its end.",
+            )
         policy = services.policy.current()
-        check_change(services, policy, row, request)
-        begun = row.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
-        former = dict.fromkeys((*_redirect_uris(row.request), *row.former_redirect_uris))
-        gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
-        # What a failed change was about is changed with this one, and told with it.
-        fields = {*(row.changed_fields if failed else ()), *changed_names(row.request, request)}
-        contact = (row.former_contact if failed else None) or row.request.contact
-        return replace(
-            begun,
-            request=request,
-            policy_version=policy.recorded_version,
-            change=row.change + 1,
-            former_redirect_uris=tuple(gone),
-            changed_fields=tuple(sorted(fields)),
-            former_contact=contact if contact != request.contact else None,
-        )
+        decision = check_change(services, policy, row, request, wish.caller)
+        needed = decision.approvals_needed
+        if needed and not wish.dry_run:
+            trace_id = trail.current().trace_id
+            proposal = Proposal(new_id(), now, request, policy.recorded_version, trace_id)
+            return _proposed(services, wish, row, proposal, decision)
+        changed = row.changed(request, policy.recorded_version)
+        return changed.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
 
-    return _altered(services, wish, What.CHANGE_REQUESTED, changed)
+    return replace(_altered(services, wish, What.CHANGE_REQUESTED, changed), approvals=needed)
+
+
+def _proposed(
+    services: Services, wish: Wish, row: Registration, proposal: Proposal, decision: PolicyDecision
+) -> Registration:
+    """Return the registration with the change waiting; a new owner must have a place for it now, and once approved."""
+    request, now = proposal.request, proposal.requested_at
+    if request.owner != row.request.owner:
+        check_place(services, services.policy.current(), request.owner)
+    resource = None
+    if decision.approved_by_resource_owner and not isinstance(request, ResourceApplicationRequest):
+        with suppress(NeedsOperator):  # where there is none of ours any more, an approver decides
+            resource = check_resource(services, request)
+    approval = approval_of(replace(row, proposal=proposal), decision, resource, wish.caller, proposal.operation)
+    return row.proposed(proposal, approval, now, now + STALLED_AFTER)
 
 
 def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision) -> Accepted:
@@ -111,15 +132,30 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
         approval = row.approval
         if not row.awaits_approval or approval is None or approval.outcome is not None or now >= approval.lapses_at:
             raise RequestRejected(409, "nothing-to-decide", "The registration does not wait for an approval.")
-        check_decider(approval, wish.caller, row.caller, row.via)
-        if decision.digest != approval.digest or approval.digest != row.asked_digest:
+        check_decider(approval, outcome, wish.caller, row.asked_by, row.request.owner)
+        agreed = outcome is Outcome.APPROVED
+        if decision.digest != approval.digest or (agreed and approval.digest != row.asked_digest):
             raise RequestRejected(
                 409, "digest-differs", "The digest is not that of what is asked. Read it again, and decide about that."
             )
+        if agreed and Role.APPROVE not in wish.caller.roles:
+            _check_owns_resource(services, row, approval)
+        _check_idle(row)
         return row.decided(approval.decided(outcome, wish.caller, now, decision.reason), now, now + STALLED_AFTER)
 
     asked = What.APPROVED if outcome is Outcome.APPROVED else What.DENIED
     return _altered(services, wish, asked, decided, Wish.check_decision)
+
+
+def _check_owns_resource(services: Services, row: Registration, approval: Approval) -> None:
+    """Raise RequestRejected (403) where the resource has another owner by now than when its approval was asked for."""
+    request = row.request
+    if not isinstance(request, ResourceApplicationRequest):
+        with suppress(NeedsOperator):  # there is none any more, or it does not offer what is asked of it
+            resource = check_resource(services, request)
+            if resource is not None and resource.request.owner == approval.resource_owner:
+                return
+    raise not_an_approver()
 
 
 def delete(services: Services, wish: Wish) -> Accepted:
@@ -167,7 +203,7 @@ def _altered(
             return Accepted(altered, None, row)
         if altered is row:
             return Accepted(row, operation_message(row) if message_may_be_lost(row, services) else None, row)
-        if altered.operation.id != row.operation.id:
+        if altered.operation.trace_id is None:
             altered = replace(altered, operation=replace(altered.operation, trace_id=trail.current().trace_id))
         put_due(services, altered)
         if new_owner is not None:
@@ -176,7 +212,7 @@ def _altered(
             stored = services.registry.replace(altered, wished(trail.current(), asked, row, altered))
         except StaleRegistration:
             continue  # a run or another caller was faster: what is asked for is judged anew
-        return Accepted(stored, _message(stored), row)
+        return Accepted(stored, message_of(stored), row)
     raise StaleRegistration
 
 
@@ -194,14 +230,6 @@ def _refusal_told(services: Services, wish: Wish, asked: What, row: Registration
         raise
 
 
-def _message(row: Registration) -> str | None:
-    """Return what has the queue carry out what was just asked; nothing while somebody has to agree first."""
-    if not row.awaits_approval:
-        return operation_message(row)
-    denied = row.approval is not None and row.approval.outcome is not None and row.due_at is not None
-    return check_message(DueEntry(row.id, row.due_at)) if denied and row.due_at is not None else None
-
-
 def _check_active(row: Registration) -> None:
     if row.status is not Status.ACTIVE:
         raise RequestRejected(409, "registration-not-active", "Only an active registration can be rotated or changed.")
@@ -212,7 +240,3 @@ def _check_idle(row: Registration) -> None:
         raise RequestRejected(
             409, "operation-in-progress", "An operation is pending. Wait until it has ended, then send this again."
         )
-
-
-def _redirect_uris(request: RegistrationRequest) -> tuple[str, ...]:
-    return getattr(request, "redirect_uris", ())

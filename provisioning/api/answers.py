@@ -1,7 +1,7 @@
 """What a caller is answered: registrations as JSON, and problem documents (RFC 9457). No secret is known here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -9,16 +9,18 @@ from typing import Any, Final
 
 from provisioning import trail
 from provisioning.api.calls import entity_tag
-from provisioning.api.guidance import fhir_server_settings, next_steps, oauth
+from provisioning.api.guidance import fhir_server_settings, left_to_do, oauth
 from provisioning.api.warnings import warnings
+from provisioning.domain.approval import Approval
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.credentials import shown_credential
 from provisioning.domain.errors import Fault
 from provisioning.domain.events import Event
-from provisioning.domain.intake import RegistrationRequest, dump
+from provisioning.domain.intake import RegistrationRequest, changed_names, dump
+from provisioning.domain.judgement import ApprovalNeeded
 from provisioning.domain.operation import Failure
 from provisioning.domain.readiness import Check, State, is_ready
-from provisioning.domain.registration import Registration, Status
+from provisioning.domain.registration import Registration
 from provisioning.flow.rotate import rotates_at
 from provisioning.ports import Services
 
@@ -68,20 +70,10 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
         else None,
         "warnings": [] if registration.ending else [asdict(warning) for warning in warnings(registration)],
         "findings": [_failure(finding) for finding in registration.findings],
-        "nextSteps": [],
+        "nextSteps": [asdict(step) for step in left_to_do(registration, tenant)],
     }
-    if (approval := registration.approval) is not None:
-        content["approval"] = {
-            "digest": approval.digest,
-            "rules": list(approval.rules),
-            "who": "the owner of the resource, or an approver" if approval.resource_owner else "an approver",
-            "lapsesAt": _time(approval.lapses_at),
-            "outcome": approval.outcome,
-            "decidedBy": approval.decided_by,
-            "decidedVia": approval.decided_via,
-            "decidedAt": _time(approval.decided_at),
-            "reason": approval.reason,
-        }
+    if registration.approval is not None:
+        content["approval"] = _approval(registration, registration.approval)
     if operation.supersedes is not None:
         content["operation"]["supersedes"] = operation.supersedes
     if (credential := shown_credential(registration, tenant)) is not None:
@@ -89,10 +81,29 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
     if registration.pending and registration.last_error is not None:
         # Why it is still pending: kind to whoever waits, and gone with the next success.
         content["operation"]["lastError"] = _failure(registration.last_error.failure)
-    if registration.status is Status.ACTIVE:
-        content["nextSteps"] = [asdict(step) for step in next_steps(registration, tenant)]
     if registration.client_type is ClientType.RESOURCE:
         content["fhirServerSettings"] = fhir_server_settings(registration, tenant)
+    return content
+
+
+def _approval(registration: Registration, approval: Approval) -> dict[str, Any]:
+    """Return the approval as it is answered; of a change that waits for it also what it would change."""
+    content: dict[str, Any] = {
+        "operationId": approval.operation_id,
+        "digest": approval.digest,
+        "rules": list(approval.rules),
+        "who": approval.who,
+        "askedBy": approval.asked_by or registration.caller,
+        "askedVia": approval.asked_via if approval.asked_by else registration.via,
+        "lapsesAt": _time(approval.lapses_at),
+        "outcome": approval.outcome,
+        "decidedBy": approval.decided_by,
+        "decidedVia": approval.decided_via,
+        "decidedAt": _time(approval.decided_at),
+        "reason": approval.reason,
+    }
+    if registration.proposal is not None:
+        content["changes"] = differences(registration.request, registration.proposal.request)
     return content
 
 
@@ -119,8 +130,12 @@ def represent_event(event: Event) -> dict[str, Any]:
 def differences(before: RegistrationRequest, after: RegistrationRequest) -> list[dict[str, Any]]:
     """Return each field of a request that differs, with what it is and what it would be; null where it has no value."""
     old, new = dump(before), dump(after)
-    names = [name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name)]
-    return [{"field": name, "from": old.get(name), "to": new.get(name)} for name in names]
+    return [{"field": name, "from": old.get(name), "to": new.get(name)} for name in changed_names(before, after)]
+
+
+def approvals_needed(approvals: Sequence[ApprovalNeeded]) -> list[dict[str, str]]:
+    """Return the approvals that a request or a change would wait for, each with its rule, and what it is about."""
+    return [{"rule": each.rule, "whose": each.whose, "pointer": each.refusal.pointer} for each in approvals]
 
 
 def readiness(checks: tuple[Check, ...], looked_at: datetime) -> Answer:

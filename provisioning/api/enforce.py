@@ -1,14 +1,14 @@
 """The policy at work on a call that writes: what it refuses, what it has approved first, and whose place is taken."""
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from provisioning.domain.approval import LAPSES_AFTER, Approval
-from provisioning.domain.callers import Caller
+from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import Fault, RequestRejected
 from provisioning.domain.intake import RegistrationRequest, ResourceApplicationRequest
 from provisioning.domain.judgement import SERVER_NOT_CLAIMABLE, Asked, Decision, judge, too_many
 from provisioning.domain.names import compared
+from provisioning.domain.operation import Operation
 from provisioning.domain.policy import Policy
 from provisioning.domain.quota import Exceeded, Quota, until_next_hour
 from provisioning.domain.registration import Registration
@@ -20,6 +20,7 @@ from provisioning.ports import Services
 def check_new(policy: Policy, asked: Asked, caller: Caller, others: Iterable[Fault]) -> Decision:
     """Return what the policy says of a new request: allowed, perhaps once it is approved.
 
+    What is right but for an approval is judged by `check_approvable`, once all is known that one may be wanted for.
     Raises RequestRejected for what the policy refuses, together with what else is wrong with the request. Whoever may
     not know of others' registrations is not told that a rule lets others claim the FHIR server: then the decision says
     so, and the server is to be refused like one that somebody has.
@@ -34,21 +35,35 @@ def check_new(policy: Policy, asked: Asked, caller: Caller, others: Iterable[Fau
     return decision
 
 
-def awaiting(row: Registration, decision: Decision, resource: Registration | None, now: datetime) -> Registration:
-    """Return the new registration as it waits for the approvals that the policy wants, if it wants any.
+def approval_of(
+    row: Registration,
+    decision: Decision,
+    resource: Registration | None,
+    caller: Caller,
+    operation: Operation,
+) -> Approval:
+    """Return the approval that the policy wants of what the row asks for, by this operation, as nobody decided it yet.
 
     The owner of a resource of ours decides where a rule says so, and no other rule wants somebody else.
     """
-    if not decision.approvals_needed:
-        return row
     owner = resource.request.owner if resource is not None and decision.approved_by_resource_owner else None
-    return row.awaiting(Approval(row.asked_digest, decision.approving_rules, now + LAPSES_AFTER, owner))
+    return Approval(
+        row.asked_digest,
+        decision.approving_rules,
+        operation.requested_at + LAPSES_AFTER,
+        owner,
+        operation_id=operation.id,
+        asked_by=caller.object_id,
+        asked_via=caller.via,
+    )
 
 
-def check_change(services: Services, policy: Policy, row: Registration, request: RegistrationRequest) -> None:
-    """Raise RequestRejected for what a change would break of the policy, and what is not broken as it is.
+def check_change(
+    services: Services, policy: Policy, row: Registration, request: RegistrationRequest, caller: Caller
+) -> Decision:
+    """Return what the policy says of a change: of what it would break, and what is not broken as it is.
 
-    What a new registration would need an approval for is refused: there is none for a change.
+    Raises RequestRejected for what the policy refuses.
     """
     names = names_of_resolved(row.resource)
     if not isinstance(request, ResourceApplicationRequest):
@@ -56,11 +71,21 @@ def check_change(services: Services, policy: Policy, row: Registration, request:
     before, after = (judge(policy, Asked(each, services.secrets.lifetime, names)) for each in (row.request, request))
     decision = after.beyond(before)
     refuse(decision)
-    if decision.approvals_needed:
+    check_approvable(decision, caller)
+    return decision
+
+
+def check_approvable(decision: Decision, caller: Caller) -> None:
+    """Raise RequestRejected where the policy wants an approval that nobody could give.
+
+    With function keys nobody can be told apart: whoever asked could approve it as well, so nobody approves.
+    """
+    if decision.approvals_needed and caller.kind is CallerKind.KEY:
         raise RequestRejected(
             403,
             "approval-needed",
-            "The policy wants an approval for this, and a change cannot be approved. Register anew.",
+            "The policy wants an approval, and with function keys nobody could give it: whoever asks could. Have the "
+            "operator set CALLER_AUTH=entra, or ask for the exception that errors name.",
             [each.refusal.fault for each in decision.approvals_needed],
         )
 

@@ -24,7 +24,7 @@ from provisioning.domain.manifest import mapped_claims, resource_identifier
 from provisioning.domain.names import managed_fhir_service, managed_fhir_url
 from provisioning.domain.openid import GRAPH_CLIENT_ID
 from provisioning.domain.permissions import openid_scopes
-from provisioning.domain.registration import Registration
+from provisioning.domain.registration import Registration, Status
 from provisioning.domain.tenant import Tenant
 
 _UNKNOWN: Final = "<assigned when active>"
@@ -87,6 +87,20 @@ def _accepted(registration: Registration, tenant: Tenant) -> tuple[str, str] | N
     if request.access_token_version == 1:
         return resource_identifier(registration, tenant), tenant.authority
     return registration.client_id, f"{tenant.authority}/v2.0"
+
+
+def left_to_do(registration: Registration, tenant: Tenant) -> list[NextStep]:
+    """Return what people have to do next: decide about what waits for them, and make use of what is active."""
+    steps = next_steps(registration, tenant) if registration.status is Status.ACTIVE else []
+    approval = registration.approval
+    if approval is None or not registration.awaits_approval or approval.outcome is not None:
+        return steps
+    body = quoted(json.dumps({"digest": approval.digest}))
+    command = (
+        f'curl -X POST "$API/registrations/{registration.id}/approve" -H "Authorization: Bearer $TOKEN" '
+        f"-H 'Content-Type: application/json' -d {body}"
+    )
+    return [NextStep("decide", approval.who, command, ""), *steps]
 
 
 def next_steps(registration: Registration, tenant: Tenant) -> list[NextStep]:

@@ -10,7 +10,16 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from provisioning import trail
-from provisioning.api.enforce import awaiting, check_new, check_place, not_claimable, refuse, server_taken, take_place
+from provisioning.api.enforce import (
+    approval_of,
+    check_approvable,
+    check_new,
+    check_place,
+    not_claimable,
+    refuse,
+    server_taken,
+    take_place,
+)
 from provisioning.api.warnings import Warning_, warnings
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
@@ -24,7 +33,7 @@ from provisioning.domain.intake import (
 )
 from provisioning.domain.judgement import ApprovalNeeded, Asked, Decision
 from provisioning.domain.manifest import application_body
-from provisioning.domain.messages import operation_message
+from provisioning.domain.messages import check_message, operation_message
 from provisioning.domain.names import canonical_name, identifier_uri, is_microsofts
 from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType, new_id
 from provisioning.domain.policy import Policy
@@ -43,11 +52,15 @@ MESSAGE_ON_ITS_WAY: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A registration as it stands now, the message to send for it, if any, and what the registration was before."""
+    """A registration as it stands now, the message to send for it, if any, and what the registration was before.
+
+    Of a dry run also the approvals that it would wait for; then `registration` is what it would be with them.
+    """
 
     registration: Registration
     message: str | None
     before: Registration
+    approvals: tuple[ApprovalNeeded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,10 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
         registration = replace(registration, policy_version=policy.recorded_version)
         decision, resource = _check(services, policy, request, caller)
         _check_claimable(services, policy, registration, decision, claims=True)
-        registration = awaiting(registration, decision, resource, registration.created_at)
+        check_approvable(decision, caller)
+        if decision.approvals_needed:
+            approval = approval_of(registration, decision, resource, caller, registration.operation)
+            registration = registration.awaiting(approval, registration.created_at + STALLED_AFTER)
         _claim_server(services, policy, registration, caller)
         take_place(services, policy, request.owner, registration.id)
         entry = DueEntry(registration.id, registration.due_at or registration.created_at)
@@ -84,7 +100,7 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
         told = wished(trail.current(), What.REQUESTED, None, registration)
         stored = services.registry.insert(registration, told)
         if stored is not None:
-            return Accepted(stored, None if stored.awaits_approval else operation_message(stored), stored)
+            return Accepted(stored, message_of(stored), stored)
         existing = services.registry.get(registration.id)
         if existing is None:
             raise TryAgain("storage-unavailable", "A row that exists could not be read.")
@@ -127,6 +143,7 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
         decision = decision.joined(judge_resolved(services, request, resource))
         refuse(decision)
         registration = replace(registration, resource=resource)
+    check_approvable(decision, caller)
     check_place(services, policy, request.owner)
     body = application_body(registration, services.tenant, new_secret(services, registration))
     return Preview(registration, body, warnings(registration), decision.approvals_needed)
@@ -227,6 +244,13 @@ def _check_claimable(
     request = registration.request
     if isinstance(request, ResourceApplicationRequest) and not decision.allowed:
         raise not_claimable(services, policy, registration, request.fhir_server_url, claims=claims)
+
+
+def message_of(row: Registration) -> str | None:
+    """Return what has the queue do what was just asked or decided; of what waits, tell or end it."""
+    if row.pending:
+        return operation_message(row)
+    return check_message(DueEntry(row.id, row.due_at)) if row.awaits_approval and row.due_at is not None else None
 
 
 def message_may_be_lost(registration: Registration, services: Services) -> bool:

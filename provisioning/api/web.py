@@ -19,6 +19,7 @@ from provisioning.api.answers import (
     POLL_AFTER,
     Answer,
     accepted,
+    approvals_needed,
     differences,
     ok,
     problem,
@@ -150,9 +151,7 @@ def _preview(services: Services, caller: Caller, request: RegistrationRequest, k
             "registrationId": seen.registration.id,
             "request": dump(request),
             "application": seen.body,
-            "approvalsNeeded": [
-                {"rule": each.rule, "whose": each.whose, "pointer": each.refusal.pointer} for each in seen.approvals
-            ],
+            "approvalsNeeded": approvals_needed(seen.approvals),
             "warnings": [asdict(warning) for warning in seen.warnings],
             "nextSteps": [asdict(step) for step in next_steps(seen.registration, services.tenant)],
         }
@@ -202,12 +201,14 @@ def _answered(done: Accepted, wanted: Wish, call: Call, services: Services) -> A
     if not wanted.dry_run:
         return _accepted(done, call, services)
     before, after = done.before, done.registration
-    begins = after.operation.type if after.operation.id != before.operation.id else None
+    anew = after.pending and (not before.pending or after.operation.id != before.operation.id)
+    begins = after.operation.type if anew else None
     content: dict[str, Any] = {
         "registrationId": after.id,
         "operation": begins,
         "status": after.status,
         "changes": differences(before.request, after.request),
+        "approvalsNeeded": approvals_needed(done.approvals),
         "warnings": [asdict(each) for each in consequences(before, after)],
     }
     if begins is OperationType.CHANGE:

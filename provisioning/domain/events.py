@@ -11,7 +11,7 @@ from typing import Final
 
 from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import RequestRejected
-from provisioning.domain.intake import RegistrationRequest, dump
+from provisioning.domain.intake import changed_names
 from provisioning.domain.operation import Kept, OperationStatus, OperationType
 from provisioning.domain.registration import Registration
 
@@ -124,8 +124,11 @@ class Trail:
 
 def wished(trail: Trail, what: What, before: Registration | None, after: Registration) -> Event:
     """Return the event that somebody's wish was accepted, and made this of the registration."""
-    changed = changed_names(before.request, after.request) if before is not None else ()
-    return replace(_event(trail, what, EventOutcome.ACCEPTED, after, after.updated_at), changed=changed)
+    event = _event(trail, what, EventOutcome.ACCEPTED, after, after.updated_at)
+    if what is What.CHANGE_REQUESTED and after.proposal is not None:
+        changed, version = changed_names(after.request, after.proposal.request), after.proposal.policy_version
+        return replace(event, changed=changed, policy_version=version or None)
+    return replace(event, changed=changed_names(before.request, after.request) if before is not None else ())
 
 
 def refused(trail: Trail, what: What, row: Registration, error: RequestRejected, now: datetime) -> Event:
@@ -207,12 +210,6 @@ def _event(trail: Trail, what: What, outcome: EventOutcome, row: Registration, n
         operation_id=row.operation.id,
         policy_version=row.policy_version or None,
     )
-
-
-def changed_names(before: RegistrationRequest, after: RegistrationRequest) -> tuple[str, ...]:
-    """Return the names of the fields in which two requests differ."""
-    old, new = dump(before), dump(after)
-    return tuple(name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name))
 
 
 def numbered(row: Registration, events: Sequence[Event]) -> tuple[Registration, tuple[Event, ...]]:

@@ -430,6 +430,12 @@ def dump(request: RegistrationRequest) -> dict[str, Any]:
     return request.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def changed_names(before: RegistrationRequest, after: RegistrationRequest) -> tuple[str, ...]:
+    """Return the names of the fields in which two requests differ."""
+    old, new = dump(before), dump(after)
+    return tuple(name for name in dict.fromkeys((*old, *new)) if old.get(name) != new.get(name))
+
+
 def fingerprint(request: RegistrationRequest) -> str:
     """Return a hash that is equal for two requests exactly when their normalised forms are."""
     canonical = json.dumps(dump(request), sort_keys=True, separators=(",", ":"))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from provisioning.domain.approval import Approval
+from provisioning.domain.intake import changed_names
 from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration
 from provisioning.domain.tenant import Tenant
@@ -22,6 +24,7 @@ ROTATION_FAILED: Final = "registration.rotation-failed"
 CHANGED: Final = "registration.changed"
 CHANGE_FAILED: Final = "registration.change-failed"
 DELETED: Final = "registration.deleted"
+APPROVAL_REQUESTED: Final = "registration.approval-requested"
 EXPIRING: Final = "registration.expiring"
 DRIFT: Final = "registration.drift"
 HEARTBEAT: Final = "registrar.heartbeat"
@@ -80,6 +83,32 @@ def of_ended_operation(registration: Registration) -> Notice:
         type=kind,
         subject=registration.id,
         time=registration.updated_at,
+        data=data,
+        trace_id=operation.trace_id,
+    )
+
+
+def of_requested_approval(registration: Registration, approval: Approval) -> Notice:
+    """Return the notice that a request, or a change, waits for an approval: what is to be decided, and by whom.
+
+    What it ends as is told like the end of any operation.
+    """
+    proposal = registration.proposal
+    operation = proposal.operation if proposal is not None else registration.operation
+    data = _about(registration) | {
+        "operationId": operation.id,
+        "digest": approval.digest,
+        "rules": list(approval.rules),
+        "who": approval.who,
+        "lapsesAt": _time(approval.lapses_at),
+    }
+    if proposal is not None:
+        data |= {"changed": list(changed_names(registration.request, proposal.request))}
+    return Notice(
+        id=_id(operation.id, APPROVAL_REQUESTED),
+        type=APPROVAL_REQUESTED,
+        subject=registration.id,
+        time=operation.requested_at,
         data=data,
         trace_id=operation.trace_id,
     )

@@ -8,17 +8,15 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from provisioning.domain.approval import Approval, Outcome, digest_of
+from provisioning.domain.approval import Approval, Outcome, Proposal, digest_of
 from provisioning.domain.callers import Caller
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import ResolvedResource
+from provisioning.domain.intake import RegistrationRequest, changed_names, fingerprint
 from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
-
-if TYPE_CHECKING:
-    from provisioning.domain.intake import RegistrationRequest
 
 REGISTRATION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _IDEMPOTENT_IDS: Final = uuid.UUID("5d5f3f5b-4c3a-5bb5-9f0e-6a2c8f6d1a77")
@@ -48,12 +46,13 @@ class Registration:
     ever raised. `findings` is what a check found and does not repair; `expiry_noticed` the days before its credential's
     end that were told last; `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was
     last asked to delete an application that not all of its replicas may have heard of. `events` is how many of its
-    writes were told by an event.
+    writes were told by an event. `approval` is the latest that was asked for; `proposal` is the change that waits for
+    it, and stays whatever else is done meanwhile.
     """
 
     id: str
     caller: str
-    request: "RegistrationRequest"
+    request: RegistrationRequest
     request_hash: str
     status: Status
     operation: Operation
@@ -79,6 +78,7 @@ class Registration:
     clean_up_at: datetime | None = None
     via: str | None = None
     approval: Approval | None = None
+    proposal: Proposal | None = None
     policy_version: str = ""
     deletion_sent_at: datetime | None = None
     events: int = 0
@@ -110,13 +110,47 @@ class Registration:
 
     @property
     def awaits_approval(self) -> bool:
-        """Whether somebody has to agree first; nothing of it has been sent to Entra."""
-        return self.operation.status is OperationStatus.AWAITING_APPROVAL
+        """Whether somebody has to agree first to it, or to a change of it; nothing of that has been sent to Entra."""
+        return self.proposal is not None or self.operation.status is OperationStatus.AWAITING_APPROVAL
 
     @property
     def asked_digest(self) -> str:
-        """What an approval of it is bound to."""
-        return digest_of(self.request_hash, self.policy_version)
+        """What an approval of it is bound to: of a change, once that is what it asks for too."""
+        if self.proposal is not None:
+            return digest_of(fingerprint(self.proposal.request), self.proposal.policy_version)
+        return digest_of(fingerprint(self.request), self.policy_version)
+
+    @property
+    def asked_by(self) -> frozenset[str]:
+        """Who asked for what waits for an approval, in person, and as the application that spoke for somebody."""
+        approval = self.approval
+        asked = {approval.asked_by, approval.asked_via} if approval is not None else set()
+        if self.proposal is None:
+            asked |= {self.caller, self.via}
+        return frozenset(each for each in asked if each is not None)
+
+    @property
+    def was_not_approved(self) -> bool:
+        """Whether its latest operation ended because nobody agreed to it: nothing of that was ever begun."""
+        approval, operation = self.approval, self.operation
+        return (
+            operation.status is OperationStatus.FAILED
+            and approval is not None
+            and (approval.operation_id, approval.outcome is Outcome.APPROVED) == (operation.id, False)
+        )
+
+    @property
+    def was_never_approved(self) -> bool:
+        """Whether nobody has agreed to have it created: until somebody does, nothing is its own."""
+        approval = self.approval
+        asked = approval is not None and approval.outcome is not Outcome.APPROVED
+        return asked and self.application_object_id is None
+
+    @property
+    def has_lost_change(self) -> bool:
+        """Whether its latest operation is a change that Entra did not get."""
+        failed = (self.operation.type, self.operation.status) == (OperationType.CHANGE, OperationStatus.FAILED)
+        return failed and not self.was_not_approved
 
     def readable_by(self, caller: Caller) -> bool:
         """Whether the caller may know of it: as its owner, by a role, or because it decides about it."""
@@ -185,10 +219,12 @@ class Registration:
         status = _BEGINS.get(kind, self.status)
         if (self.status, status) not in _TRANSITIONS:
             raise ValueError(f"a registration that is {self.status} cannot be {status}")
-        superseded = self.operation.id if self.pending else None
-        untold = self.pending and self.operation.type is OperationType.CHANGE
+        proposal = self.proposal if kind is not OperationType.DELETE else None
+        superseded = self._superseded(proposal)
+        untold = kind is OperationType.CHANGE or (self.pending and self.operation.type is OperationType.CHANGE)
         return replace(
             self,
+            proposal=proposal,
             changed_fields=self.changed_fields if untold else (),
             former_contact=self.former_contact if untold else None,
             status=status,
@@ -198,17 +234,65 @@ class Registration:
             last_error=None,
         )
 
-    def awaiting(self, approval: Approval) -> "Registration":
-        """Return it, newly asked for, with its operation waiting for an approval, and due when that lapses."""
+    def _superseded(self, proposal: Proposal | None) -> str | None:
+        """Return the id of the operation that another one takes the place of, which leaves this proposal."""
+        if self.pending or (self.awaits_approval and self.proposal is None):
+            return self.operation.id
+        return self.proposal.operation.id if self.proposal is not None and proposal is None else None
+
+    def awaiting(self, approval: Approval, due_at: datetime) -> "Registration":
+        """Return it, newly asked for, with its operation waiting for an approval, and due when that is to be told."""
         operation = replace(self.operation, status=OperationStatus.AWAITING_APPROVAL)
-        return replace(self, operation=operation, approval=approval, due_at=approval.lapses_at)
+        return replace(self, operation=operation, approval=approval, due_at=due_at)
+
+    def proposed(self, proposal: Proposal, approval: Approval, now: datetime, due_at: datetime) -> "Registration":
+        """Return it with a change of it waiting for an approval; what it asks for stays what it was."""
+        return replace(
+            self,
+            operation=proposal.operation,
+            proposal=proposal,
+            approval=approval,
+            changed_fields=self.changed_fields if self.has_lost_change else (),
+            former_contact=self.former_contact if self.has_lost_change else None,
+            updated_at=now,
+            due_at=due_at,
+        )
 
     def decided(self, approval: Approval, now: datetime, due_at: datetime) -> "Registration":
         """Return it as it was decided: its operation pending from now on, or still waiting for its end."""
-        operation = self.operation
+        operation = self.proposal.operation if self.proposal is not None else self.operation
+        row = self
         if approval.outcome is Outcome.APPROVED:
             operation = replace(operation, status=OperationStatus.PENDING, requested_at=now)
-        return replace(self, operation=operation, approval=approval, updated_at=now, due_at=due_at)
+            if self.proposal is not None:
+                changed = self.changed(self.proposal.request, self.proposal.policy_version)
+                row = replace(changed, proposal=None, last_error=None)
+        return replace(row, operation=operation, approval=approval, updated_at=now, due_at=due_at)
+
+    def changed(self, request: RegistrationRequest, policy_version: str) -> "Registration":
+        """Return it with its request changed; what a failed change was about is changed with it, and told with it."""
+        again = self.has_lost_change or self.proposal is not None
+        former = dict.fromkeys((*_redirect_uris(self.request), *self.former_redirect_uris))
+        gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
+        fields = {*(self.changed_fields if again else ()), *changed_names(self.request, request)}
+        contact = (self.former_contact if again else None) or self.request.contact
+        return replace(
+            self,
+            request=request,
+            policy_version=policy_version,
+            change=self.change + 1,
+            former_redirect_uris=tuple(gone),
+            changed_fields=tuple(sorted(fields)),
+            former_contact=contact if contact != request.contact else None,
+        )
+
+    def not_approved(self, failure: Failure, now: datetime) -> "Registration":
+        """Return it with what waited for an approval ended without one; of a change nothing is left but its names."""
+        if self.proposal is None:
+            return self.failed(failure, now)
+        names = changed_names(self.request, self.proposal.request)
+        ended = replace(self, operation=self.proposal.operation, proposal=None, changed_fields=names)
+        return ended.failed(failure, now)
 
     def succeeded(self, now: datetime) -> "Registration":
         """Return it with its operation ended well: active, or deleted."""
@@ -246,6 +330,11 @@ _TRANSITIONS: Final = frozenset(
     }
 )
 NAME_PREFIX: Final = "fhir-registrar-"
+MOST_FORMER_URIS: Final = 256
+
+
+def _redirect_uris(request: RegistrationRequest) -> tuple[str, ...]:
+    return getattr(request, "redirect_uris", ())
 
 
 def registration_id(owner: str, caller: str, idempotency_key: str | None) -> str:

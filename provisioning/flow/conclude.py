@@ -108,7 +108,8 @@ def announce_again(services: Services, message: Message, row: Registration) -> l
     It may have died before it told. A repeat has the same id. An entry that is due long after the operation was asked
     for cannot be its own.
     """
-    if row.pending or message.due_at in (None, row.due_at) or not row.operation.type.known:
+    ended = row.operation.type.known and row.operation.status in (OperationStatus.SUCCEEDED, OperationStatus.FAILED)
+    if not ended or message.due_at in (None, row.due_at):
         return []
     its_own = message.due_at < row.operation.requested_at + GIVEN_UP_AFTER + 2 * DUE_AGAIN_AFTER
     return announce(services, of_ended_operation(row)) if its_own and row.last_error is None else []

@@ -79,9 +79,11 @@ def ensure_server_url_held(run: Run) -> None:
     """Afterwards nobody but its last owner can register the FHIR server for 30 days.
 
     Safe to repeat because a name that another registration has by then is left alone. It is before the row says
-    `deleted`: until then the name is not free.
+    `deleted`: until then the name is not free. A registration to which nobody ever agreed never had it.
     """
     registration, request = run.registration, run.registration.request
+    if registration.was_never_approved:
+        return
     if isinstance(request, ResourceApplicationRequest) and registration.status is not Status.DELETED:
         hold = Hold(request.owner, run.services.clock.now() + HELD_FOR)
         run.services.registry.put_hold(compared(request.fhir_server_url), registration.id, hold)

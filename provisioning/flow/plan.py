@@ -40,10 +40,11 @@ def next_due(registration: Registration, policy: SecretPolicy, now: datetime) ->
     """Return when a registration at rest has to be looked at next; None where nothing will ever be due by itself.
 
     After a publication that is the end of the overlap, to remove what was replaced; then the next rotation, or, where
-    there is none, the next notice of an expiry. What is overdue is due now, but a rotation that failed only later.
+    there is none, the next notice of an expiry. What is overdue is due now, but a rotation that failed only later. A
+    change that waits for an approval holds up none of that.
     """
     if registration.status is not Status.ACTIVE:
-        return None
+        return _lapses_at(registration, now)
     rotation, expires_at = rotates_at(registration, policy), credential_expires_at(registration)
     soonest = _soonest(registration, policy, now)
     times: list[datetime | None] = []
@@ -56,7 +57,16 @@ def next_due(registration: Registration, policy: SecretPolicy, now: datetime) ->
         times.append(soonest)
     if registration.clean_up_at is not None:
         times.append(max(registration.clean_up_at, soonest))
+    times.append(_lapses_at(registration, now))
     return min((time for time in times if time is not None), default=None)
+
+
+def _lapses_at(registration: Registration, now: datetime) -> datetime | None:
+    """Return when what waits for an approval lapses; now where nobody was told that it waits."""
+    approval = registration.approval
+    if approval is None or not registration.awaits_approval:
+        return None
+    return approval.lapses_at if approval.told else now
 
 
 def _soonest(registration: Registration, policy: SecretPolicy, now: datetime) -> datetime:

@@ -214,7 +214,7 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
 
 
 ROTATION: Final[tuple[Step, ...]] = (ensure_room, ensure_secret, ensure_revoked)
-CHANGE: Final[tuple[Step, ...]] = (ensure_changed,)
+CHANGE: Final[tuple[Step, ...]] = (ensure_approved, ensure_changed)
 DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_server_url_held)
 
 
@@ -261,8 +261,10 @@ def _carried_out(services: Services, message: Message) -> Outgoing:
         return Outgoing()
     run, notices = Run(services, registration), list[str]()
     try:
-        if message.is_check and registration.awaits_approval:
-            return settle(run, message)
+        if message.is_check and registration.awaits_approval and not registration.pending:
+            settled = settle(run, message)
+            if settled is not None:
+                return settled
         if message.is_check and registration.status is Status.ACTIVE and not registration.pending:
             notices = check(run, message)
         before = run.registration

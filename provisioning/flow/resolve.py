@@ -99,7 +99,12 @@ def holder_of(registry: Registry, name: str) -> Registration | None:
 
 
 def _has(registration: Registration, name: str) -> bool:
-    """Whether the name is this registration's. Of one that failed too: an application may be behind it all the same."""
+    """Whether the name is this registration's. Of one that failed too: an application may be behind it all the same.
+
+    Not of one to which nobody agreed: a name is not to be had by asking for it.
+    """
+    if registration.status is Status.FAILED and registration.was_never_approved:
+        return False
     its_own = (getattr(registration.request, "fhir_server_url", None), registration.client_id)
     named = compared(name) in [compared(each) for each in its_own if each is not None]
     return named and registration.status is not Status.DELETED

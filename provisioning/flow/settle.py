@@ -1,51 +1,70 @@
-"""How a request that waits for an approval ends without one, denied or lapsed; who decides it is in `api/alter.py`."""
+"""What becomes of a request or a change while it waits for an approval: told once, and ended if it gets none.
 
-from datetime import datetime
+Who decides it is in `api/alter.py`. What is approved is carried out like anything else.
+"""
+
+from dataclasses import replace
 from typing import Final
 
-from provisioning.domain.approval import Outcome
+from provisioning.domain.approval import Approval, Outcome
 from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.messages import Message, Outgoing
-from provisioning.domain.operation import Failure
+from provisioning.domain.notices import of_requested_approval
+from provisioning.domain.operation import Failure, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.flow.conclude import conclude
-from provisioning.flow.plan import forget_due
+from provisioning.flow.notify import announce
+from provisioning.flow.plan import forget_due, next_due, put_due
 from provisioning.flow.run import Run
 
 _DENIED: Final = Failure(
-    "approval-denied", "Whoever decides about it denied it.", "See approval.reason, and send a new request."
+    "approval-denied", "It was denied, or taken back.", "See approval.reason, and ask again for what can be agreed to."
 )
 _LAPSED: Final = Failure(
-    "approval-lapsed", "Nobody decided about it within 14 days.", "Ask whoever decides, and retry the registration."
+    "approval-lapsed", "Nobody decided about it within 14 days.", "Speak with whoever decides, and ask for it again."
 )
 
 
-def settle(run: Run, message: Message) -> Outgoing:
-    """End the registration's request if it was denied, or nobody decided in time; return the messages to send."""
-    ended = _ended(run.registration, run.services.clock.now())
-    if ended is not None:
-        return conclude(run, message, run.registration, ended)
-    forget_due(run.services, message, run.registration, keep=run.registration.due_at)
-    return Outgoing()
+def settle(run: Run, message: Message) -> Outgoing | None:
+    """End what was denied, or nobody decided in time; else have those who decide be told. Return what is to be sent.
 
-
-def _ended(row: Registration, now: datetime) -> Registration | None:
-    if row.approval is None or (now < row.approval.lapses_at and row.approval.outcome is None):
+    None is returned where it waits, and that is told: then whatever else is left to do has its turn.
+    """
+    row, now = run.registration, run.services.clock.now()
+    approval = row.approval
+    if approval is None:
         return None
-    return row.failed(_DENIED if row.approval.outcome is Outcome.DENIED else _LAPSED, now)
+    if approval.is_over(now):
+        ended = row.not_approved(_DENIED if approval.outcome is Outcome.DENIED else _LAPSED, now)
+        return conclude(run, message, row, ended)
+    return None if approval.told else _told(run, message, row, approval)
+
+
+def _told(run: Run, message: Message, row: Registration, approval: Approval) -> Outgoing:
+    """Put the notice, and note that: a run that dies in between puts the same one again."""
+    services = run.services
+    notices = announce(services, of_requested_approval(row, approval))
+    told = replace(row, approval=replace(approval, told=True), last_error=None)
+    told = replace(told, due_at=next_due(told, services.secrets, services.clock.now()))
+    put_due(services, told)
+    run.write(told)
+    forget_due(services, message, row, keep=told.due_at)
+    return Outgoing(notices=tuple(notices))
 
 
 def ensure_approved(run: Run) -> None:
-    """Afterwards it is certain that what is about to be created is what was approved, where that was asked for.
+    """Afterwards it is certain that what is about to be sent is what was approved, where that was asked for.
 
     Safe to repeat because it only compares: the request with what the decision was bound to.
     """
     row = run.registration
-    if row.approval is None:
+    approval = row.approval
+    changes = row.operation.type is OperationType.CHANGE
+    if approval is None or (changes and approval.operation_id != row.operation.id):
         return
-    if row.approval.outcome is not Outcome.APPROVED or row.approval.digest != row.asked_digest:
+    if approval.outcome is not Outcome.APPROVED or approval.digest != row.asked_digest:
         raise NeedsOperator(
             "not-approved",
             "What the registration asks for is not what was approved.",
-            remedy="Find out how the row was changed, delete the registration, and send a new request.",
+            remedy="Find out how the row was changed. Delete the registration, or send the change again.",
         )

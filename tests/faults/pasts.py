@@ -8,13 +8,26 @@ from typing import Any, Final
 from provisioning.domain.approval import LAPSES_AFTER
 from provisioning.domain.messages import reconcile_message
 from provisioning.domain.registration import Registration, Status
-from tests.worlds.approvals import awaiting
-from tests.worlds.request_bodies import a_confidential_client, a_resource, a_service_client
+from tests.worlds.approvals import REQUESTER, asked_as, awaiting
+from tests.worlds.receiver import Receiver
+from tests.worlds.request_bodies import (
+    OTHER_OWNER,
+    a_confidential_client,
+    a_policy,
+    a_public_client,
+    a_resource,
+    a_service_client,
+)
 from tests.worlds.watch import live, versions_of
 from tests.worlds.world import World
 
 DAY: Final = timedelta(days=1)
 HAND_MADE: Final = "by hand"
+WAITING_VALUES: Final = {
+    "displayName": "Another name",
+    "redirectUris": ["https://app.contoso.example/another"],
+    "owner": OTHER_OWNER,
+}
 # Beside the secret of the registration itself: with it, an application has room for one secret more.
 ROOM_FOR_ONE: Final = 8
 
@@ -84,6 +97,68 @@ def an_awaiting_request() -> World:
 def a_forgotten_request() -> World:
     """The same, two weeks later."""
     world = an_awaiting_request()
+    world.clock.sleep(LAPSES_AFTER.total_seconds() + 1)
+    return world
+
+
+ASKED_FIRST: Final = {"id": "names", "kind": "displayName", "pattern": "FHR .*", "approval": "approver"}
+
+
+@ready
+def a_policy_that_asks() -> World:
+    """A world with a server, and a policy that wants an approval for most names."""
+    world = a_world("public")
+    world.policy = a_policy(ASKED_FIRST)
+    world.clock.sleep(61)
+    return world
+
+
+def heard(world: World) -> World:
+    """Have somebody be told of what happens in a world from now on."""
+    return world.copy(Receiver())
+
+
+@ready
+def a_client_of_a_policy() -> World:
+    """The same with a client that has no secret, in which little has to be looked at."""
+    world = a_policy_that_asks()
+    world.registered(a_public_client(displayName="FHR app"))
+    world.clock.sleep(1)
+    return world
+
+
+@ready
+def a_secret_of_a_policy() -> World:
+    """The same with a web application, whose secret is replaced in time."""
+    world = a_policy_that_asks()
+    world.registered(a_confidential_client(displayName="FHR portal", autoRotate=True))
+    pass_time(world, 8 * DAY)
+    return world
+
+
+@ready
+def a_waiting_change() -> World:
+    """A world in which a change of a client without a secret waits: of its name, where it leads, and whose it is."""
+    return with_a_waiting_change(a_client_of_a_policy())
+
+
+@ready
+def a_change_beside_a_secret() -> World:
+    """The same of one with a secret."""
+    return with_a_waiting_change(a_secret_of_a_policy())
+
+
+def with_a_waiting_change(world: World) -> World:
+    """Have somebody ask for a change that waits."""
+    asked_as(REQUESTER, world, "change_registration", WAITING_VALUES, subject(world).id)
+    world.settle()
+    assert subject(world).proposal is not None
+    return world
+
+
+def a_forgotten_change() -> World:
+    """A world in which nobody has decided about a change for two weeks."""
+    world = a_waiting_change()
     world.clock.sleep(LAPSES_AFTER.total_seconds() + 1)
     return world
 

@@ -22,18 +22,24 @@ from provisioning.flow.reconcile import first_page
 from tests.faults.pasts import (
     DAY,
     HAND_MADE,
+    WAITING_VALUES,
+    a_change_beside_a_secret,
     a_client,
+    a_client_of_a_policy,
     a_confidential,
     a_crowded_client,
     a_due_client,
+    a_forgotten_change,
     a_forgotten_request,
     a_full_client,
     a_lost_secret,
     a_newborn_client,
     a_newborn_server,
+    a_policy_that_asks,
     a_secret_by_hand,
     a_server,
     a_stray,
+    a_waiting_change,
     a_world,
     a_young_client,
     an_awaiting_request,
@@ -41,16 +47,17 @@ from tests.faults.pasts import (
     an_overlapped_client,
     compared,
     credentials,
+    heard,
     keys_of_versions,
     leftovers,
     listed_late,
     subject,
 )
-from tests.worlds.approvals import decided
+from tests.worlds.approvals import REQUESTER, asked_as, decided
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.outside import Died
-from tests.worlds.request_bodies import REQUESTS, a_service_client
+from tests.worlds.request_bodies import OTHER_OWNER, REQUESTS, a_service_client
 from tests.worlds.watch import is_labelled, versions_of
 from tests.worlds.world import World
 
@@ -111,6 +118,9 @@ ASKS: Final[dict[str, Callable[[World, str], Answer]]] = {
     "rename": lambda world, registration_id: world.change(registration_id, {"displayName": "Another name"}),
     "change": lambda world, registration_id: world.change(registration_id, NEW_VALUES),
     "delete": lambda world, registration_id: world.delete(registration_id),
+    "contact": lambda world, registration_id: world.change(registration_id, {"contact": "b@contoso.example"}),
+    "approve": lambda world, registration_id: decided(world, world.row(registration_id), "approve"),
+    "deny": lambda world, registration_id: decided(world, world.row(registration_id), "deny"),
 }
 
 
@@ -135,6 +145,23 @@ def asked_in_vain(world: World) -> str:
     assert failure.code == "vault-secret-not-ours"
     versions_of(world, row).pop()
     return asked("rotate", world)
+
+
+def submitted_to_wait(world: World) -> str:
+    """POST with a key, as a bot does, what has to wait for an approval."""
+    body = REQUESTS["public"](owner=OTHER_OWNER)
+    key = {"idempotency-key": "the-same"}
+    answer = answered(world, lambda: asked_as(REQUESTER, world, "submit_registration", body, "", **key))
+    assert answer.status == 202, answer.body
+    return str(json.loads(answer.body)["registrationId"])
+
+
+def change_asked(world: World) -> str:
+    """PATCH what has to wait for an approval, as often as it takes to get an answer."""
+    row = subject(world)
+    answer = answered(world, lambda: asked_as(REQUESTER, world, "change_registration", WAITING_VALUES, row.id))
+    assert answer.status == 202, answer.body
+    return row.id
 
 
 def approved_or_denied(what: str, world: World) -> str:
@@ -226,6 +253,53 @@ def is_refused(code: str) -> Callable[[World, Registration], None]:
     return ends
 
 
+def waits(world: World, row: Registration) -> None:
+    """It waits, and nothing of it has happened; once approved all of it does."""
+    before = world.emulator.directory.application(app_id=row.client_id) if row.client_id else None
+    assert row.awaits_approval
+    if row.proposal is None:
+        assert world.emulator.directory.application(unique_name=row.unique_name) is None
+    else:
+        assert before is not None
+        assert before.last_body["displayName"] != row.proposal.request.display_name, "changed although nobody agreed"
+    assert decided(world, row, "approve").status == 202
+    world.settle()
+    check(world)
+    after = world.row(row.id)
+    assert (after.status, after.operation.status) == (Status.ACTIVE, OperationStatus.SUCCEEDED)
+
+
+def waits_and_is_told(world: World, row: Registration) -> None:
+    """Whoever decides was told that it waits."""
+    assert row.approval is not None
+    assert row.approval.digest in repr(world.told), "nobody was told that it waits"
+    waits(world, row)
+
+
+def is_changed_as_approved(_world: World, row: Registration) -> None:
+    has_succeeded(OperationType.CHANGE, row)
+    assert row.request.display_name == WAITING_VALUES["displayName"]
+    assert row.proposal is None
+
+
+def is_left(code: str) -> Callable[[World, Registration], None]:
+    """Nobody agreed to the change, and the registration lives on as it was."""
+
+    def ends(_world: World, row: Registration) -> None:
+        assert row.request.display_name != WAITING_VALUES["displayName"], "changed although nobody agreed"
+        assert (row.status, row.operation.type, row.proposal) == (Status.ACTIVE, OperationType.CHANGE, None)
+        assert row.operation.failure is not None
+        assert row.operation.failure.code == code
+
+    return ends
+
+
+def is_rotated_beside(world: World, row: Registration) -> None:
+    """A secret was replaced in time, and the change waits still."""
+    has_rotated(world, row)
+    waits(world, row)
+
+
 def is_changed(_world: World, row: Registration) -> None:
     has_succeeded(OperationType.CHANGE, row)
     assert row.request.display_name == NEW_VALUES["displayName"]
@@ -265,6 +339,12 @@ LIVES: Final[dict[str, Scenario]] = {
     "approve": Scenario(an_awaiting_request, partial(approved_or_denied, "approve"), is_approved),
     "deny": Scenario(an_awaiting_request, partial(approved_or_denied, "deny"), is_refused("approval-denied")),
     "lapse": Scenario(a_forgotten_request, planned, is_refused("approval-lapsed")),
+    "ask-new": Scenario(lambda: heard(a_policy_that_asks()), submitted_to_wait, waits_and_is_told),
+    "ask": Scenario(lambda: heard(a_client_of_a_policy()), change_asked, waits_and_is_told),
+    "approve-change": Scenario(a_waiting_change, partial(approved_or_denied, "approve"), is_changed_as_approved),
+    "deny-change": Scenario(a_waiting_change, partial(approved_or_denied, "deny"), is_left("approval-denied")),
+    "lapse-change": Scenario(a_forgotten_change, planned, is_left("approval-lapsed")),
+    "rotate-beside": Scenario(a_change_beside_a_secret, partial(asked, "rotate"), is_rotated_beside),
     "leftovers": Scenario(leftovers, reconciled, is_deleted),
 }
 # Made seconds ago, and with room for one secret more: here a run is most likely to trip over its own effect.

@@ -53,6 +53,7 @@ PUBLISH: Final = "PUT /secrets/*"
 READ: Final = "GET /*/applications/*"
 REMOVE: Final = "POST /*/applications/*/removePassword"
 DELETE: Final = "DELETE /*/applications/*"
+INSERT: Final = "registry.insert"
 SAVE: Final = "registry.replace"
 SEND: Final = "queue.send"
 READS: Final = ("GET ", "registry.get", "registry.find", "registry.due", "registry.holder")
@@ -170,6 +171,22 @@ def death_pairs(scenario: str) -> Iterator[str]:
         if calls > struck:
             yield f"{first} before-{struck + 1}"
         yield from (f"{first} after-{call}" for call in range(struck + 1, calls + 1))
+
+
+def deaths_after_effects(schedule: str, struck: int = 0) -> Iterator[tuple[str, int]]:
+    """Yield the schedule with one death more, and where: after each outside call that changes something.
+
+    A process that dies between two of those leaves the same behind wherever it is.
+    """
+    for call, name in enumerate(replay(schedule).calls[struck:], start=struck + 1):
+        if name != PROVE and not name.startswith(READS):
+            yield f"{schedule} after-{call}", call
+
+
+def pairs_after_effects(scenario: str) -> Iterator[str]:
+    """Yield two deaths, each after an effect: together all that two deaths can leave behind."""
+    for first, struck in deaths_after_effects(f"{scenario}:"):
+        yield from (second for second, _ in deaths_after_effects(first, struck))
 
 
 def some_death_pairs(scenario: str, number: int) -> Iterator[str]:

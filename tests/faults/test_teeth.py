@@ -6,11 +6,18 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from tests.faults.misordered import (
+    list_after_a_change_of_owner,
+    list_after_the_row,
+    note_that_it_is_told_before_it_is,
+    tell_after_the_act,
+)
 from tests.faults.overlaps import calls_of, overtake, refuse, stall
 from tests.faults.scenarios import LIVES, TIGHT
 from tests.faults.schedules import (
     CREATE,
     DELETE,
+    INSERT,
     MINT,
     PROVE,
     PUBLISH,
@@ -40,8 +47,8 @@ from tests.faults.weakened import (
     remove_without_asking_for,
     repeat_a_mint_blindly,
     skip_the_approval,
+    skip_the_approval_of_a_change,
     take_the_current_secret_from_the_row,
-    tell_after_the_act,
     write_the_row_without_its_etag,
 )
 from tests.worlds.request_bodies import REQUESTS
@@ -98,6 +105,14 @@ BLOWS: Final[dict[Rule, Betrayal]] = {
     AGE_OF_THE_CURRENT: Betrayal("rotate", [], "a secret was removed that somebody may still use"),
     # Any schedule betrays it: the planner's message alone has it carried out.
     skip_the_approval: Betrayal("lapse", [], "created although nobody agreed"),
+    # Its owner is another one now, whom nobody agreed to and nobody listed.
+    skip_the_approval_of_a_change: Betrayal("lapse-change", [], "its owner's list does not name it"),
+    # The row is there, and whoever was to list it is dead: its own owner would never see it.
+    list_after_the_row: Betrayal("public", [("after", INSERT)], "its owner's list does not name it"),
+    # A change of owner, which an approval carries out, is listed in the same order.
+    list_after_a_change_of_owner: Betrayal("approve-change", [("after", SAVE)], "its owner's list does not name it"),
+    # The row says that it is told, and whoever was to tell is dead.
+    note_that_it_is_told_before_it_is: Betrayal("ask-new", [("after", SAVE)], "nobody was told that it waits"),
     # These show in drift alone, which needs no blow.
     remove_without_asking_for("the current one is listed"): Betrayal("lost", [], "the only valid secret was removed"),
     remove_without_asking_for("the current one has not ended"): Betrayal(

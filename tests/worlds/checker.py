@@ -9,6 +9,7 @@ import requests
 
 from provisioning.domain.approval import Outcome
 from provisioning.domain.client_types import ClientType
+from provisioning.domain.events import What
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from tests.worlds.leaks import leaked
@@ -44,10 +45,13 @@ def check(world: Checkable) -> None:
     rows = world.registry.find(top=1000).registrations
     deleted = world.registry.find(top=1000, status=Status.DELETED).registrations
     for row in rows:
-        assert row.status in (Status.ACTIVE, Status.FAILED), f"{row.id} is {row.status}"
+        at_rest = row.status in (Status.ACTIVE, Status.FAILED) or row.awaits_approval
+        assert at_rest, f"{row.id} is {row.status}"
+        owned = world.registry.find(owners=[row.request.owner], top=1000).registrations
+        assert row.id in [each.id for each in owned], "its owner's list does not name it"
         if row.status is Status.ACTIVE:
             check_active(world, row)
-        if row.approval is not None and row.approval.outcome is not Outcome.APPROVED:
+        if row.approval is not None and row.approval.outcome is not Outcome.APPROVED and not is_of_change(world, row):
             application = world.emulator.directory.application(unique_name=row.unique_name)
             assert application is None, "created although nobody agreed"
     for row in deleted:
@@ -62,6 +66,17 @@ def check(world: Checkable) -> None:
         assert not leaked(repr(content)), f"a {where} holds {leaked(repr(content))}"
     for row in rows:
         assert not leaked(json.dumps(world.get(row.id))), "an answer holds a secret or a token"
+
+
+def is_of_change(world: Checkable, row: Registration) -> bool:
+    """Whether the latest approval is that of a change: then Entra has what the registration was before."""
+    assert row.approval is not None
+    asked = [
+        each.what
+        for each in world.registry.events(row.id, top=1000).events
+        if each.operation_id == row.approval.operation_id
+    ]
+    return What.CHANGE_REQUESTED in asked
 
 
 def is_ours(body: dict[str, Any]) -> bool:

@@ -120,6 +120,12 @@ ALLOWED_TRANSITIONS = {
 }
 
 
+def is_allowed(before: Registration, after: Registration) -> bool:
+    """Whether it may become so. Of what waits for an approval nothing was created that a deletion could miss."""
+    withdrawn = before.awaits_approval and (before.status, after.status) == (Status.ACCEPTED, Status.DELETING)
+    return withdrawn or (before.status, after.status) in ALLOWED_TRANSITIONS
+
+
 class WatchedRegistry:
     """Hands each call of a registry on as one outside call, and notes a transition that is not allowed."""
 
@@ -145,7 +151,7 @@ class WatchedRegistry:
             before = self._inner.get(registration.id)
             after = self._inner.replace(registration, *events)
             self._world.changes[registration.id] |= facts_of(before, after)
-            if before is not None and (before.status, after.status) not in ALLOWED_TRANSITIONS:
+            if before is not None and not is_allowed(before, after):
                 self._world.violations.append(f"{before.status} became {after.status}")
             return after
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
-from provisioning.domain.approval import Approval, Outcome
+from provisioning.domain.approval import Approval, Outcome, Proposal
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.intake import RegistrationRequest, dump, fingerprint, parse
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
@@ -113,7 +113,11 @@ def full(registration: Registration) -> Registration:
         caller="caller",
         via="an application that speaks for the caller",
         policy_version="policy",
-        approval=Approval("digest", ("rule",), later, "owner", Outcome.DENIED, "decider", "bot", later, "reason"),
+        approval=Approval(
+            *("digest", ("rule",), later, "owner", Outcome.DENIED, "decider", "bot", later, "reason"),
+            *("operation", "requester", "bot"),
+        ),
+        proposal=Proposal("proposed", later, registration.request, "policy", "trace"),
         status=Status.ACTIVE,
         operation=Operation(
             "operation", OperationType.ROTATE, OperationStatus.PENDING, NOW, failure, "superseded", "trace"

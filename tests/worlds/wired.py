@@ -159,12 +159,12 @@ class WiredWorld:
         self._exchanged = change
         self.services = self.new_process()
 
-    def copy(self) -> Self:
+    def copy(self, receiver: Receiver | None = None) -> Self:
         """Return a world of its own that is as this one is, at rest: nothing queued, nothing wrong."""
         assert isinstance(self.registry, MemoryRegistry)
         assert not self.queue
         assert not self.violations, self.violations
-        world = type(self)(registry=self.registry.copy(), settings=self._asked_for)
+        world = type(self)(registry=self.registry.copy(), receiver=receiver, settings=self._asked_for)
         world.policy = self.policy
         ours, theirs = self.emulator, world.emulator
         memo: dict[int, Any] = {id(self.clock): world.clock, id(ours.faults): theirs.faults}

@@ -220,23 +220,28 @@ def _parts_of_a_registration() -> dict[str, Schema]:
                 "requestedAt": _moment("When it was asked for."),
                 "failure": _one_of("Why it failed; null otherwise.", ref("Failure"), {"type": "null"}),
                 "lastError": ref("Failure"),
-                "supersedes": _text("The id of the pending operation that this deletion has ended."),
+                "supersedes": _text("The id of the pending or waiting operation that this deletion has ended."),
             },
             optional=("lastError", "supersedes"),
         ),
         "Approval": _object(
-            "What has to be agreed to before anything is sent to Entra.",
+            "What has to be agreed to before anything is sent to Entra; the latest that was asked for.",
             {
+                "operationId": _maybe(_text("The operation that waits, or waited, for it.")),
                 "digest": _text("What a decision is about: it has to name this digest."),
                 "rules": _list("The rules of the policy that ask for it.", {"type": "string"}),
                 "who": _text("Who may decide."),
-                "lapsesAt": _moment("When it is too late to decide, and the registration fails."),
+                "askedBy": _text("The object id of who asked last; `function-key` with function keys."),
+                "askedVia": _maybe(_text("The object id of the application that spoke for this person.")),
+                "lapsesAt": _moment("When it is too late to decide, and the operation fails."),
                 "outcome": _maybe(_text("What was decided; null until then.")) | {"enum": [*Outcome, None]},
                 "decidedBy": _maybe(_text("The object id of who decided.")),
                 "decidedVia": _maybe(_text("The object id of the application that spoke for this person.")),
                 "decidedAt": _maybe(_moment("When it was decided.")),
                 "reason": _maybe(_text("Why it was decided so.")),
+                "changes": _list("What a change that waits would change; nothing of it has.", ref("ChangedField")),
             },
+            optional=("changes",),
         ),
         "Failure": _object(
             "Why something failed or waits, or what was found: an error or a finding.",
@@ -258,7 +263,7 @@ def _parts_of_a_registration() -> dict[str, Schema]:
                 "code": _text("A stable code."),
                 "who": _text("Who can do it."),
                 "command": _text("The command that does it, ready to paste."),
-                "url": _text("Where in the portal it is done."),
+                "url": _text("Where in the portal it is done; empty where it is a call of this API."),
             },
         ),
         "OAuth": _object(
@@ -306,32 +311,35 @@ def _credentials() -> dict[str, Schema]:
     }
 
 
+_NEEDED: Final = "The approvals that the policy asks for before it is done; until then it waits."
+
+
 def _previews() -> dict[str, Schema]:
     warnings = _list("What works, but perhaps not as the caller thinks.", ref("Warning"))
-    needed = _object(
-        "An approval that a rule asks for.",
-        {
-            "rule": _text("The id of the rule."),
-            "whose": _text("Who decides: the owner of the resource, or approvers."),
-            "pointer": _text("What of the request it is about."),
-        },
-    )
-    changed = _object(
-        "A field that would be different.",
-        {
-            "field": _text("Its name."),
-            "from": {"description": "What it is; null where it has no value."},
-            "to": {"description": "What it would be; null where it would have no value."},
-        },
-    )
     return {
+        "ApprovalNeeded": _object(
+            "An approval that a rule asks for.",
+            {
+                "rule": _text("The id of the rule."),
+                "whose": _text("Who decides: the owner of the resource, or approvers."),
+                "pointer": _text("What of the request it is about."),
+            },
+        ),
+        "ChangedField": _object(
+            "A field that would be different.",
+            {
+                "field": _text("Its name."),
+                "from": {"description": "What it is; null where it has no value."},
+                "to": {"description": "What it would be; null where it would have no value."},
+            },
+        ),
         "Preview": _object(
             "What a request would lead to; nothing was stored or sent.",
             {
                 "registrationId": _text("The id that it would have; with an Idempotency-Key the very one."),
                 "request": {"type": "object", "description": "The request, normalised and with its defaults."},
                 "application": {"type": "object", "description": "The body of POST /applications, exactly."},
-                "approvalsNeeded": _list("The approvals that the policy asks for before it is done.", needed),
+                "approvalsNeeded": _list(_NEEDED, ref("ApprovalNeeded")),
                 "warnings": warnings,
                 "nextSteps": _list("What people would have to do afterwards.", ref("NextStep")),
             },
@@ -343,7 +351,8 @@ def _previews() -> dict[str, Schema]:
                 "operation": _maybe(_text("The operation that would begin; null for none."))
                 | {"enum": [*OperationType, None]},
                 "status": _text("The status that would follow.", enum=list(Status)),
-                "changes": _list("Each field that would be different.", changed),
+                "changes": _list("Each field that would be different.", ref("ChangedField")),
+                "approvalsNeeded": _list(_NEEDED, ref("ApprovalNeeded")),
                 "application": {"type": "object", "description": "The body of PATCH /applications/{id}, of a change."},
                 "warnings": _list("What becomes of those who use the registration.", ref("Warning")),
             },

@@ -199,8 +199,8 @@ PREVIEW: Final = {
 
 def _preview(operation: str, status: str, *warnings: tuple[str, str], **more: Any) -> dict[str, Any]:  # noqa: ANN401 -- JSON
     told = [{"code": code, "message": message} for code, message in warnings]
-    preview = {"registrationId": _ID, "operation": operation, "status": status, "changes": [], "warnings": told}
-    return preview | more
+    preview = {"registrationId": _ID, "operation": operation, "status": status, "changes": []}
+    return preview | {"approvalsNeeded": [], "warnings": told} | more
 
 
 CHANGE_PREVIEW: Final = _preview(

@@ -98,7 +98,7 @@ def _change() -> Schema:
         "changeRegistration",
         "Change a registration",
         "What people see, whom notices go to, who owns it, and where sign-ins go. null takes an optional field out. "
-        "Anything else is a new registration.",
+        "Anything else is a new registration. What the policy wants an approval of waits for it.",
         example=examples.CHANGE_PREVIEW,
         body=_body(ref("Change"), examples.CHANGES, MERGE_PATCH),
     )
@@ -134,12 +134,12 @@ def _retry() -> Schema:
 
 
 _APPROVE: Final = (
-    "Agree to a request that waits for an approval",
-    "It is then carried out. Whoever asked for it does not decide about it.",
+    "Agree to a request, or a change, that waits for an approval",
+    "It is then carried out. Whoever asked for it does not agree to it.",
 )
 _DENY: Final = (
-    "Refuse a request that waits for an approval",
-    "It then ends `failed`, with the reason, which the requester can read.",
+    "Refuse a request, or a change, that waits for an approval, or take it back",
+    "Its operation then fails with the reason, which can be read. Whoever could delete the registration may do so too.",
 )
 
 

@@ -33,7 +33,7 @@ _WRITES_ONE: Final[Codes] = {
 _OWNER: Final[Codes] = {403: ("not-the-owner",)}
 _DECIDES: Final[Codes] = {
     403: ("approver-unknown", "own-request", "not-an-approver"),
-    409: ("nothing-to-decide", "digest-differs"),
+    409: ("nothing-to-decide", "digest-differs", "operation-in-progress"),
 }
 # What looks a resource up in Entra, as a dry run does at once and otherwise the queue function.
 _LOOKS_UP: Final[Codes] = {
@@ -94,7 +94,9 @@ REFUSALS: Final[Mapping[str, Codes]] = {
         {409: ("registration-holds-no-secret", "registration-not-active", "operation-in-progress")},
     ),
     "retryRegistration": _together(_ANY, _NO_BODY, _WRITES_ONE, _OWNER, {409: ("registration-not-failed",)}),
-    "approveRegistration": _together(_ANY, _BODY, _WRITES_ONE, _DECIDES),
+    "approveRegistration": _together(
+        _ANY, _BODY, _WRITES_ONE, _DECIDES, _POLICY, {403: ("refused-by-policy",), 429: ("too-many-per-hour",)}
+    ),
     "denyRegistration": _together(_ANY, _BODY, _WRITES_ONE, _DECIDES),
     "listEvents": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
     "showPolicy": _together(_ANY, _NO_BODY, _POLICY),
@@ -157,7 +159,11 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
     "deleteRegistration": {400: _DRY_RUN},
     "rotateRegistration": {400: (*_DRY_RUN, "wrong-type")},
     "retryRegistration": {400: _DRY_RUN},
-    "approveRegistration": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed")},
+    "approveRegistration": {
+        400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed"),
+        403: ("too-many-registrations",),
+        429: ("too-many-per-hour",),
+    },
     "denyRegistration": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed")},
     "listEvents": {400: (*_DRY_RUN, "out-of-range")},
     "showPolicy": {400: _QUERY},

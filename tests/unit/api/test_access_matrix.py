@@ -37,9 +37,9 @@ change_registration      yes     404     yes     404     yes     not     yes    
 delete_registration      yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 approve_registration     decides 404     decides 404     decides decides decides decides yes     yes     unknown
 list_events              yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
+deny_registration        yes     404     yes     404     yes     decides yes     yes     yes     yes     yes
 show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 show_caller              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
-deny_registration        decides 404     decides 404     decides decides decides decides yes     yes     unknown
 show_readiness           role    role    yes     yes     yes     yes     yes     yes     yes     yes     yes
 """
 # About a registration that does not exist every caller gets 404; of what nobody owns yet "other" holds.
@@ -151,7 +151,7 @@ def row_for(world: World, call: str, owner: str) -> Registration:
         policy_version="1",
     )
     if operation is OperationStatus.PENDING:
-        row = row.awaiting(Approval(row.asked_digest, ("rule",), now + LAPSES_AFTER))
+        row = row.awaiting(Approval(row.asked_digest, ("rule",), now + LAPSES_AFTER), now + LAPSES_AFTER)
     world.registry.put_owned(owner, row.id)
     stored = world.registry.insert(row)
     assert stored is not None

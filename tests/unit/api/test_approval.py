@@ -10,15 +10,18 @@ import pytest
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
-from provisioning.domain.approval import Approval, check_decider
+from provisioning.domain.approval import Approval, Outcome, check_decider
 from provisioning.domain.callers import KEY_HOLDER, Caller, CallerKind, Role
 from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import fingerprint, parse
 from provisioning.domain.registration import Registration, Status
 from tests.worlds import approvals
 from tests.worlds.approvals import APPROVER
+from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.servers import FOR_ALICES_TEAM as ONLY_ALICES
 from tests.worlds.signed_in import ALICE, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
+from tests.worlds.steps import post_as
 from tests.worlds.world import World
 
 
@@ -86,8 +89,7 @@ def test_what_has_lapsed_or_was_denied_is_asked_again_by_a_retry_and_never_done_
     row = awaiting(world)
     decide(world, APPROVER, row, "deny")
     world.deliver()
-    call = Call(f"/api/registrations/{row.id}/retry", headers_of(ALICE), registration_id=row.id, method="GET")
-    assert world.call(web.retry_registration, call).status == 202
+    assert retry(world, ALICE, row).status == 202
     world.settle()
     again = world.row(row.id)
     assert again.awaits_approval
@@ -99,41 +101,140 @@ def test_what_has_lapsed_or_was_denied_is_asked_again_by_a_retry_and_never_done_
     assert world.row(row.id).status is Status.ACTIVE
 
 
-DECIDERS = {
+APPROVERS = {
     "the requester": (ALICE, None, "own-request"),
     "the requester with every role": (replace(ALICE, roles=frozenset(Role)), None, "own-request"),
     "one of the team": (replace(MALLORY, groups=frozenset({TEAM})), None, "not-an-approver"),
     "a manager": (replace(MALLORY, roles=frozenset({Role.READ_ALL, Role.MANAGE_ALL})), None, "not-an-approver"),
+    "a reader": (replace(MALLORY, roles=frozenset({Role.READ_ALL})), None, "not-an-approver"),
     "a stranger": (MALLORY, None, "registration-not-found"),
     "the owner of another resource": (MALLORY, TEAM, "registration-not-found"),
     "the owner of the resource": (MALLORY, OTHER_TEAM, None),
     "an approver": (APPROVER, OTHER_TEAM, None),
 }
+FOR_ALICES_TEAM = {**ONLY_ALICES, "approval": "approver"}
 
 
-@pytest.mark.parametrize("what", ["approve", "deny"])
-@pytest.mark.parametrize("name", DECIDERS)
-def test_the_owner_of_the_resource_or_an_approver_decides_and_never_the_requester(
-    world: World, what: str, name: str
-) -> None:
-    caller, resource_owner, code = DECIDERS[name]
-    answer = decide(world, caller, awaiting(world, resource_owner=resource_owner), what)
+def of_a_resource(world: World, resource_owner: str | None) -> Registration:
+    """Have a client of Alice's team wait for whoever owns its resource, or an approver."""
+    post_as(world, MALLORY, a_resource(owner=OTHER_TEAM))
+    world.deliver()
+    return awaiting(world, a_service_client(owner=TEAM), resource_owner)
+
+
+def test_whoever_owned_the_resource_when_it_was_asked_approves_nothing_of_it_afterwards(world: World) -> None:
+    row = of_a_resource(world, OTHER_TEAM)
+    resource = next(each for each in world.registry.find(top=9).registrations if each.id != row.id)
+    given = resource.request.model_copy(update={"owner": ALICE.object_id})
+    world.registry.replace(replace(resource, request=given))
+    assert code_of(decide(world, MALLORY, row)) == "not-an-approver"
+    assert decide(world, APPROVER, row).status == 202
+
+
+def test_a_name_is_not_to_be_had_by_asking_for_it() -> None:
+    world = World(settings=ENTRA, rules=[FOR_ALICES_TEAM])
+    asked = post_as(world, MALLORY, a_resource(owner=OTHER_TEAM, displayName="Squatter"))
+    row = world.row(json.loads(asked.body)["registrationId"])
+    assert row.awaits_approval
+    assert post_as(world, ALICE, a_resource(owner=TEAM)).status == 409, "one of the two is asked for at a time"
+    decide(world, APPROVER, row, "deny")
+    world.settle()
+    assert post_as(world, ALICE, a_resource(owner=TEAM)).status == 202
+    world.settle()
+    again = retry(world, MALLORY, world.row(row.id))
+    assert again.status == 202
+    assert decide(world, APPROVER, world.row(row.id)).status == 202
+    world.settle()
+    failure = world.row(row.id).operation.failure
+    assert failure is not None
+    assert failure.code == "fhir-server-not-available"
+
+
+@pytest.mark.parametrize("what", ["denied", "waiting"])
+def test_what_nobody_agreed_to_leaves_no_hold_on_a_name_when_it_is_deleted(what: str) -> None:
+    world = World(settings=ENTRA, rules=[FOR_ALICES_TEAM])
+    asked = post_as(world, MALLORY, a_resource(owner=OTHER_TEAM))
+    row = world.row(json.loads(asked.body)["registrationId"])
+    if what == "denied":
+        decide(world, APPROVER, row, "deny")
+        world.settle()
+    call = Call("/registrations/x", headers_of(MALLORY, world.emulator), registration_id=row.id)
+    assert world.call(web.delete_registration, call).status == 202
+    world.settle()
+    assert post_as(world, ALICE, a_resource(owner=TEAM)).status == 202
+
+
+TAKES_BACK = {"the requester", "the requester with every role", "one of the team", "a manager"}
+
+
+@pytest.mark.parametrize("name", APPROVERS)
+def test_the_owner_of_the_resource_or_an_approver_approves_and_never_the_requester(world: World, name: str) -> None:
+    caller, resource_owner, code = APPROVERS[name]
+    answer = decide(world, caller, of_a_resource(world, resource_owner))
     assert (answer.status == 202) == (code is None)
     assert code is None or code_of(answer) == code
 
 
-def test_whoever_asked_through_a_bot_and_the_bot_itself_decide_in_no_guise() -> None:
+@pytest.mark.parametrize("name", APPROVERS)
+def test_whoever_may_approve_may_deny_and_whoever_could_delete_it_takes_it_back_so(world: World, name: str) -> None:
+    caller, resource_owner, code = APPROVERS[name]
+    row = of_a_resource(world, resource_owner)
+    answer = decide(world, caller, row, "deny")
+    refused = code is not None and name not in TAKES_BACK
+    assert (answer.status == 202) == (not refused)
+    assert not refused or code_of(answer) == code
+    world.settle()
+    assert world.row(row.id).status is (Status.ACCEPTED if refused else Status.FAILED)
+
+
+def test_whoever_asked_through_a_bot_and_the_bot_itself_approve_in_no_guise() -> None:
     bot = "b0700000-0000-4000-8000-000000000003"
-    approval = Approval("digest", ("rule",), datetime.max.replace(tzinfo=UTC))
-    check_decider(approval, APPROVER, ALICE.object_id, bot)
+    approval, asked_by = Approval("digest", ("rule",), datetime.max.replace(tzinfo=UTC)), {ALICE.object_id, bot}
+    check_decider(approval, Outcome.APPROVED, APPROVER, frozenset(asked_by), TEAM)
     as_bot = Caller(bot, CallerKind.APPLICATION, frozenset({Role.APPROVE}))
     for caller in (as_bot, replace(APPROVER, via=bot), replace(APPROVER, via=ALICE.object_id)):
         with pytest.raises(RequestRejected) as raised:
-            check_decider(approval, caller, ALICE.object_id, bot)
+            check_decider(approval, Outcome.APPROVED, caller, frozenset(asked_by), TEAM)
         assert raised.value.code == "own-request"
 
 
-def test_with_function_keys_nobody_can_be_told_apart_so_nobody_decides() -> None:
+def test_whoever_asks_again_for_what_another_asked_for_approves_it_no_more_than_the_other(world: World) -> None:
+    row = awaiting(world)
+    decide(world, APPROVER, row, "deny")
+    world.deliver()
+    both = replace(APPROVER, object_id=MALLORY.object_id, groups=frozenset({TEAM}))
+    assert retry(world, both, row).status == 202
+    again = world.row(row.id)
+    assert again.awaits_approval
+    for caller in (both, replace(ALICE, roles=frozenset({Role.APPROVE}))):
+        assert code_of(decide(world, caller, again)) == "own-request"
+    assert decide(world, APPROVER, again).status == 202
+
+
+def test_those_who_decide_are_told_once_that_it_waits_and_of_its_end_as_of_any() -> None:
+    world = World(settings=ENTRA, receiver=Receiver())
+    row = awaiting(world)
+    for _ in range(2):
+        world.settle()
+        world.reconcile()
+    [notice] = told_of(world, row)
+    assert (notice["type"], notice["data"]["digest"]) == ("registration.approval-requested", row.asked_digest)
+    assert (notice["data"]["who"], notice["data"]["rules"]) == ("an approver", ["rule"])
+    decide(world, APPROVER, row, "deny")
+    world.settle()
+    assert [each["type"] for each in told_of(world, row)] == [notice["type"], "registration.failed"]
+
+
+def test_what_waits_shows_whoever_decides_how_to_and_what_is_decided_does_not(world: World) -> None:
+    row = awaiting(world)
+    [step] = json.loads(show(world, APPROVER, row).body)["nextSteps"]
+    assert (step["code"], step["who"]) == ("decide", "an approver")
+    assert row.asked_digest in step["command"]
+    decide(world, APPROVER, row, "deny")
+    assert json.loads(show(world, APPROVER, row).body)["nextSteps"] == []
+
+
+def test_with_function_keys_nobody_can_be_told_apart_so_nobody_approves_and_it_can_be_taken_back() -> None:
     world = World()
     row = awaiting(world)
     call = Call(
@@ -145,6 +246,8 @@ def test_with_function_keys_nobody_can_be_told_apart_so_nobody_decides() -> None
     answer = world.call(web.approve_registration, call)
     assert (answer.status, code_of(answer)) == (403, "approver-unknown")
     assert KEY_HOLDER.object_id == "function-key"
+    body = json.dumps({"digest": row.asked_digest, "reason": "Nobody can."}).encode()
+    assert world.call(web.deny_registration, replace(call, body=body)).status == 202
 
 
 def test_a_decision_is_bound_to_what_was_read(world: World) -> None:
@@ -219,6 +322,15 @@ def test_a_denial_says_why(world: World) -> None:
     row = awaiting(world)
     answer = decide(world, APPROVER, row, "deny", reason=None)
     assert code_of(answer) == "invalid-request"
+
+
+def told_of(world: World, row: Registration) -> list[dict[str, Any]]:
+    return [each for each in world.told if isinstance(each, dict) and each["subject"] == row.id]
+
+
+def retry(world: World, caller: Caller, row: Registration) -> Answer:
+    call = Call(f"/api/registrations/{row.id}/retry", headers_of(caller), registration_id=row.id, method="GET")
+    return world.call(web.retry_registration, call)
 
 
 def show(world: World, caller: Caller, row: Registration) -> Answer:
