@@ -1,7 +1,8 @@
 // Requests that wait for somebody to agree, and the decision about one.
 import * as api from "./api.js";
 import { distance, fill, h, moment, note, pairs } from "./dom.js";
-import { kindLine, linkButton, problem, stateOf, view } from "./parts.js";
+import { differences } from "./form.js";
+import { isWaiting, kindLine, linkButton, problem, view } from "./parts.js";
 import { words } from "./words.js";
 
 const text = words.approvals;
@@ -17,7 +18,7 @@ async function waitingForMe() {
     return await api.all({ awaitingMyApproval: "true" });
   } catch (error) {
     if (!(error instanceof api.Refused) || error.status !== 400) throw error;
-    return (await api.all({ status: "accepted" })).filter((each) => stateOf(each) === "awaiting-approval");
+    return (await api.all({})).filter(isWaiting);
   }
 }
 
@@ -31,7 +32,7 @@ function card(registration) {
 /** #/r/{id}/decide */
 export async function decide({ signal, parts: [id] }) {
   const { body: registration, etag } = await api.show(id, { signal });
-  if (stateOf(registration) !== "awaiting-approval") {
+  if (!isWaiting(registration)) {
     view(registration.displayName, h("p.lead", {}, text.decided), h("p", {}, linkButton(`#/r/${id}`, words.back)));
     return;
   }
@@ -51,7 +52,9 @@ export async function decide({ signal, parts: [id] }) {
   view(
     registration.displayName,
     kindLine(registration),
-    h("section", {}, h("h2", {}, text.asks), asked(registration)),
+    registration.approval.changes
+      ? h("section", {}, h("h2", {}, words.act.difference), differences(registration.approval.changes))
+      : h("section", {}, h("h2", {}, text.asks), asked(registration)),
     h("section", {}, h("h2", {}, text.rules), h("ul", {}, registration.approval.rules.map((each) => h("li", {}, h("code", {}, each))))),
     h("form.narrow", { onsubmit: go("approve") },
       h("p.hint", {}, text.bound),

@@ -3,7 +3,8 @@ import * as api from "./api.js";
 import { callersOf } from "./callers.js";
 import { add, copyable, block, distance, fill, h, moment, note, pairs, tell } from "./dom.js";
 import { pasteable } from "./paste.js";
-import { badge, isPending, kindLine, linkButton, stateOf, view } from "./parts.js";
+import { differences } from "./form.js";
+import { badge, isPending, isWaiting, kindLine, linkButton, stateOf, view } from "./parts.js";
 import { words } from "./words.js";
 
 const text = words.detail;
@@ -93,12 +94,13 @@ function progress(registration) {
 function approval(registration, me) {
   const { approval: asked } = registration;
   if (!asked) return null;
-  if (stateOf(registration) !== "awaiting-approval") {
-    if (!asked.outcome || asked.outcome === "approved") return null;
+  if (!isWaiting(registration)) {
+    if (asked.outcome !== "denied" || asked.operationId !== registration.operation.id) return null;
     return note("bad", h("h2", {}, text.denied), h("p", {}, asked.reason ?? ""));
   }
   const who = asked.who.charAt(0).toUpperCase() + asked.who.slice(1);
   return note("wait", h("h2", {}, text.approvalTitle), h("p", {}, text.approvalText(who, asked.rules.join(", "))),
+    asked.changes && differences(asked.changes),
     h("p.hint", {}, `${text.lapses} ${distance(asked.lapsesAt)}.`),
     me.kind !== "key" && h("p", {}, h("a", { href: `#/r/${registration.registrationId}/decide` }, words.approvals.title)));
 }

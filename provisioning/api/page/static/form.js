@@ -183,12 +183,17 @@ async function registeredServers() {
   }
 }
 
+/** Who has to agree first, if anybody. */
+function waits({ approvalsNeeded: needed }) {
+  return needed.length > 0 && note("wait", h("h3", {}, words.form.approvals),
+    h("ul", {}, needed.map((each) => h("li", {}, words.form.approvalOf(each.rule)))));
+}
+
 function previewOf(seen) {
   const listed = (title, found, show) => found.length > 0 && [h("h3", {}, title), h("ul", {}, found.map((each) => h("li", {}, show(each))))];
   return [
     application(seen.application, seen.request),
-    seen.approvalsNeeded.length > 0 && note("wait", h("h3", {}, words.form.approvals),
-      h("ul", {}, seen.approvalsNeeded.map((each) => h("li", {}, words.form.approvalOf(each.rule))))),
+    waits(seen),
     seen.warnings.length > 0 && note("warn", listed(words.form.warnings, seen.warnings, (each) => each.message)),
     listed(words.form.after, seen.nextSteps, (each) => [h("code", {}, each.code), ` · ${each.who}`]),
   ];
@@ -222,7 +227,7 @@ export async function alter({ me, signal, parts: [id] }) {
       const { body } = await api.change(id, asked, { etag, dryRun: true, signal: stopped });
       inputs.show([], true);
       fill(general);
-      fill(side, differences(body.changes), consequences(body.warnings));
+      fill(side, differences(body.changes), waits(body), consequences(body.warnings));
     } catch (error) {
       if (stopped.aborted || signal.aborted) return;
       if (!(error instanceof api.Refused)) throw error;

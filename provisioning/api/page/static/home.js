@@ -1,7 +1,7 @@
 // The registrations that the caller may see, and what there is to choose from for the next one.
 import * as api from "./api.js";
 import { daysUntil, distance, fill, h, moment, picture, tell } from "./dom.js";
-import { badge, chooser, kindOf, linkButton, stateOf, view } from "./parts.js";
+import { badge, chooser, isWaiting, kindOf, linkButton, view } from "./parts.js";
 import { words } from "./words.js";
 
 const SOON = 30;
@@ -50,7 +50,7 @@ export async function home({ me }) {
 }
 
 function waiting(registrations, me) {
-  const waits = registrations.filter((each) => stateOf(each) === "awaiting-approval").length;
+  const waits = registrations.filter((each) => isWaiting(each)).length;
   if (!waits || !me.roles.includes("Registrations.Approve")) return null;
   return h("p.note.wait", {}, words.home.waiting(waits), " ", h("a", { href: "#/approvals" }, words.home.look));
 }

@@ -8,9 +8,14 @@ export function kindOf(registration) {
   return registration.clientType === "public" ? registration.platform : registration.clientType;
 }
 
-/** What a registration is now: its status, or that it waits for an approval. */
+/** What a registration is now: its status, or that all of it waits for an approval. */
 export function stateOf(registration) {
-  return registration.operation?.status === "awaiting-approval" ? "awaiting-approval" : registration.status;
+  return registration.status === "accepted" && isWaiting(registration) ? "awaiting-approval" : registration.status;
+}
+
+/** Whether somebody has to agree to it, or to a change of it, which waits whatever else is done meanwhile. */
+export function isWaiting(registration) {
+  return registration.operation?.status === "awaiting-approval" || Boolean(registration.approval?.changes);
 }
 
 /** Whether an operation of it is under way. */
