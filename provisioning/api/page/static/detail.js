@@ -125,7 +125,7 @@ function steps({ nextSteps, status }) {
   if (!nextSteps.length) return section(text.steps, h("p", {}, text.stepsNone));
   return section(text.steps, h("p.hint", {}, text.stepsText),
     h("ol.steps", {}, nextSteps.map((each) => h("li", {}, h("h3", {}, text.step(each.who)), block(each.command, text.command),
-      h("p.small", {}, h("code", {}, each.code), " · ", h("a", { href: each.url, rel: "noreferrer noopener", target: "_blank" }, text.portal))))));
+      h("p.small", {}, h("code", {}, each.code), each.url && " · ", each.url && h("a", { href: each.url, rel: "noreferrer noopener", target: "_blank" }, text.portal))))));
 }
 
 function secret(registration) {
