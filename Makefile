@@ -26,8 +26,8 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test coverage kill fuzz check bench lock lock-check package package-check infra-check \
-  infra-models worker worker-check clean
+.PHONY: help setup demo run test coverage kill fuzz rebuild check bench lock lock-check package package-check \
+  infra-check infra-models worker worker-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ kill: setup ## Kill the host at 200 points of the flow; KILL="a kill point" play
 
 fuzz: setup ## Play the described API against itself for longer; FUZZ=500 makes so many requests of each call and phase
 	@$(BIN)/python -m pytest tests/e2e/test_description.py --quiet --capture=no --fuzz=$(or $(FUZZ),200) $(PYTEST)
+
+rebuild: setup ## Delete the tables of 1,000 registrations and rebuild them, with time and requests; REBUILD=100 of so many
+	@REBUILD=$(or $(REBUILD),1000) $(BIN)/python -m pytest tests/contract/test_rebuild.py --quiet --capture=no $(PYTEST)
 
 bench: setup ## Measure what users feel, as ratios, and write docs/performance.md; BENCH="--quick" for a look
 	@$(BIN)/python -m bench $(BENCH)

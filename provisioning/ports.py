@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from provisioning.domain.client_types import ClientType
-from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.directory import Application, Manifests, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.events import Event, EventPage
 from provisioning.domain.front_door import FrontDoor
 from provisioning.domain.names import Hold
@@ -40,6 +40,22 @@ class Directory(Protocol):
 
     def marked_applications(self, continuation_token: str | None) -> Marked:
         """Return a page of the live applications that carry our tag."""
+        ...
+
+    def marked_manifests(self, continuation_token: str | None) -> Manifests:
+        """Return a page of the live applications that carry our tag, in full, but for the text of certificates."""
+        ...
+
+    def read_manifest(self, client_id: str) -> Mapping[str, Any] | None:
+        """Return the live application of that client id in full, certificates included; None where none is known."""
+        ...
+
+    def trusted_tokens(self, object_id: str) -> tuple[TrustedToken, ...]:
+        """Return the federated identity credentials of an application."""
+        ...
+
+    def client_id_of(self, object_id: str) -> str | None:
+        """Return the client id of a service principal, or None where this replica knows none."""
         ...
 
     def update_application(self, object_id: str, changes: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from provisioning.adapters.graph_errors import (
 )
 from provisioning.adapters.pace import Pace
 from provisioning.adapters.transport import TIMEOUT, BearerToken, next_page_token, retry_after
-from provisioning.domain.directory import Application, Marked, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.directory import Application, Manifests, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.domain.manifest import TAG, graph_time, marked_id
 from provisioning.domain.readiness import SignedIn
@@ -46,6 +46,12 @@ logger = trail.logger(__name__)
 PAGE: Final = 100
 REMEMBERED_FOR: Final = timedelta(minutes=10)
 REFUSAL_REMEMBERED_FOR: Final = timedelta(hours=1)
+# What of an application a registration is rebuilt from, beside its certificates.
+MANIFEST: Final = (
+    *("id", "appId", "displayName", "description", "signInAudience", "tags", "notes", "uniqueName", "createdByAppId"),
+    *("createdDateTime", "serviceManagementReference", "identifierUris", "api", "appRoles", "web", "spa"),
+    *("publicClient", "requiredResourceAccess", "passwordCredentials"),
+)
 # The portal lists a service principal under Enterprise applications by this tag (Azure/azure-powershell #7646).
 LISTED_IN_PORTAL: Final = "WindowsAzureActiveDirectoryIntegratedApp"
 
@@ -119,6 +125,33 @@ class GraphDirectory:
             return Marked(tuple(each for each in ids if each), next_page_token(listed.get("@odata.nextLink")))
         except ValueError:
             raise _unavailable() from None
+
+    def marked_manifests(self, continuation_token: str | None) -> Manifests:
+        """As the port says. Of the link to the next page only its token is kept, never the address."""
+        skip = f"&$skiptoken={quote(continuation_token, safe='')}" if continuation_token else ""
+        listed = self._read(
+            f"/applications?$filter=tags/any(t:t eq '{TAG}')&$select={','.join(MANIFEST)}&$top={PAGE}{skip}"
+        )
+        if listed is None:
+            raise _unavailable()
+        try:
+            return Manifests(tuple(listed["value"]), next_page_token(listed.get("@odata.nextLink")))
+        except ValueError:
+            raise _unavailable() from None
+
+    def read_manifest(self, client_id: str) -> Mapping[str, Any] | None:
+        """As the port says: only where one application is read does Graph show the certificates themselves."""
+        return self._read(f"/applications(appId='{client_id}')?$select={','.join(MANIFEST)},keyCredentials")
+
+    def trusted_tokens(self, object_id: str) -> tuple[TrustedToken, ...]:
+        """As the port says."""
+        listed = self._read(f"/applications/{object_id}/federatedIdentityCredentials")
+        return tuple(map(trusted_token_of, listed["value"])) if listed else ()
+
+    def client_id_of(self, object_id: str) -> str | None:
+        """As the port says."""
+        found = self._read(f"/servicePrincipals/{object_id}?$select=appId")
+        return None if found is None else str(found["appId"]).lower()
 
     def update_application(self, object_id: str, changes: Mapping[str, Any]) -> None:
         """As the port says."""

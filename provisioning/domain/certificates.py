@@ -139,7 +139,11 @@ def validity_faults(pem: str, now: datetime) -> Iterator[Fault]:
 
 def normalise_certificate(pem: str) -> str:
     """Return the one way in which this service writes the certificate: lines of 64 characters."""
-    text = base64.b64encode(_der(pem)).decode()
+    return from_base64(as_base64(pem))
+
+
+def from_base64(text: str) -> str:
+    """Return the certificate in PEM whose DER in base64 this is, as Graph has it."""
     lines = [text[start : start + 64] for start in range(0, len(text), 64)]
     return "\n".join(["-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""])
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from provisioning.domain.secrets import MintedSecret
 
@@ -80,6 +81,14 @@ class ResolvedResource:
     scopes: tuple[Permission, ...] = ()
     app_roles: tuple[Permission, ...] = ()
     fhir_service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """Applications that carry our tag, each as Graph describes it, with all that a registration is rebuilt from."""
+
+    manifests: tuple[Mapping[str, Any], ...]
+    continuation_token: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class What(Kept):
     DELETION_REQUESTED = "deletion-requested"
     PROVISIONED = "provisioned"
     CHANGED = "changed"
+    REBUILT = "rebuilt"
+    ADOPTED = "adopted"
     ROTATED = "rotated"
     DELETED = "deleted"
     FAILED = "failed"
@@ -129,6 +131,13 @@ def wished(trail: Trail, what: What, before: Registration | None, after: Registr
         changed, version = changed_names(after.request, after.proposal.request), after.proposal.policy_version
         return replace(event, changed=changed, policy_version=version or None)
     return replace(event, changed=changed_names(before.request, after.request) if before is not None else ())
+
+
+def brought_back(trail: Trail, row: Registration) -> Event:
+    """Return the event that a registration was found in Entra and written anew, finished or to be gone on with."""
+    outcome = EventOutcome.ACCEPTED if row.pending else EventOutcome.SUCCEEDED
+    event = _event(trail, What.REBUILT, outcome, row, row.updated_at)
+    return replace(event, key_id=row.secret.key_id if row.secret is not None else None)
 
 
 def refused(trail: Trail, what: What, row: Registration, error: RequestRejected, now: datetime) -> Event:

@@ -261,6 +261,8 @@ def notes(registration: Registration) -> str:
         "fhirServerUrl": getattr(request, "fhir_server_url", None),
         "secretLifetime": getattr(request, "secret_lifetime", None),
         "autoRotate": getattr(request, "auto_rotate", None),
+        "caller": registration.caller,
+        "hash": registration.request_hash,
         "change": registration.change,
     }
     return json.dumps({name: value for name, value in kept.items() if value is not None}, separators=(",", ":"))

@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     command("findings", "list what checks found and do not repair, and what has failed")
     _one(command("events", "list who did what to a registration"))
     command("doctor", "try each permission that the app needs, and say how to get what is lacking")
+    rebuild = command("rebuild", "give each live application with our mark its registration back")
+    rebuild.add_argument("--apply", action="store_true", help="do it (default: say what would be done)")
+    rebuild.add_argument("--any-creator", action="store_true", help="those too that another identity made")
     completion = commands.add_parser("completion", help="print what completes these commands in bash")
     completion.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     return top

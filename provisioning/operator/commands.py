@@ -14,6 +14,7 @@ from provisioning.operator.arguments import completion
 from provisioning.operator.desk import Desk
 from provisioning.operator.doctor import doctor
 from provisioning.operator.outlook import plan
+from provisioning.operator.rebuild import rebuild
 from provisioning.operator.shown import time_text
 
 OVERDUE_AFTER: Final = timedelta(minutes=10)
@@ -205,5 +206,6 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "findings": findings,
     "events": events,
     "doctor": doctor,
+    "rebuild": rebuild,
     "completion": complete,
 }

@@ -1,6 +1,6 @@
 """What has to be told of a registration, and what its events tell: read from rows and from events, each by itself."""
 
-from provisioning.domain.events import Event, EventOutcome
+from provisioning.domain.events import Event, EventOutcome, What
 from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Registration
 from provisioning.ports import Registry
@@ -31,6 +31,8 @@ def told_by(event: Event) -> Facts:
     told: Facts = {("secret", event.key_id)} if event.key_id is not None else set()
     if event.outcome is EventOutcome.ACCEPTED:
         return {*told, ("began", event.operation_id)}
+    if event.what is What.REBUILT:  # what began it is lost
+        told.add(("began", event.operation_id))
     return {*told, (event.outcome.value, event.operation_id)}
 
 

@@ -1,0 +1,367 @@
+"""The tables are gone, and `rebuild` brings every active registration back; rotation goes on."""
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dev.emulator import Fault
+from provisioning.domain.events import What
+from provisioning.domain.registration import Registration, Status
+from tests.worlds.certificates import a_certificate
+from tests.worlds.checker import check
+from tests.worlds.command_line import Ran, typed
+from tests.worlds.memory import MemoryRegistry
+from tests.worlds.outside import Died
+from tests.worlds.request_bodies import (
+    MANAGED,
+    OTHER_OWNER,
+    OWNER,
+    a_confidential_client,
+    a_policy,
+    a_public_client,
+    a_resource,
+    a_service_client,
+)
+from tests.worlds.world import World
+
+FEDERATED = {"type": "federated", "issuer": "https://token.actions.githubusercontent.com", "subject": "repo:o/r:ref:x"}
+BODIES: dict[str, dict[str, Any]] = {
+    "resource": a_resource(),
+    "resource-v2": a_resource(
+        fhirServerUrl="https://v2.contoso.example/Base",
+        accessTokenVersion=2,
+        scopes=["user_impersonation", "patient.Observation.rs"],
+        appRoles=["globalReader", "own"],
+        acceptMappedClaims=True,
+        description="The second one.",
+    ),
+    "resource-elsewhere": a_resource(fhirServerUrl="https://fhir.elsewhere.example/r4"),
+    "confidential": a_confidential_client(
+        scopes=["user_impersonation", "openid", "offline_access"],
+        logoutUrl="https://app.contoso.example/out",
+        secretLifetime="P90D",
+        autoRotate=True,
+    ),
+    "spa": a_public_client(),
+    "native": a_public_client(platform="native", redirectUris=["com.example.app:/auth"], owner=OTHER_OWNER),
+    "service": a_service_client(secretLifetime="P60D"),
+    "service-managed": a_service_client(resource=MANAGED, appRoles=[]),
+    "service-federated": a_service_client(credential=FEDERATED),
+    "service-subjects": a_service_client(
+        credential={"type": "federated", "issuer": FEDERATED["issuer"], "subjects": ["a", "b"]}
+    ),
+    "service-certificate": a_service_client(credential={"type": "certificate", "certificate": a_certificate().pem}),
+}
+# What only the tables knew, or what says when and by which run something was done.
+LOST = {
+    "operation": None,
+    "updated_at": None,
+    "due_at": None,
+    "events": 0,
+    "etag": None,
+    "policy_version": "",
+    "created_at": None,
+    "clean_up_at": None,
+    "findings": (),
+}
+
+
+@functools.cache
+def everything() -> tuple[World, dict[str, str]]:
+    """A world with a registration of each kind, and the id of each; it is copied, and nothing happens in it."""
+    world = World()
+    return world, {name: str(world.registered(body)["registrationId"]) for name, body in BODIES.items()}
+
+
+def a_world() -> tuple[World, dict[str, Registration]]:
+    """A world of its own with a registration of each kind, and what is remembered of each."""
+    world, identities = everything()
+    return world.copy(), {name: world.row(identity) for name, identity in identities.items()}
+
+
+def lose_the_tables(world: World) -> None:
+    registry = world.registry
+    assert isinstance(registry, MemoryRegistry)
+    for each in (registry.rows, registry.entries, registry.names, registry.owned, registry.hours, registry.told):
+        each.clear()
+    world.changes.clear()
+
+
+def rebuilt(world: World, *options: str) -> Ran:
+    return typed(world, "rebuild", "--apply", "--json", *options)
+
+
+def remembered(row: Registration) -> Registration:
+    """Return what of a registration has to come back as it was."""
+    return replace(row, **LOST, row=None)  # type: ignore[arg-type]
+
+
+def test_every_active_registration_is_back_as_it_was() -> None:
+    world, before = a_world()
+    lose_the_tables(world)
+    ran = rebuilt(world)
+    assert (ran.code, ran.json["counts"]) == (0, {"restored": len(BODIES)})
+    for name, row in before.items():
+        assert world.row(row.id).status is Status.ACTIVE
+        assert remembered(world.row(row.id)) == remembered(row), name
+
+
+def test_all_goes_on_as_if_nothing_had_been_lost() -> None:
+    world, before = a_world()
+    keys = {name: row.secret.key_id for name, row in before.items() if row.secret is not None}
+    lose_the_tables(world)
+    assert rebuilt(world).code == 0
+    world.settle()
+    assert typed(world, "findings").code == 0
+    for _ in range(2):  # the rotation, and the removal of what it replaced
+        world.clock.time += timedelta(days=150)
+        world.settle()
+    check_but_for_the_past(world)
+    assert all(world.row(before[name].id).secret.key_id != key_id for name, key_id in keys.items())  # type: ignore[union-attr]
+
+
+def check_but_for_the_past(world: World) -> None:
+    """Check every promise; the events before the loss are lost, and are not asked for."""
+    for row in world.registry.find(top=1000).registrations:
+        assert world.registry.events(row.id, top=1).events[0].what is What.REBUILT
+    check(world)
+
+
+def test_a_change_and_a_deletion_go_on() -> None:
+    world, before = a_world()
+    world.change(before["confidential"].id, {"displayName": "Changed once"})
+    world.deliver()
+    lose_the_tables(world)
+    rebuilt(world)
+    world.settle()
+    identity = before["confidential"].id
+    assert world.row(identity).change == 1
+    assert world.change(identity, {"displayName": "Changed twice"}).status == 202
+    assert world.delete(before["spa"].id).status == 202
+    world.settle()
+    assert world.get(identity)["displayName"] == "Changed twice"
+    assert world.row(before["spa"].id).status is Status.DELETED
+    application = world.emulator.directory.application(unique_name=before["confidential"].unique_name)
+    assert application is not None
+    assert application.last_body["displayName"] == "Changed twice"
+
+
+def test_an_idempotency_key_gives_the_same_registration_as_before() -> None:
+    world = World()
+    first = world.post(BODIES["service-managed"], key="once")
+    world.deliver()
+    lose_the_tables(world)
+    rebuilt(world)
+    again = world.post(BODIES["service-managed"], key="once")
+    assert again.status == 202
+    assert json.loads(again.body)["registrationId"] == json.loads(first.body)["registrationId"]
+    other = world.post(BODIES["service-managed"] | {"displayName": "Another"}, key="once")
+    assert (other.status, json.loads(other.body)["code"]) == (409, "idempotency-key-reused")
+
+
+def test_names_belong_to_whom_they_belonged() -> None:
+    world, before = a_world()
+    lose_the_tables(world)
+    rebuilt(world)
+    answer = world.post(a_resource(owner=OTHER_OWNER))
+    assert answer.status == 409
+    client = world.registered(a_service_client(resource=before["resource"].client_id))
+    assert client["oauth"]["scope"] == "https://fhir.contoso.example/.default"
+
+
+def test_the_places_of_owners_are_counted_again() -> None:
+    world, _ = a_world()
+    lose_the_tables(world)
+    rebuilt(world)
+    own = sum(body["owner"] == OTHER_OWNER for body in BODIES.values())
+    assert [len(world.list(owner=each)["value"]) for each in (OWNER, OTHER_OWNER)] == [len(BODIES) - own, own]
+    world.policy = a_policy({"id": "few", "kind": "registrations", "most": own})
+    world.services = world.new_process()
+    refused = world.post(a_service_client(resource=MANAGED, appRoles=[], owner=OTHER_OWNER))
+    assert (refused.status, json.loads(refused.body)["code"]) == (403, "refused-by-policy")
+
+
+def test_without_apply_nothing_is_written() -> None:
+    world, _ = a_world()
+    lose_the_tables(world)
+    ran = typed(world, "rebuild", "--json")
+    assert (ran.code, ran.json["applied"], ran.json["counts"]) == (0, False, {"restored": len(BODIES)})
+    registry = world.registry
+    assert isinstance(registry, MemoryRegistry)
+    assert [registry.rows, registry.entries, registry.names, registry.owned] == [{}, set(), {}, {}]
+    assert "Nothing was written: --apply does it." in typed(world, "rebuild").out
+
+
+def test_what_is_there_is_left_as_it_is() -> None:
+    world, before = a_world()
+    registry = world.registry
+    assert isinstance(registry, MemoryRegistry)
+    del registry.rows[before["spa"].id]
+    rows = dict(registry.rows)
+    assert rebuilt(world).json["counts"] == {"restored": 1, "there": len(BODIES) - 1}
+    assert {identity: row for identity, row in registry.rows.items() if identity in rows} == rows
+    assert rebuilt(world).json["counts"] == {"there": len(BODIES)}
+
+
+def test_a_rebuild_that_dies_anywhere_is_run_again() -> None:
+    """A resource and a client of it; the process dies before and after each of its outside calls."""
+    names, alive = ("resource", "service"), World()
+    for name in names:
+        alive.registered(BODIES[name])
+
+    def one() -> World:
+        world = alive.copy()
+        lose_the_tables(world)
+        return world
+
+    world, calls = one(), list[str]()
+
+    def noted(name: str, action: Callable[[], Any]) -> Any:
+        calls.append(name)
+        return action()
+
+    world.outside = noted
+    assert rebuilt(world).code == 0
+    for number in range(len(calls)):
+        for after in (False, True):
+            world = one()
+            world.outside = dying(number, after=after)
+            with pytest.raises(Died):
+                rebuilt(world)
+            world.outside = lambda _, action: action()
+            assert rebuilt(world).code == 0
+            world.settle()
+            check_but_for_the_past(world)
+            assert len(world.registry.find(top=100).registrations) == len(names)
+
+
+def dying(number: int, *, after: bool) -> Callable[[str, Callable[[], Any]], Any]:
+    """Have the process die at its n-th outside call, before or after the effect."""
+    count = iter(range(10_000))
+
+    def outside(_name: str, action: Callable[[], Any]) -> Any:
+        if next(count) < number:
+            return action()
+        if after:
+            action()
+        raise Died
+
+    return outside
+
+
+def test_what_passes_with_time_is_waited_out() -> None:
+    world, _ = a_world()
+    lose_the_tables(world)
+    world.emulator.faults.add(Fault("throttle", "graph.readServicePrincipal", times=5, retry_after=10))
+    world.emulator.faults.add(Fault("status", "vault.getSecret", status=503, times=3))
+    assert rebuilt(world).json["counts"] == {"restored": len(BODIES)}
+
+
+def test_what_lasts_is_4_and_a_second_run_does_the_rest() -> None:
+    world, _ = a_world()
+    lose_the_tables(world)
+    world.emulator.faults.add(Fault("status", "vault.*", status=503, times=None))
+    ran = rebuilt(world)
+    assert (ran.code, ran.err.splitlines()[-1].partition(":")[0]) == (4, "vault-unavailable")
+    world.emulator.faults.clear()
+    assert rebuilt(world).code == 0
+    assert len(world.registry.find(top=100).registrations) == len(BODIES)
+
+
+def applications(world: World) -> dict[str, Any]:
+    return {each.last_body["displayName"]: each for each in world.emulator.directory.records.values()}
+
+
+def changed(world: World, identity: str, **properties: Any) -> None:
+    """Somebody changes an application by hand."""
+    [found] = [each for each in world.emulator.directory.records.values() if identity in str(each.last_body["tags"])]
+    found.last_body = found.last_body | properties
+    found.body.put(world.clock.now(), found.last_body)
+
+
+def test_notes_that_somebody_wrote_over_cost_the_contact_and_no_more() -> None:
+    world, before = a_world()
+    for name in ("resource", "service", "confidential"):
+        changed(world, before[name].id, notes="somebody's own")
+    lose_the_tables(world)
+    assert rebuilt(world).code == 0
+    world.settle()
+    for name in ("resource", "service", "confidential"):
+        row = world.row(before[name].id)
+        assert row.request.contact == "contact-lost@registrar.invalid"
+        assert [each.code for each in row.findings] == ["notes-changed"]
+    resource = world.row(before["resource"].id).request
+    assert getattr(resource, "fhir_server_url", None) == "https://fhir.contoso.example"
+    assert getattr(world.row(before["service"].id).request, "resource", None) == before["resource"].client_id
+
+
+@pytest.mark.parametrize(
+    ("properties", "why"),
+    [
+        ({"tags": ["fhir-registrar", "fhir-registrar:id=x"]}, "its tag fhir-registrar:id is missing"),
+        ({"signInAudience": "AzureADMultipleOrgs"}, "its signInAudience is not AzureADMyOrg"),
+    ],
+)
+def test_an_application_without_its_marks_is_named(properties: dict[str, Any], why: str) -> None:
+    world = World()
+    identity = str(world.registered(BODIES["service-managed"])["registrationId"])
+    lose_the_tables(world)
+    changed(world, identity, **properties)
+    ran = rebuilt(world)
+    assert (ran.code, ran.json["counts"]) == (1, {"lost": 1})
+    assert ran.json["applications"][0]["why"].startswith(why)
+
+
+def test_two_applications_with_the_same_mark_are_both_left_alone() -> None:
+    world = World()
+    one, other = (str(world.registered(BODIES["service-managed"])["registrationId"]) for _ in range(2))
+    changed(world, other, tags=[each.replace(other, one) for each in tags_of(world, other)])
+    lose_the_tables(world)
+    ran = rebuilt(world)
+    assert (ran.code, ran.json["counts"]) == (1, {"lost": 2})
+
+
+def tags_of(world: World, identity: str) -> list[str]:
+    return next(
+        list(each.last_body["tags"])
+        for each in world.emulator.directory.records.values()
+        if identity in str(each.last_body["tags"])
+    )
+
+
+def test_what_another_installation_made_is_left_alone() -> None:
+    world = World()
+    identity = str(world.registered(BODIES["service-managed"])["registrationId"])
+    [application] = world.emulator.directory.records.values()
+    application.created_by = "99999999-0000-4000-8000-000000000001"
+    lose_the_tables(world)
+    assert rebuilt(world).json["counts"] == {"another's": 1}
+    assert world.registry.get(identity) is None
+    assert rebuilt(world, "--any-creator").json["counts"] == {"restored": 1}
+
+
+def test_what_was_not_finished_is_finished() -> None:
+    world = World()
+    world.emulator.faults.add(Fault("status", "vault.setSecret", status=503, times=None))
+    identity = json.loads(world.post(BODIES["service-managed"]).body)["registrationId"]
+    world.deliver()
+    world.queue.clear()
+    world.emulator.faults.clear()
+    lose_the_tables(world)
+    assert rebuilt(world).json["counts"] == {"unfinished": 1}
+    world.settle()
+    assert world.row(identity).status is Status.ACTIVE
+
+
+def test_the_event_names_who_rebuilt_it() -> None:
+    world = World()
+    identity = str(world.registered(BODIES["service-managed"])["registrationId"])
+    lose_the_tables(world)
+    rebuilt(world)
+    [event] = typed(world, "events", identity, "--json").json
+    assert (event["what"], event["actor"]["kind"]) == ("rebuilt", "application")
