@@ -11,6 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 stamp = $(1)/.installed-$(shell cat $(2) | git hash-object --stdin)
 PACKAGES := $(call stamp,.venv,requirements-dev.txt requirements-node.txt)
 AZURITE := $(call stamp,dev/azurite/node_modules,dev/azurite/package-lock.json dev/azurite/.npmrc)
+BROWSER := $(call stamp,.local/browser,requirements-browser.txt)
 WORKER := $(call stamp,.local/worker,requirements.txt dev/worker/requirements.txt)
 INFRA := $(call stamp,.local/infra,dev/infra/requirements.txt)
 
@@ -26,8 +27,8 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test coverage kill fuzz rebuild check bench lock lock-check package package-check \
-  infra-check infra-models worker worker-check clean
+.PHONY: help setup demo run test browser driver test-browser coverage kill fuzz rebuild check bench lock lock-check \
+  package package-check infra-check infra-models worker worker-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +42,13 @@ run: setup ## Serve the local stack until Ctrl-C; PORT=8080 EMULATOR_PORT=9443 t
 
 test: setup ## Run the tests
 	@$(BIN)/python -m pytest $(AT_ONCE) $(PYTEST)
+
+test-browser: setup driver ## Run the tests of the page in a browser; IMAGES=yes makes docs/images/ anew
+	@PYTHONPATH=$$(echo .local/browser/lib/python*/site-packages) $(BIN)/python -m pytest --quiet tests/browser \
+	  $(if $(IMAGES),--images) $(PYTEST)
+
+browser: driver ## Install what test-browser needs: Debian's Chromium with a font for its pictures, and a driver
+	@sh dev/install_browser.sh
 
 coverage: setup ## Run the tests that start no process of their own, and say what of provisioning/ they never reach
 	@$(BIN)/python -m pytest $(AT_ONCE) --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 \
@@ -84,6 +92,7 @@ lock: setup ## Pin what pyproject.toml asks for, and what Azurite brings
 	@echo "Locking ..."
 	@$(LOCK) pyproject.toml --python-version 3.11 -o requirements.txt
 	@$(LOCK) pyproject.toml --group dev --python-version 3.11 -o requirements-dev.txt
+	@$(LOCK) --group browser --python-version 3.11 -o requirements-browser.txt
 	@$(LOCK) --group node --python-version 3.11 -o requirements-node.txt
 	@$(LOCK) dev/worker/requirements.in --no-deps --python-version 3.13 -o dev/worker/requirements.txt
 	@$(LOCK) dev/infra/requirements.in --no-deps --python-version 3.11 -o dev/infra/requirements.txt
@@ -99,6 +108,8 @@ clean: ## Remove all that was made
 setup: $(PACKAGES) $(AZURITE) ## Install what the others need
 
 worker: $(WORKER)
+
+driver: $(BROWSER)
 
 # An environment of pip alone, in the place of an older one: what a lock no longer names is gone. It is cleared and not
 # removed, because the interpreter that does it may be its own. Some versions of Python put setuptools in.
@@ -127,6 +138,11 @@ $(AZURITE): | $(PACKAGES)
 $(INFRA):
 	$(call new_environment,.local/infra)
 	@$(STEP) "Installing the models of Azure's resources" .local/infra/bin/python $(PIP) -r dev/infra/requirements.txt
+	@touch $@
+
+$(BROWSER):
+	$(call new_environment,.local/browser)
+	@$(STEP) "Installing the browser's driver" .local/browser/bin/python $(PIP) -r requirements-browser.txt
 	@touch $@
 
 # The worker's library declares Python 3.13 and runs on 3.11 as well, which is enough for a check.

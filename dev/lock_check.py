@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 # What each environment is made of.
 _WORKER = ".local/worker"
 ENVIRONMENTS = {
+    ".local/browser": ("requirements-browser.txt",),
     ".venv": ("requirements-dev.txt", "requirements-node.txt"),
     _WORKER: ("requirements.txt", "dev/worker/requirements.txt"),
 }
@@ -150,7 +151,7 @@ def _sees_what_resolves(copy: _Copy) -> list[str]:
 
 
 def _installs_what_is_locked(copy: _Copy) -> list[str]:
-    if not copy.make("setup", "worker"):
+    if not copy.make("setup", "worker", "driver"):
         return ["the set-up failed where newer releases are to be had"]
     return [
         *(difference for environment in ENVIRONMENTS for difference in copy.differences(environment)),

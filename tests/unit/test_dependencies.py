@@ -25,10 +25,12 @@ WORKER, INFRA = (
 LOCKED = {
     "requirements.txt": DEPLOYED,
     "requirements-dev.txt": DEPLOYED + GROUPS["dev"],
+    "requirements-browser.txt": GROUPS["browser"],
     "requirements-node.txt": GROUPS["node"],
     "dev/worker/requirements.txt": WORKER,
     "dev/infra/requirements.txt": INFRA,
 }
+BROWSER = ROOT / "tests" / "browser"
 # `_typeshed` comes with the type checker.
 OURS = {"_typeshed", "bench", "dev", "function_app", "provisioning", "tests"}
 
@@ -79,7 +81,16 @@ def test_what_is_deployed_declares_each_package_that_it_imports_and_no_other() -
 
 
 def test_development_declares_each_package_that_it_imports() -> None:
-    assert packages(sources("bench", "dev", "tests")) <= names(DEPLOYED + GROUPS["dev"])
+    paths = [path for path in sources("bench", "dev", "tests") if path.parent != BROWSER]
+    assert packages(paths) <= names(DEPLOYED + GROUPS["dev"])
+
+
+def test_only_the_tests_with_a_browser_import_its_driver_which_is_declared() -> None:
+    """It is in an environment of its own, so that its modules are told by their names alone."""
+    outside = {name.removeprefix("nothing that is installed: ") for name in packages(sources("tests/browser"))}
+    beyond = {name.split(".")[0] for name in outside - names(DEPLOYED + GROUPS["dev"])}
+    assert beyond
+    assert beyond <= {name.replace("-", "_") for name in names(GROUPS["browser"])}
 
 
 @pytest.mark.parametrize("lock", LOCKED)

@@ -42,8 +42,14 @@ async function follow(id, before, retryAfter, place, me, signal) {
     }
     wait = seen.retryAfter ?? 2;
     const reason = place.querySelector(".progress-reason");
-    if (isPending(seen.body)) {
+    if (isPending(seen.body) && seen.body.secret?.keyId === before.secret?.keyId) {
       if (reason) fill(reason, waits(seen.body));
+      continue;
+    }
+    if (isPending(seen.body)) {
+      // A revocation goes on until what was revoked is gone; the new secret is there before.
+      before = seen.body;
+      fill(place, await whole(before, me));
       continue;
     }
     clearInterval(tick);

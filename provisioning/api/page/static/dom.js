@@ -59,7 +59,7 @@ export function copyable(text, what) {
 
 /** A block to paste, with its button. */
 export function block(text, what) {
-  return h("div.block", {}, h("pre", { tabindex: "0", role: "region", "aria-label": what }, h("code", {}, text)), copyButton(text, what));
+  return h("div.block", {}, h("pre", { tabindex: "0", role: "group", "aria-label": what }, h("code", {}, text)), copyButton(text, what));
 }
 
 function copyButton(text, what) {

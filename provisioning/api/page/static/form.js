@@ -116,7 +116,7 @@ export async function create({ me, signal, parts: [kind] }) {
     } catch (error) {
       if (stopped.aborted || signal.aborted) return;
       fill(state);
-      if (!(error instanceof api.Refused)) throw error;
+      if (!(error instanceof api.Refused) || error.status === 401) throw error;
       const left = inputs.show(error.errors, everything);
       fill(general, (left.length > 0 || error.errors.length === 0) && error.status !== 400 && problem(error));
       fill(sideBody, h("p.hint", {}, words.form.previewWaiting), needed(error.errors));
@@ -230,7 +230,7 @@ export async function alter({ me, signal, parts: [id] }) {
       fill(side, differences(body.changes), waits(body), consequences(body.warnings));
     } catch (error) {
       if (stopped.aborted || signal.aborted) return;
-      if (!(error instanceof api.Refused)) throw error;
+      if (!(error instanceof api.Refused) || error.status === 401) throw error;
       const left = inputs.show(error.errors, true);
       fill(general, (left.length > 0 || error.errors.length === 0) && problem(error));
       fill(side, needed(error.errors));
@@ -278,5 +278,5 @@ export function differences(changes) {
 
 /** What follows for those who use it, in words. */
 export function consequences(warnings) {
-  return warnings.length > 0 && note("warn", h("h3", {}, words.act.consequences), h("ul", {}, warnings.map((each) => h("li", {}, each.message))));
+  return warnings.length > 0 && note("warn", h("h2", {}, words.act.consequences), h("ul", {}, warnings.map((each) => h("li", {}, each.message))));
 }

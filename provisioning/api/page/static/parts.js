@@ -29,12 +29,14 @@ export function badge(registration) {
   return h(`span.badge.${state}`, {}, words.status[state] ?? state);
 }
 
-/** Show a view: its heading gets the focus, so that whoever listens hears where they are. */
+let views = 0;
+
+/** Show a view: its heading gets the focus, so that whoever listens hears where they are; the first one is read anyway. */
 export function view(title, ...content) {
   const heading = h("h1", { tabindex: "-1" }, title);
   document.title = `${title} · ${words.product}`;
   fill(document.getElementById("main"), heading, ...content);
-  heading.focus({ preventScroll: true });
+  if ((views += 1) > 1) heading.focus({ preventScroll: true });
   scrollTo(0, 0);
   return heading;
 }

@@ -77,8 +77,8 @@ function table(context, scopes, tick) {
   if (!scopes.length) return null;
   const { contexts, contextHints, letters, resource } = words.permissions;
   const sorted = [...scopes].sort((a, b) => (onResource(a) > onResource(b) ? 1 : -1));
-  return h("div.context", {},
-    h("h3", {}, contexts[context]), h("p.hint", {}, contextHints[context]),
+  return h("fieldset.context", {},
+    h("legend", {}, contexts[context]), h("p.hint", {}, contextHints[context]),
     h("div.scroll", {}, h("table.letters", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, resource), LETTERS.map((each) => h("th", { scope: "col" }, letters[each])))),
       h("tbody", {}, sorted.map((each) => h("tr", {},
@@ -88,7 +88,7 @@ function table(context, scopes, tick) {
 }
 
 function list(names, tick, titled) {
-  return h("div.context", {}, titled && h("h3", {}, words.permissions.others),
+  return h(titled ? "fieldset.context" : "div.context", {}, titled && h("legend", {}, words.permissions.others),
     h("ul.ticks", {}, names.map((each) => h("li", {}, h("label", {}, tick(each),
       h("span", {}, said(each) || each, said(each) && h("code.under", {}, each)))))));
 }
@@ -146,8 +146,8 @@ export function defined(name, { value, changed, general }) {
         });
         return h("li", {}, h("label", {}, box, h("span", {}, said(each) || each, h("code.under", {}, each))));
       })),
-      ["patient", "user"].map((context) => h("div.context", {},
-        h("h3", {}, words.permissions.contexts[context]),
+      ["patient", "user"].map((context) => h("fieldset.context", {},
+        h("legend", {}, words.permissions.contexts[context]),
         h("div.scroll", {}, h("table.letters", {},
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, words.permissions.resource),
             LETTERS.map((each) => h("th", { scope: "col" }, words.permissions.letters[each])))),
