@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from dev.emulator import Fault
-from provisioning.domain.operation import OperationType
+from provisioning.domain.operation import DueEntry, OperationStatus, OperationType
+from provisioning.flow.mint import current_secret
+from provisioning.flow.plan import next_due
 from provisioning.flow.rotate import MOST_CREDENTIALS
 from tests.faults.overlaps import Overlap, deliveries_of
 from tests.faults.scenarios import has_succeeded
@@ -151,6 +153,35 @@ def test_what_two_runs_remove_at_once_is_gone_for_both() -> None:
     is_rotated(world, registration_id)
     world.settle()
     check(world)
+
+
+def test_the_row_shows_the_secret_that_the_vault_calls_current_though_another_run_ended_the_rotation_before() -> None:
+    world = World()
+    world.registered(a_resource())
+    registration_id = str(world.registered(a_service_client())["registrationId"])
+    world.clock.sleep(3600)
+    world.rotate(registration_id)
+    [queued] = world.queue
+    world.queue.clear()
+    runs = Overlap(world, deliveries_of(world, queued.text, 2))
+    for number in (0, 1):
+        while runs.jobs[number].next_call != PUBLISH:
+            assert runs.step(number)
+    runs.finish(0)
+    first = world.row(registration_id)
+    assert first.operation.status is OperationStatus.SUCCEEDED
+    runs.finish(1)
+    world.outside = straight
+    assert [job.error for job in runs.jobs] == [None, None]
+    row, current = world.row(registration_id), current_secret(world.services, first)
+    assert row.secret is not None
+    assert current is not None
+    assert first.secret is not None
+    assert current.key_id not in (None, first.secret.key_id)
+    assert (row.secret.key_id, row.secret.id) == (current.key_id, current.id)
+    assert row.clean_up_at is not None
+    assert row.due_at == next_due(row, world.services.secrets, world.clock.now())
+    assert DueEntry(registration_id, row.due_at) in world.services.registry.due(row.due_at, 9)
 
 
 # --- what a check finds ---------------------------------------------------------------------------------------------

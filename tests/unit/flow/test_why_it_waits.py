@@ -12,6 +12,7 @@ import pytest
 from dev.emulator.client import Client
 from dev.emulator.faults import Fault
 from provisioning.domain.errors import TryAgain
+from provisioning.flow.plan import DUE_AGAIN_AFTER, due_messages
 from tests.worlds.checker import check
 from tests.worlds.request_bodies import a_confidential_client, a_resource, a_service_client
 from tests.worlds.steps import submitted
@@ -266,3 +267,19 @@ def test_an_error_that_nobody_foresaw_keeps_its_traceback_and_has_a_line_with_th
     [error] = world.errors
     assert "ensure_application" in as_the_worker_tells(error)
     assert f"registration {registration_id}: comes back: unexpected-error" in caplog.text
+
+
+def test_what_failed_is_due_half_an_hour_later_and_no_turn_of_the_planner_sends_it_before() -> None:
+    world = World()
+    world.registered(a_resource())
+    world.emulator.faults.add(Fault("status", "graph.createApplication", times=None, status=503))
+    registration_id = submitted(world, a_service_client())
+    world.clock.sleep(180)  # beyond the entry that was made with the row
+    world.deliver()
+    row, now = world.row(registration_id), world.clock.now()
+    assert row.due_at == now + DUE_AGAIN_AFTER
+    assert [each.due_at for each in world.services.registry.due(now + timedelta(days=1), 9)] == [row.due_at]
+    world.clock.sleep(DUE_AGAIN_AFTER.total_seconds() - 1)
+    assert due_messages(world.services) == []
+    world.clock.sleep(1)
+    assert len(due_messages(world.services)) == 1
