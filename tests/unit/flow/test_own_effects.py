@@ -13,7 +13,7 @@ from provisioning.flow.plan import next_due
 from provisioning.flow.rotate import MOST_CREDENTIALS
 from tests.faults.overlaps import Overlap, deliveries_of
 from tests.faults.scenarios import has_succeeded
-from tests.faults.schedules import MINT, PUBLISH
+from tests.faults.schedules import MINT, PUBLISH, SAVE
 from tests.worlds.checker import check
 from tests.worlds.outside import Died, straight
 from tests.worlds.receiver import Receiver
@@ -182,6 +182,28 @@ def test_the_row_shows_the_secret_that_the_vault_calls_current_though_another_ru
     assert row.clean_up_at is not None
     assert row.due_at == next_due(row, world.services.secrets, world.clock.now())
     assert DueEntry(registration_id, row.due_at) in world.services.registry.due(row.due_at, 9)
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "the secret is deleted"])
+def test_a_run_that_ended_late_writes_nothing_where_there_is_no_other_secret_to_show(meanwhile: str) -> None:
+    world = World()
+    world.registered(a_resource())
+    registration_id = str(world.registered(a_service_client())["registrationId"])
+    world.clock.sleep(3600)
+    world.rotate(registration_id)
+    [queued] = world.queue
+    world.queue.clear()
+    runs = Overlap(world, deliveries_of(world, queued.text, 2))
+    while runs.jobs[1].next_call != SAVE:
+        assert runs.step(1)
+    runs.finish(0)
+    before = world.row(registration_id)
+    if meanwhile == "the secret is deleted":
+        world.services.vault.remove(before.secret_name)
+    runs.finish(1)
+    world.outside = straight
+    assert [job.error for job in runs.jobs] == [None, None]
+    assert world.row(registration_id) == before
 
 
 # --- what a check finds ---------------------------------------------------------------------------------------------
