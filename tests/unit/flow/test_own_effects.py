@@ -180,6 +180,7 @@ def test_the_row_shows_the_secret_that_the_vault_calls_current_though_another_ru
     assert current.key_id not in (None, first.secret.key_id)
     assert (row.secret.key_id, row.secret.id) == (current.key_id, current.id)
     assert row.clean_up_at is not None
+    assert row.due_at is not None
     assert row.due_at == next_due(row, world.services.secrets, world.clock.now())
     assert DueEntry(registration_id, row.due_at) in world.services.registry.due(row.due_at, 9)
 
