@@ -54,6 +54,10 @@ class Directory(Protocol):
         """Return the federated identity credentials of an application."""
         ...
 
+    def owners_of(self, object_id: str) -> frozenset[str]:
+        """Return the object ids of an application's owners."""
+        ...
+
     def client_id_of(self, object_id: str) -> str | None:
         """Return the client id of a service principal, or None where this replica knows none."""
         ...

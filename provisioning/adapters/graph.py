@@ -50,7 +50,7 @@ REFUSAL_REMEMBERED_FOR: Final = timedelta(hours=1)
 MANIFEST: Final = (
     *("id", "appId", "displayName", "description", "signInAudience", "tags", "notes", "uniqueName", "createdByAppId"),
     *("createdDateTime", "serviceManagementReference", "identifierUris", "api", "appRoles", "web", "spa"),
-    *("publicClient", "requiredResourceAccess", "passwordCredentials"),
+    *("publicClient", "requiredResourceAccess", "passwordCredentials", "isFallbackPublicClient"),
 )
 # The portal lists a service principal under Enterprise applications by this tag (Azure/azure-powershell #7646).
 LISTED_IN_PORTAL: Final = "WindowsAzureActiveDirectoryIntegratedApp"
@@ -147,6 +147,11 @@ class GraphDirectory:
         """As the port says."""
         listed = self._read(f"/applications/{object_id}/federatedIdentityCredentials")
         return tuple(map(trusted_token_of, listed["value"])) if listed else ()
+
+    def owners_of(self, object_id: str) -> frozenset[str]:
+        """As the port says."""
+        listed = self._read(f"/applications/{object_id}/owners")
+        return frozenset(str(each["id"]).lower() for each in listed["value"]) if listed else frozenset()
 
     def client_id_of(self, object_id: str) -> str | None:
         """As the port says."""

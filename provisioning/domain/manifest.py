@@ -200,6 +200,13 @@ def tags(registration: Registration) -> list[str]:
     ]
 
 
+def marks(registration: Registration, there: Iterable[str]) -> list[str]:
+    """Return the marks, and behind them the tags that others have put there."""
+    ours = tags(registration)
+    replaced = tuple(f"{each.partition('=')[0]}=" for each in ours if "=" in each)
+    return [*ours, *(each for each in there if each != TAG and not each.startswith(replaced))]
+
+
 def is_marked(registration: Registration, tags: Iterable[str], sign_in_audience: str) -> bool:
     """Whether an application carries this registration's mark; without it, it is neither adopted nor touched."""
     return f"{TAG}:id={registration.id}" in tags and sign_in_audience == SIGN_IN_AUDIENCE
@@ -211,17 +218,20 @@ def marked_id(tags: Iterable[str]) -> str | None:
     return next((tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)), None)
 
 
-def changed_properties(registration: Registration, redirect_uris: Mapping[str, Iterable[str]]) -> dict[str, Any]:
+def changed_properties(
+    registration: Registration, redirect_uris: Mapping[str, Iterable[str]], there: Iterable[str] = ()
+) -> dict[str, Any]:
     """Return the body of the `PATCH` that brings an application to what its registration asks for now.
 
-    `redirect_uris` is what the application has, by platform. What this service never set stays beside what it sets.
+    `redirect_uris` is what the application has, by platform, and `there` are its tags. What this service never set
+    stays beside what it sets.
     """
     request = registration.request
     body: dict[str, Any] = {
         "displayName": request.display_name,
         "description": request.description,
         "notes": notes(registration),
-        "tags": tags(registration),
+        "tags": marks(registration, there),
     }
     platform = redirect_platform(request)
     if platform is not None:

@@ -20,7 +20,7 @@ def ensure_changed(run: Run) -> None:
 def send_change(run: Run, application: Application) -> None:
     """Set what the registration asks for now, unless the application has this change, or a later one."""
     if lacks_change(run, application):
-        body = changed_properties(run.registration, application.redirect_uris)
+        body = changed_properties(run.registration, application.redirect_uris, application.tags)
         run.services.directory.update_application(application.object_id, body)
 
 

@@ -60,9 +60,25 @@ def parser() -> argparse.ArgumentParser:
     rebuild = command("rebuild", "give each live application with our mark its registration back")
     rebuild.add_argument("--apply", action="store_true", help="do it (default: say what would be done)")
     rebuild.add_argument("--any-creator", action="store_true", help="those too that another identity made")
+    _adoption(command("adopt", "have an application that was made by hand become a registration"))
+    retire = _one(command("retire", "remove a secret that this service did not make, because nobody uses it any more"))
+    retire.add_argument("key_id", metavar="KEY_ID")
+    retire.add_argument("--apply", action="store_true", help="do it (default: say what would be done)")
     completion = commands.add_parser("completion", help="print what completes these commands in bash")
     completion.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     return top
+
+
+def _adoption(adopt: argparse.ArgumentParser) -> None:
+    adopt.add_argument("client_id", metavar="CLIENT_ID")
+    adopt.add_argument("--owner", required=True, metavar="OBJECT_ID", help="whose it is to be")
+    adopt.add_argument("--contact", required=True, metavar="ADDRESS", help="where notices go")
+    adopt.add_argument("--type", choices=[each for each in ClientType if each is not ClientType.RESOURCE])
+    adopt.add_argument("--resource", help="what it calls, as a request names it (default: what it asks for)")
+    adopt.add_argument("--secret-lifetime", metavar="DURATION", help="of the secrets that replace its own")
+    adopt.add_argument("--auto-rotate", action="store_true", help="replace a confidential client's secret in time")
+    adopt.add_argument("--replace-notes", action="store_true", help="write over the notes that it has")
+    adopt.add_argument("--apply", action="store_true", help="do it (default: say what is found and would change)")
 
 
 def _one(command: argparse.ArgumentParser) -> argparse.ArgumentParser:

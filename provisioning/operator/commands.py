@@ -10,11 +10,13 @@ from provisioning.domain.durations import parse_duration
 from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.operation import DueEntry, OperationStatus
 from provisioning.domain.registration import Registration, Status
+from provisioning.operator.adopt import adopt
 from provisioning.operator.arguments import completion
 from provisioning.operator.desk import Desk
 from provisioning.operator.doctor import doctor
 from provisioning.operator.outlook import plan
 from provisioning.operator.rebuild import rebuild
+from provisioning.operator.retire import retire
 from provisioning.operator.shown import time_text
 
 OVERDUE_AFTER: Final = timedelta(minutes=10)
@@ -207,5 +209,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "events": events,
     "doctor": doctor,
     "rebuild": rebuild,
+    "adopt": adopt,
+    "retire": retire,
     "completion": complete,
 }

@@ -67,11 +67,11 @@ class Desk:
         with trail.following(None, Actor.of(caller), subject):
             answer = web.CALLS[name](self.services, caller, call)
             if answer.message is not None:
-                self._send(answer.message)
+                self.send(answer.message)
         content: dict[str, Any] = json.loads(answer.body)
         return content
 
-    def _send(self, message: str) -> None:
+    def send(self, message: str) -> None:
         """Have the queue carry it out; where the queue cannot be told, the planner finds the due entry."""
         try:
             self.services.queues.send(REGISTRATIONS_QUEUE, message)

@@ -2,9 +2,9 @@
 
 import functools
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -15,8 +15,9 @@ from provisioning.domain.registration import Registration, Status
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.command_line import Ran, typed
+from tests.worlds.deaths import dying, noting
 from tests.worlds.memory import MemoryRegistry
-from tests.worlds.outside import Died
+from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import (
     MANAGED,
     OTHER_OWNER,
@@ -209,7 +210,7 @@ def test_what_is_there_is_left_as_it_is() -> None:
 
 
 def test_a_rebuild_that_dies_anywhere_is_run_again() -> None:
-    """A resource and a client of it; the process dies before and after each of its outside calls."""
+    """A resource and a client of it; the process dies before and after each of its writes."""
     names, alive = ("resource", "service"), World()
     for name in names:
         alive.registered(BODIES[name])
@@ -219,39 +220,20 @@ def test_a_rebuild_that_dies_anywhere_is_run_again() -> None:
         lose_the_tables(world)
         return world
 
-    world, calls = one(), list[str]()
-
-    def noted(name: str, action: Callable[[], Any]) -> Any:
-        calls.append(name)
-        return action()
-
-    world.outside = noted
+    world, writes = one(), list[str]()
+    world.outside = noting(writes)
     assert rebuilt(world).code == 0
-    for number in range(len(calls)):
-        for after in (False, True):
-            world = one()
-            world.outside = dying(number, after=after)
-            with pytest.raises(Died):
-                rebuilt(world)
-            world.outside = lambda _, action: action()
-            assert rebuilt(world).code == 0
-            world.settle()
-            check_but_for_the_past(world)
-            assert len(world.registry.find(top=100).registrations) == len(names)
-
-
-def dying(number: int, *, after: bool) -> Callable[[str, Callable[[], Any]], Any]:
-    """Have the process die at its n-th outside call, before or after the effect."""
-    count = iter(range(10_000))
-
-    def outside(_name: str, action: Callable[[], Any]) -> Any:
-        if next(count) < number:
-            return action()
-        if after:
-            action()
-        raise Died
-
-    return outside
+    assert len(writes) > 5
+    for number, after in product(range(len(writes)), (False, True)):
+        world = one()
+        world.outside = dying(number, after=after)
+        with pytest.raises(Died):
+            rebuilt(world)
+        world.outside = straight
+        assert rebuilt(world).code == 0
+        world.settle()
+        check_but_for_the_past(world)
+        assert len(world.registry.find(top=100).registrations) == len(names)
 
 
 def test_what_passes_with_time_is_waited_out() -> None:
