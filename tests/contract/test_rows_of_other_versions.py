@@ -15,10 +15,12 @@ from provisioning.adapters.tables import DUE, NAMES, NOTICES, OWNERS, REGISTRATI
 from provisioning.api import web
 from provisioning.api.calls import Call
 from provisioning.domain.errors import UnreadableRow
-from provisioning.domain.messages import check_message
+from provisioning.domain.messages import check_message, read_message
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry, Failure, LastError
 from provisioning.domain.registration import Status
+from provisioning.flow.conclude import give_up
+from provisioning.flow.plan import DUE_AGAIN_AFTER
 from tests.worlds.clock import VirtualClock
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import OWNER, a_confidential_client, a_resource, a_service_client
@@ -265,6 +267,17 @@ def test_one_row_that_cannot_be_read_is_named_and_passed_over_and_stops_nothing(
     waiting = submitted(world, a_confidential_client(resource=unreadable))
     world.deliver()
     assert world.get(waiting)["operation"]["lastError"]["code"] == "registration-unreadable"
+
+
+def test_a_message_that_is_given_up_about_a_row_that_cannot_be_read_puts_its_entry_off(tables: Tables) -> None:
+    world, unreadable = tables.world, tables.registered()
+    UNREADABLE["no JSON"](tables, unreadable)
+    due = DueEntry(unreadable, world.clock.now())
+    world.registry.put_due(due)
+    give_up(world.services, read_message(check_message(due).encode()))
+    entries = world.registry.due(due.due_at + DUE_AGAIN_AFTER, 9)
+    put_off = {each.due_at for each in entries if each.registration_id == unreadable}
+    assert put_off == {due.due_at + DUE_AGAIN_AFTER}
 
 
 def test_a_row_under_a_key_that_is_no_id_is_passed_over_and_its_key_is_not_logged(

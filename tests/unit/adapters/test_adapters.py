@@ -12,7 +12,7 @@ from requests.structures import CaseInsensitiveDict
 
 from dev.emulator import SECRET_MARKER, Fault
 from provisioning.adapters.transport import retry_after
-from provisioning.domain.errors import OutcomeUnknown, PublishBoundPassed
+from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed
 from provisioning.domain.secrets import MintedSecret
 from provisioning.flow.mint import mint, publish
 from tests.worlds.checker import check
@@ -236,3 +236,13 @@ def test_a_create_call_that_nobody_knows_fails_at_once(world: World) -> None:
     failure = world.row(registration_id).operation.failure
     assert failure is not None
     assert (failure.code, "REGISTRAR_OBJECT_ID" in failure.remedy) == ("graph-not-found", True)
+
+
+def test_a_deletion_says_whether_there_was_anything_to_delete(world: World) -> None:
+    directory = world.services.directory
+    made = directory.create_application({"displayName": "An application", "signInAudience": "AzureADMyOrg"})
+    assert directory.delete_application(made.object_id)
+    assert not directory.delete_application(made.object_id)
+    world.emulator.faults.add(Fault("status", "graph.deleteApplication", status=403))
+    with pytest.raises(NeedsOperator):
+        directory.delete_application(made.object_id)
