@@ -27,7 +27,7 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test browser driver test-browser coverage kill fuzz rebuild check bench lock lock-check \
+.PHONY: help setup demo run test browser driver test-browser coverage kill fuzz nights rebuild check bench lock lock-check \
   package package-check infra-check infra-models worker worker-check clean
 
 help: ## Say what can be made
@@ -60,6 +60,9 @@ kill: setup ## Kill the host at 200 points of the flow; KILL="a kill point" play
 
 fuzz: setup ## Play the described API against itself for longer; FUZZ=500 makes so many requests of each call and phase
 	@$(BIN)/python -m pytest tests/e2e/test_description.py --quiet --capture=no --fuzz=$(or $(FUZZ),200) $(PYTEST)
+
+nights: setup ## Play six nights of whoever is on call on the local stack: symptom, log line, remedy
+	@$(BIN)/python -m pytest tests/e2e/nights.py --numprocesses=2 --quiet $(PYTEST)
 
 rebuild: setup ## Delete the tables of 1,000 registrations and rebuild them, with time and requests; REBUILD=100 of so many
 	@REBUILD=$(or $(REBUILD),1000) $(BIN)/python -m pytest tests/contract/test_rebuild.py --quiet --capture=no $(PYTEST)

@@ -94,7 +94,8 @@ class Desk:
     def progress(self, count: int, what: str) -> None:
         """Tell how far a long work is, every few seconds."""
         now = self.services.clock.now()
-        if self._told_at is None or now - self._told_at >= _TOLD_EVERY:
+        self._told_at = self._told_at or now
+        if now - self._told_at >= _TOLD_EVERY:
             self._told_at = now
             self.note(f"… {count} {what}")
 
