@@ -363,6 +363,11 @@ class Services(Protocol):
         ...
 
     @property
+    def most_waiting(self) -> int:
+        """How many calls of this process may wait at the same time for what they asked for."""
+        ...
+
+    @property
     def secrets(self) -> SecretPolicy:
         """How long secrets live."""
         ...

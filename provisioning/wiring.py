@@ -52,6 +52,7 @@ class AzureServices:
         self.clock = SystemClock()
         self.tenant = settings.tenant
         self.secrets = settings.secrets
+        self.most_waiting = settings.threads // 4
         self.allowed_resources = settings.allowed_resources
         self.front_door = settings.front_door
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from provisioning import trail
 from provisioning.api.calls import entity_tag
 from provisioning.api.guidance import fhir_server_settings, left_to_do, oauth
+from provisioning.api.wait import ends_soon
 from provisioning.api.warnings import warnings
 from provisioning.domain.approval import Approval
 from provisioning.domain.client_types import ClientType
@@ -171,16 +172,23 @@ def ok(content: Mapping[str, Any]) -> Answer:
     return Answer(200, json.dumps(content), headers=_NO_STORE)
 
 
-def accepted(row: Registration, message: str | None, collection: str, services: Services) -> Answer:
-    """Return 202: the registration, where to poll for it, and the message that goes out with the answer."""
-    headers = {"Location": f"{collection}/{row.id}", "Retry-After": str(POLL_AFTER), **_about(row)}
+def accepted(
+    row: Registration, message: str | None, collection: str, services: Services, waited: Mapping[str, str]
+) -> Answer:
+    """Return 202: the registration, where to poll for it, and the message that goes out with the answer.
+
+    Whoever waited for the end of it is not told to ask again.
+    """
+    headers = {"Location": f"{collection}/{row.id}", **_about(row), **waited}
+    if ends_soon(row) or not waited:
+        headers["Retry-After"] = str(POLL_AFTER)
     return Answer(202, json.dumps(represent(row, services)), headers=headers, message=message)
 
 
-def shown(row: Registration, services: Services) -> Answer:
+def shown(row: Registration, services: Services, waited: Mapping[str, str]) -> Answer:
     """Return 200: the registration, and when to ask again while an operation is pending."""
     headers = {"Retry-After": str(POLL_AFTER)} if row.pending else {}
-    return Answer(200, json.dumps(represent(row, services)), headers={**headers, **_about(row)})
+    return Answer(200, json.dumps(represent(row, services)), headers={**headers, **_about(row), **waited})
 
 
 def _about(row: Registration) -> dict[str, str]:

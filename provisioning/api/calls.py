@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from provisioning.api.prefer import preferred_wait
 from provisioning.domain import patterns
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.client_types import ClientType
@@ -70,6 +71,7 @@ class Wish:
     registration_id: str
     if_match: str | None = None
     dry_run: bool = False
+    wait: int | None = None
 
     def check(self, row: Registration) -> None:
         """Raise RequestRejected where the caller may not do this: 404, 403, or 412 for what has changed since.
@@ -131,7 +133,7 @@ def wish(caller: Caller, call: Call) -> Wish:
         raise RequestRejected(
             400, "condition-not-supported", "Of the conditional headers only If-Match is known here. Send that one."
         )
-    return Wish(caller, registration_id(call), condition, dry_run)
+    return Wish(caller, registration_id(call), condition, dry_run, preferred_wait(call.headers))
 
 
 def _no_key(call: Call) -> None:

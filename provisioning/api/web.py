@@ -45,8 +45,10 @@ from provisioning.api.calls import (
     wish,
 )
 from provisioning.api.guidance import next_steps
+from provisioning.api.prefer import preferred_wait
 from provisioning.api.ready import latest
 from provisioning.api.submit import Accepted, preview, submit
+from provisioning.api.wait import wait
 from provisioning.api.warnings import consequences
 from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import Caller, Role
@@ -137,11 +139,11 @@ def _where(error: Exception) -> str:
 
 def submit_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """POST /registrations: 202 and the registration; with dryRun=true 200 and what would be done."""
-    dry_run, key = read_dry_run(call), idempotency_key(call)
+    dry_run, key, seconds = read_dry_run(call), idempotency_key(call), preferred_wait(call.headers)
     request = parse(json_body(call), services.secrets.lifetimes)
     if dry_run:
         return _preview(services, caller, request, key)
-    return _accepted(submit(services, request, caller, key), call, services)
+    return _accepted(submit(services, request, caller, key), caller, call, services, seconds)
 
 
 def _preview(services: Services, caller: Caller, request: RegistrationRequest, key: str | None) -> Answer:
@@ -199,7 +201,7 @@ def delete_registration(services: Services, caller: Caller, call: Call) -> Answe
 def _answered(done: Accepted, wanted: Wish, call: Call, services: Services) -> Answer:
     """Return 202 and the registration, or 200 and what would change where that alone was asked for."""
     if not wanted.dry_run:
-        return _accepted(done, call, services)
+        return _accepted(done, wanted.caller, call, services, wanted.wait)
     before, after = done.before, done.registration
     anew = after.pending and (not before.pending or after.operation.id != before.operation.id)
     begins = after.operation.type if anew else None
@@ -216,18 +218,21 @@ def _answered(done: Accepted, wanted: Wish, call: Call, services: Services) -> A
     return ok(content)
 
 
-def _accepted(done: Accepted, call: Call, services: Services) -> Answer:
-    return accepted(done.registration, done.message, call.collection, services)
+def _accepted(done: Accepted, caller: Caller, call: Call, services: Services, seconds: int | None) -> Answer:
+    waited = wait(services, caller, done.registration, seconds, done.message)
+    return accepted(waited.registration, waited.message, call.collection, services, waited.headers)
 
 
 def show_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /registrations/{id}: 200 and the registration, with Retry-After while an operation is pending."""
     no_body(call)
     no_parameters(call)
+    seconds = preferred_wait(call.headers)
     found = services.registry.get(registration_id(call))
     if found is None or not found.readable_by(caller):
         raise not_found()
-    return shown(found, services)
+    waited = wait(services, caller, found, seconds)
+    return shown(waited.registration, services, waited.headers)
 
 
 def list_events(services: Services, caller: Caller, call: Call) -> Answer:

@@ -102,6 +102,7 @@ class _Rehearsed:
     clock: Clock
     tenant: Tenant
     secrets: SecretPolicy
+    most_waiting: int
     front_door: FrontDoor | None
     caller_tokens: CallerTokens
     policy: PolicySource
@@ -121,6 +122,7 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
         clock=services.clock,
         tenant=services.tenant,
         secrets=services.secrets,
+        most_waiting=services.most_waiting,
         front_door=services.front_door,
         caller_tokens=services.caller_tokens,
         policy=services.policy,

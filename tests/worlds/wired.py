@@ -85,6 +85,7 @@ class TestServices:
     allowed_resources: Mapping[str, str]
     front_door: FrontDoor | None
     caller_tokens: CallerTokens
+    most_waiting: int = 8
 
 
 class WiredWorld:

@@ -13,7 +13,8 @@ _Headers = Mapping[str, tuple[str, Schema]]
 _UNTIL_WHEN: Final[_Headers] = {"Retry-After": ("Seconds to wait before that.", {"type": "integer", "minimum": 1})}
 _ETAG: Final[_Headers] = {"ETag": ("What this answer shows: another one after each change.", {"type": "string"})}
 _LOCATION: Final[_Headers] = {"Location": ("Where to ask how it went.", {"type": "string", "format": "uri-reference"})}
-_ONE: Final = ("registrationId", "dryRun", "ifMatch", "onBehalfOf")
+_WAITED: Final[_Headers] = {"Preference-Applied": ("What of Prefer was honoured.", {"type": "string"})}
+_ONE: Final = ("registrationId", "dryRun", "ifMatch", "prefer", "onBehalfOf")
 
 
 def paths() -> dict[str, Any]:
@@ -47,7 +48,7 @@ def _submit() -> Schema:
         "Ask for a registration",
         "The work is done after the answer. The same Idempotency-Key, owner and request give the same registration; "
         "without the header every call is a new one.",
-        parameters=("dryRun", "idempotencyKey", "onBehalfOf"),
+        parameters=("dryRun", "idempotencyKey", "prefer", "onBehalfOf"),
         body=_body(request_schema(), examples.REQUESTS),
         answers={
             "200": _answer("With dryRun=true: what would be done. Nothing was.", "Preview", examples.PREVIEW),
@@ -73,12 +74,12 @@ def _show() -> Schema:
         examples.ACTIVE,
         headers=_ETAG,
     )
-    found["headers"] |= _headers(_UNTIL_WHEN, required=False)
+    found["headers"] |= _headers({**_UNTIL_WHEN, **_WAITED}, required=False)
     return _operation(
         "showRegistration",
         "Read a registration",
         "One that was deleted stays readable: it is the evidence of what there was.",
-        parameters=("registrationId", "onBehalfOf"),
+        parameters=("registrationId", "prefer", "onBehalfOf"),
         answers={"200": found | {"links": _links(unchanged=True)}},
     )
 
@@ -168,10 +169,13 @@ def _altering(
 
 
 def _accepted() -> Schema:
-    headers = {**_LOCATION, **_UNTIL_WHEN, **_ETAG}
     answer = _answer(
-        "Accepted. Poll `Location` after `Retry-After` seconds.", "Registration", examples.ACCEPTED, headers=headers
+        "Accepted. Poll `Location` after `Retry-After` seconds; without that the operation has ended meanwhile.",
+        "Registration",
+        examples.ACCEPTED,
+        headers={**_LOCATION, **_ETAG},
     )
+    answer["headers"] |= _headers({**_UNTIL_WHEN, **_WAITED}, required=False)
     return answer | {"links": _links()}
 
 

@@ -40,6 +40,14 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         {"type": "string", "pattern": patterns.ENTITY_TAGS},
         example='"82a947320751e854efe19659"',
     ),
+    "prefer": _header(
+        "Prefer",
+        "`wait=10`: answer once the operation has ended, after at most so many seconds; more than 20 are 20. Other "
+        "preferences are ignored (RFC 7240). Where the call was waited for, the answer says so in Preference-Applied; "
+        "where very many wait already, it comes at once.",
+        {"type": "string"},
+        example="wait=10",
+    ),
     "onBehalfOf": _header(
         "On-Behalf-Of",
         "The Entra object id of a person: access is that person's, and both are recorded. For applications with the "

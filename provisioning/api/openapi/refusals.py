@@ -22,9 +22,10 @@ _BODY: Final[Codes] = {
     413: ("body-too-large",),
     415: ("not-json", "encoding-not-supported"),
 }
-_WRITES: Final[Codes] = {403: ("foreign-page",)}
+_WAITS: Final[Codes] = {400: ("invalid-prefer",)}
+_WRITES: Final[Codes] = {**_WAITS, 403: ("foreign-page",)}
 _WRITES_ONE: Final[Codes] = {
-    400: ("idempotency-key-not-supported", "invalid-if-match", "condition-not-supported"),
+    400: ("idempotency-key-not-supported", "invalid-if-match", "condition-not-supported", *_WAITS[400]),
     403: ("foreign-page",),
     404: ("registration-not-found",),
     412: ("registration-changed",),
@@ -75,7 +76,7 @@ REFUSALS: Final[Mapping[str, Codes]] = {
         _ENFORCED,
     ),
     "listRegistrations": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",)}),
-    "showRegistration": _together(_ANY, _NO_BODY, {404: ("registration-not-found",)}),
+    "showRegistration": _together(_ANY, _NO_BODY, _WAITS, {404: ("registration-not-found",)}),
     "changeRegistration": _together(
         _ANY,
         _BODY,

@@ -328,6 +328,7 @@ NAMED_ELSEWHERE = {
         ),
         "tests/unit/api/test_calls.py: what is not fully understood is refused",
     ),
+    **dict.fromkeys(("invalid-prefer",), "tests/unit/api/test_wait.py: a wait that is no number of seconds is refused"),
     **dict.fromkeys(
         ("digest-differs", "nothing-to-decide"), "tests/unit/api/test_approval.py: a decision is bound to what was read"
     ),
