@@ -36,6 +36,7 @@ OWNED_BY: Final = "Application.ReadWrite.OwnedBy"
 READ_WRITE_ALL: Final = "Application.ReadWrite.All"
 APPLICATION_READ_ALL: Final = "Application.Read.All"
 ASSIGN_ROLES: Final = "AppRoleAssignment.ReadWrite.All"
+MANAGE_ROLES: Final = "RoleManagement.ReadWrite.Directory"
 
 # In every secret text that the emulator mints: whoever finds it anywhere but in the vault has found a leak.
 SECRET_MARKER: Final = "FRMARK"  # noqa: S105 -- no password, but the mark of one

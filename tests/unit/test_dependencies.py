@@ -32,7 +32,7 @@ LOCKED = {
 }
 BROWSER = ROOT / "tests" / "browser"
 # `_typeshed` comes with the type checker.
-OURS = {"_typeshed", "bench", "dev", "function_app", "provisioning", "tests"}
+OURS = {"_typeshed", "bench", "dev", "function_app", "infra", "provisioning", "tests"}
 
 
 def sources(*folders: str) -> list[Path]:
@@ -72,6 +72,10 @@ def packages(paths: Iterable[Path]) -> set[str]:
     return {package_of(module) for module in modules if module.split(".")[0] not in known}
 
 
+def test_the_administrators_script_needs_nothing_but_python() -> None:
+    assert packages(sources("infra")) == set()
+
+
 def names(requirements: Iterable[Requirement]) -> set[str]:
     return {canonicalize_name(requirement.name) for requirement in requirements}
 
@@ -81,7 +85,7 @@ def test_what_is_deployed_declares_each_package_that_it_imports_and_no_other() -
 
 
 def test_development_declares_each_package_that_it_imports() -> None:
-    paths = [path for path in sources("bench", "dev", "tests") if path.parent != BROWSER]
+    paths = [path for path in sources("bench", "dev", "infra", "tests") if path.parent != BROWSER]
     assert packages(paths) <= names(DEPLOYED + GROUPS["dev"])
 
 

@@ -53,6 +53,8 @@ class Directory:
         self.assignments: list[AppRoleAssignment] = []
         # Who has a directory role for the assignments of one service principal: object ids of both.
         self.scoped_to: set[tuple[str, str]] = set()
+        self.role_definitions: dict[str, Json] = {}
+        self.role_assignments: dict[str, Json] = {}
         self.unique_names: dict[str, str] = {}
         self.identifier_uris: dict[str, str] = {}
         self.first_party_names: dict[str, ServicePrincipal] = {}

@@ -20,6 +20,7 @@ GRAPH_ROLES = {
     constants.READ_WRITE_ALL: "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9",
     constants.APPLICATION_READ_ALL: "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30",
     constants.ASSIGN_ROLES: "06b708a9-e830-4db3-a914-8e69da51d44f",
+    constants.MANAGE_ROLES: "9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8",
 }
 _GRAPH_SCOPES = {
     "User.Read": "e1fe6dd8-ba31-4d61-89e7-88639da4683d",

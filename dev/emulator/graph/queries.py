@@ -57,6 +57,11 @@ SERVICE_PRINCIPAL = Supported(
 
 ASSIGNMENT = Supported(equals=frozenset({"resourceId", "principalId"}), starts=frozenset(), any=frozenset())
 
+ROLE_DEFINITION = Supported(equals=frozenset({"id", "displayName"}), starts=frozenset(), any=frozenset())
+ROLE_ASSIGNMENT = Supported(
+    equals=frozenset({"principalId", "roleDefinitionId", "directoryScopeId"}), starts=frozenset(), any=frozenset()
+)
+
 
 def predicate(text: str, supported: Supported, *, advanced: bool) -> Test:
     """Read a $filter: `and` binds closer than `or`, parentheses closer than both."""

@@ -12,9 +12,11 @@ from dev.emulator.graph import queries
 from dev.emulator.graph.app_role_assignments import AppRoleAssignments
 from dev.emulator.graph.applications import Applications
 from dev.emulator.graph.records import Caller
+from dev.emulator.graph.role_management import RoleManagement
 from dev.emulator.graph.service_principals import ServicePrincipals
 from dev.emulator.http import envelopes
 from dev.emulator.http.exchange import Answer, Context, Handler, Route
+from dev.emulator.pages import without_place
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 ROOT = "/v1.0"
 ONE = queries.OPTIONS & {"$select"}
 LISTED = queries.OPTIONS
+_DEFINITIONS = "roleManagement/directory/roleDefinitions"
+_ROLE_ASSIGNMENTS = "roleManagement/directory/roleAssignments"
 
 Operation = Callable[["Directory", Caller, Context], Answer]
 
@@ -222,6 +226,39 @@ def _unassign(side: str, directory: Directory, by: Caller, context: Context) -> 
     return Answer(204)
 
 
+def _list_definitions(directory: Directory, by: Caller, context: Context) -> Answer:
+    items, kind = RoleManagement(directory).definitions(by), "microsoft.graph.unifiedRoleDefinition"
+    return _page(directory, context, items, queries.ROLE_DEFINITION, _DEFINITIONS, kind)
+
+
+def _define(directory: Directory, by: Caller, context: Context) -> Answer:
+    return Answer(201, without_place(RoleManagement(directory).define(by, _body(context.request))))
+
+
+def _redefine(directory: Directory, by: Caller, context: Context) -> Answer:
+    RoleManagement(directory).redefine(by, context.path["definition"], _body(context.request))
+    return Answer(204)
+
+
+def _undefine(directory: Directory, by: Caller, context: Context) -> Answer:
+    RoleManagement(directory).undefine(by, context.path["definition"])
+    return Answer(204)
+
+
+def _list_role_assignments(directory: Directory, by: Caller, context: Context) -> Answer:
+    items, kind = RoleManagement(directory).assignments(by), "microsoft.graph.unifiedRoleAssignment"
+    return _page(directory, context, items, queries.ROLE_ASSIGNMENT, _ROLE_ASSIGNMENTS, kind)
+
+
+def _assign_role(directory: Directory, by: Caller, context: Context) -> Answer:
+    return Answer(201, without_place(RoleManagement(directory).assign(by, _body(context.request))))
+
+
+def _unassign_role(directory: Directory, by: Caller, context: Context) -> Answer:
+    RoleManagement(directory).unassign(by, context.path["assignment"])
+    return Answer(204)
+
+
 def _purge(directory: Directory, by: Caller, context: Context) -> Answer:
     Applications(directory).purge(by, context.path["object_id"])
     return Answer(204)
@@ -259,12 +296,24 @@ def routes(directory: Callable[[], Directory], bearer: Bearer) -> Iterator[Route
             yield Route("PATCH", credential, "graph.updateFederatedCredential", handler(_update_federated))
             yield Route("DELETE", credential, "graph.deleteFederatedCredential", handler(_delete_federated))
     yield from _principal_routes(handler)
+    yield from _role_routes(handler)
     deleted = f"{ROOT}/directory/deletedItems"
     yield Route(
         "GET", f"{deleted}/microsoft.graph.application", "graph.listDeletedApplications", handler(_refuse, LISTED)
     )
     yield Route("GET", f"{deleted}/<object_id>", "graph.readDeletedItem", handler(_refuse, ONE))
     yield Route("DELETE", f"{deleted}/<object_id>", "graph.purgeDeletedItem", handler(_purge))
+
+
+def _role_routes(handler: Callable[..., Handler]) -> Iterator[Route]:
+    definitions, assignments = f"{ROOT}/{_DEFINITIONS}", f"{ROOT}/{_ROLE_ASSIGNMENTS}"
+    yield Route("GET", definitions, "graph.listRoleDefinitions", handler(_list_definitions, LISTED))
+    yield Route("POST", definitions, "graph.createRoleDefinition", handler(_define))
+    yield Route("PATCH", f"{definitions}/<definition>", "graph.updateRoleDefinition", handler(_redefine))
+    yield Route("DELETE", f"{definitions}/<definition>", "graph.deleteRoleDefinition", handler(_undefine))
+    yield Route("GET", assignments, "graph.listRoleAssignments", handler(_list_role_assignments, LISTED))
+    yield Route("POST", assignments, "graph.createRoleAssignment", handler(_assign_role))
+    yield Route("DELETE", f"{assignments}/<assignment>", "graph.deleteRoleAssignment", handler(_unassign_role))
 
 
 def _principal_routes(handler: Callable[..., Handler]) -> Iterator[Route]:
