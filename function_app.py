@@ -72,7 +72,7 @@ def openapi(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def docs(req: func.HttpRequest) -> func.HttpResponse:
     """Answer the description as a page."""
-    return _answer("show_docs", req)
+    return _answer("show_docs_for_people" if ENTRA else "show_docs_for_key_holders", req)
 
 
 # The host has the function's name as the route of one whose route is empty (WebScriptHostHttpRoutesManager.cs), and no

@@ -63,7 +63,7 @@ from provisioning.ports import Services
 
 logger = trail.logger(__name__)
 
-ABOUT_THE_API: Final = ("show_openapi", "show_docs")
+ABOUT_THE_API: Final = ("show_openapi", "show_docs_for_key_holders", "show_docs_for_people")
 _NOBODY: Final = Actor(ActorKind.UNKNOWN)
 
 Handle = Callable[[Services, Caller, Call], Answer]

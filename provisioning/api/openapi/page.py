@@ -1,4 +1,7 @@
-"""The description as a page of HTML that loads nothing from elsewhere, and runs nothing."""
+"""The description as a page of HTML: readable as it is, without a key and without a script.
+
+Its style and its script, which lets a caller try each call, are files of the page of this service.
+"""
 
 import html
 import json
@@ -6,39 +9,77 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-_STYLE: Final = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}
-code,pre{background:#f2f2f2;padding:.1em .3em;border-radius:3px}pre{overflow:auto;padding:.6rem}
-h2{margin-top:2.5rem}h3{margin-top:2rem}h4{margin:1rem 0 .2rem}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.35rem .6rem;
-border-bottom:1px solid #ddd;overflow-wrap:anywhere}.method{font-weight:600;text-transform:uppercase;margin-right:.6rem}
-@media(prefers-color-scheme:dark){body{color:#eee;background:#161616}code,pre{background:#2a2a2a}
-td,th{border-color:#444}}
-"""
+from provisioning.api.openapi.remedies import REMEDIES
+
 _LIMITS: Final = (
     ("minLength", "maxLength", "characters"),
     ("minItems", "maxItems", "entries"),
     ("minimum", "maximum", ""),
 )
+_FRAME: Final = """<!doctype html>
+<html lang="en" data-sign-in="{sign_in}"><head><meta charset="utf-8"><title>{title}: the API</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<link rel="icon" href="page/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="page/style.css">
+<link rel="stylesheet" href="page/docs.css"><script type="module" src="page/docs.js"></script></head><body>
+<header id="top"><a class="skip" href="#main">Skip to the content</a><div class="bar"><a class="brand" href="page/">
+<svg class="mark" aria-hidden="true"><use href="page/pictures.svg#mark"></use></svg>{title}</a>
+<nav aria-label="Main"><a href="page/">Page</a><a href="docs" aria-current="page">API</a>
+<a href="openapi.json">OpenAPI</a></nav></div></header>
+<div class="docs"><nav class="contents" aria-label="Contents">{contents}</nav>
+<main id="main" tabindex="-1"><h1>{title} {version}</h1><p class="lead">{description}</p>
+<section aria-labelledby="callers"><h2 id="callers">Who calls</h2>{callers}</section>
+<h2 id="calls">Calls</h2>{calls}
+<section aria-labelledby="codes"><h2 id="codes">Codes, and what to do</h2>
+<p>Each refusal is a problem document (RFC 9457) with one of these codes; so is each of its <code>errors</code>.</p>
+{codes}</section>
+<h2 id="schemas">Schemas</h2>{schemas}</main></div>
+<p id="told" class="unseen" role="status" aria-live="polite"></p></body></html>
+"""
 
 
-def page(document: Mapping[str, Any]) -> str:
-    """Return the description as HTML: how to call, the calls, then each schema as a table."""
+def page(document: Mapping[str, Any], sign_in: str = "key") -> str:
+    """Return the description as HTML: how to call, the calls, what each code means, then each schema as a table."""
     info, components = document["info"], document["components"]
-    title = _escape(info["title"])
-    calls = "".join(
-        _call(path, method, operation, components)
+    calls = [
+        (path, method, operation)
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
+    ]
+    return _FRAME.format(
+        sign_in=_escape(sign_in),
+        title=_escape(info["title"]),
+        version=_escape(info["version"]),
+        description=_words(info["description"]),
+        contents=_contents(calls, components),
+        callers=_table(("How", "What it is"), _schemes(components["securitySchemes"])),
+        calls="".join(_call(*call, components) for call in calls),
+        codes=_table(("Code", "What to do"), _codes()),
+        schemas="".join(_schema(name, schema) for name, schema in components["schemas"].items()),
     )
-    schemas = "".join(_schema(name, schema) for name, schema in components["schemas"].items())
+
+
+def _contents(calls: Iterable[tuple[str, str, Mapping[str, Any]]], components: Mapping[str, Any]) -> str:
+    listed = "".join(_link(_identity(path, method, one), one["summary"]) for path, method, one in calls)
+    schemas = "".join(_link(name, name) for name in components["schemas"])
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f"<h1>{title} {_escape(info['version'])}</h1><p>{_words(info['description'])}</p>"
-        f"<h2>Who calls</h2>{_table(_schemes(components['securitySchemes']))}"
-        f"<h2>Calls</h2>{calls}<h2>Schemas</h2>{schemas}</body></html>"
+        f'<ul>{_link("callers", "Who calls")}<li><a href="#calls">Calls</a><ul>{listed}</ul></li>'
+        f"{_link('codes', 'Codes, and what to do')}"
+        f'<li><a href="#schemas">Schemas</a><details><summary>All of them</summary><ul>{schemas}</ul></details>'
+        "</li></ul>"
     )
+
+
+def _link(identity: str, text: str) -> str:
+    return f'<li><a href="#{_escape(identity)}">{_escape(text)}</a></li>'
+
+
+def _identity(path: str, method: str, operation: Mapping[str, Any]) -> str:
+    return str(operation.get("operationId", f"{method} {path}"))
+
+
+def _codes() -> Iterator[tuple[str, str]]:
+    for code, remedy in REMEDIES.items():
+        yield f'<code id="code-{_escape(code)}">{_escape(code)}</code>', _words(remedy)
 
 
 def _schemes(schemes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -51,14 +92,30 @@ def _call(path: str, method: str, operation: Mapping[str, Any], components: Mapp
     named = [each["$ref"].rpartition("/")[2] for each in operation.get("parameters", ())]
     parameters = [components["parameters"][name] for name in named]
     open_to_all = "" if operation.get("security") != [] else " Without a key."
-    return (
-        f'<h3><span class="method">{_escape(method)}</span><code>/api{_escape(path)}</code></h3>'
-        f"<p>{_words(operation['summary'])}. {_words(operation.get('description', ''))}{open_to_all}</p>"
-        + _part("Parameters", _table(map(_parameter, parameters)))
-        + _part("Body", _content(operation.get("requestBody", {})))
-        + _part("Answers", _table(_answer(*each) for each in operation["responses"].items()))
-        + _content(operation["responses"].get("202", operation["responses"].get("200", {})))
+    identity = _escape(_identity(path, method, operation))
+    told = "".join(
+        f' data-{each}="{_escape(value)}"' for each, value in (("method", method.upper()), ("path", path.lstrip("/")))
     )
+    asked = _escape(json.dumps([_asked(each) for each in parameters]))
+    return (
+        f'<section class="call" aria-labelledby="{identity}"{told} data-parameters="{asked}">'
+        f'<h3 id="{identity}">{_escape(operation["summary"])}</h3>'
+        f'<p class="line"><span class="method">{_escape(method)}</span> <code>/api{_escape(path)}</code></p>'
+        f"<p>{_words(operation.get('description', ''))}{open_to_all}</p>"
+        + _part("Parameters", _table(("Name", "Kind", "What it says"), map(_parameter, parameters)))
+        + _part("Body", _content(operation.get("requestBody", {}), "body"))
+        + _part(
+            "Answers", _table(("Status", "What it says"), (_answer(*each) for each in operation["responses"].items()))
+        )
+        + _content(operation["responses"].get("202", operation["responses"].get("200", {})), "answer")
+        + "</section>"
+    )
+
+
+def _asked(parameter: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a parameter what somebody who tries the call is asked for."""
+    kept = {name: parameter[name] for name in ("name", "in") if name in parameter}
+    return kept | {"required": bool(parameter.get("required"))}
 
 
 def _part(heading: str, content: str) -> str:
@@ -73,10 +130,16 @@ def _parameter(parameter: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _answer(status: str, answer: Mapping[str, Any]) -> tuple[str, str]:
     headers = ", ".join(answer.get("headers", ()))
-    return _escape(status), _words(answer["description"]) + (f" Headers: {_escape(headers)}." if headers else "")
+    told = re.sub(r"<code>([a-z]+(?:-[a-z]+)+)</code>", _to_code, _words(answer["description"]))
+    return _escape(status), told + (f" Headers: {_escape(headers)}." if headers else "")
 
 
-def _content(described: Mapping[str, Any]) -> str:
+def _to_code(found: re.Match[str]) -> str:
+    code = found[1]
+    return f'<a href="#code-{code}"><code>{code}</code></a>' if code in REMEDIES else found[0]
+
+
+def _content(described: Mapping[str, Any], of: str) -> str:
     """Return which schema it has, and its examples, which are the same for each media type."""
     content = described.get("content", {})
     first: Mapping[str, Any] = next(iter(content.values()), {})
@@ -84,11 +147,12 @@ def _content(described: Mapping[str, Any]) -> str:
         return ""
     examples = "".join(
         f"<details><summary>Example: {_escape(name)}</summary>"
-        f"<pre>{_escape(json.dumps(example['value'], indent=2))}</pre></details>"
+        f'<pre tabindex="0" data-example="{of}"><code>{_escape(json.dumps(example["value"], indent=2))}</code></pre>'
+        "</details>"
         for name, example in first.get("examples", {}).items()
     )
     types = ", ".join(f"<code>{_escape(each)}</code>" for each in content)
-    return f"<p>{types}: {_escape(_kind(first['schema']))}</p>{examples}"
+    return f"<p>{types}: {_kinds(first['schema'])}</p>{examples}"
 
 
 def _schema(name: str, schema: Mapping[str, Any]) -> str:
@@ -96,19 +160,34 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
     rows = (
         (
             f"<code>{_escape(field)}</code>{' (required)' if field in required else ''}",
-            _escape(_kind(content)),
+            _kinds(content),
             _words(content.get("description", "")),
         )
         for field, content in schema.get("properties", {}).items()
     )
     heading = f'<h3 id="{_escape(name)}">{_escape(name)}</h3>'
-    return f"{heading}<p>{_words(schema.get('description', ''))}</p>{_table(rows)}"
+    table = _table(("Field", "Kind", "What it says"), rows)
+    return f"<section>{heading}<p>{_words(schema.get('description', ''))}</p>{table}</section>"
 
 
-def _table(rows: Iterable[Iterable[str]]) -> str:
-    cells = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table, and nothing where it has no row; on a phone each cell has its heading beside it."""
+    names = tuple(heads)
+    cells = (
+        "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, row, strict=True)) for row in rows
+    )
     content = "".join(f"<tr>{row}</tr>" for row in cells)
-    return f"<table>{content}</table>" if content else ""
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{content}</tbody></table>' if content else ""
+
+
+def _kinds(content: Mapping[str, Any]) -> str:
+    """Return a schema's type in a few words, with a link to each schema that is named."""
+    names = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(content)))
+    text = _escape(_kind(content))
+    return re.sub(
+        r"\b[A-Z]\w+\b", lambda found: f'<a href="#{found[0]}">{found[0]}</a>' if found[0] in names else found[0], text
+    )
 
 
 def _kind(content: Mapping[str, Any]) -> str:

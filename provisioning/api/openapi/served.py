@@ -8,6 +8,7 @@ from provisioning.api.answers import Answer
 from provisioning.api.calls import Call, no_parameters
 from provisioning.api.openapi.document import describe
 from provisioning.api.openapi.page import page
+from provisioning.api.page.headers import in_browser
 
 
 def show_openapi(call: Call) -> Answer:
@@ -16,11 +17,23 @@ def show_openapi(call: Call) -> Answer:
     return Answer(200, json.dumps(describe()))
 
 
-def show_docs(call: Call) -> Answer:
-    """GET /docs: the description as a page that loads nothing from elsewhere."""
+def show_docs_for_key_holders(call: Call) -> Answer:
+    """GET /docs: the description as a page, which asks for a function key where somebody tries a call."""
+    return _docs(call, "key")
+
+
+def show_docs_for_people(call: Call) -> Answer:
+    """GET /docs: the description as a page, which calls as whoever has signed in."""
+    return _docs(call, "entra")
+
+
+def _docs(call: Call, sign_in: str) -> Answer:
     no_parameters(call)
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return Answer(200, page(describe()), "text/html", {"Content-Security-Policy": policy})
+    if call.path.endswith("/"):  # its files are beside the path without it
+        return Answer(307, "", headers={"Location": "../docs", "Cache-Control": "no-store"})
+    return in_browser(call, page(describe(), sign_in), "text/html; charset=utf-8")
 
 
-PAGES: Final[Mapping[str, Callable[[Call], Answer]]] = {handle.__name__: handle for handle in (show_openapi, show_docs)}
+PAGES: Final[Mapping[str, Callable[[Call], Answer]]] = {
+    handle.__name__: handle for handle in (show_openapi, show_docs_for_key_holders, show_docs_for_people)
+}

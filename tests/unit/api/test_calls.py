@@ -10,7 +10,7 @@ import pytest
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
-from provisioning.api.openapi.served import show_docs, show_openapi
+from provisioning.api.openapi.served import show_docs_for_key_holders, show_openapi
 from tests.worlds.request_bodies import a_public_client, a_resource, a_service_client
 from tests.worlds.world import World
 
@@ -101,7 +101,7 @@ def test_the_hosts_own_parameters_are_not_the_calls(query: str) -> None:
     assert ask(World(), "submit_registration", query=query).status == 202
 
 
-@pytest.mark.parametrize("handle", [show_openapi, show_docs])
+@pytest.mark.parametrize("handle", [show_openapi, show_docs_for_key_holders])
 def test_the_description_takes_no_parameters_either(handle: Any) -> None:
     assert web.answer_alone(handle, Call("/api/docs", query="x=1")).status == 400
     assert web.answer_alone(handle, Call("/api/docs")).status == 200

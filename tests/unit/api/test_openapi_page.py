@@ -6,20 +6,49 @@ import re
 from provisioning.api.calls import Call
 from provisioning.api.openapi.document import describe
 from provisioning.api.openapi.page import page
-from provisioning.api.openapi.served import show_docs, show_openapi
+from provisioning.api.openapi.refusals import FAULTS, REFUSALS
+from provisioning.api.openapi.remedies import REMEDIES
+from provisioning.api.openapi.served import show_docs_for_key_holders, show_docs_for_people, show_openapi
+from provisioning.api.page.headers import POLICY
+from provisioning.api.page.served import FILES
 from tests.worlds.described import operations
 from tests.worlds.elements import elements_of
 
 
-def test_the_page_loads_nothing_and_runs_nothing() -> None:
+def test_the_page_loads_nothing_but_files_of_this_service_and_has_no_script_of_its_own() -> None:
     html = page(describe())
     found = elements_of(html).found
-    loading = {"script", "link", "img", "iframe", "object", "embed", "base", "form", "video", "audio", "svg"}
-    assert not loading & {tag for tag, _ in found}
-    for _, attributes in found:
-        assert not {"src", "href", "srcset", "action", "style"} & attributes.keys()
-        assert not [name for name in attributes if name.startswith("on")]
+    ours = {f"page/{each.name}" for each in FILES.iterdir()} | {"page/", "docs", "openapi.json"}
+    identities = {attributes["id"] for _, attributes in found if "id" in attributes}
+    for tag, attributes in found:
+        assert tag not in {"img", "iframe", "object", "embed", "base", "form", "video", "audio", "style"}
+        assert not [name for name in attributes if name.startswith("on") or name in ("srcset", "action", "style")]
+        assert tag != "script" or attributes["src"]
+        for name in ("src", "href"):
+            where = attributes.get(name)
+            assert where is None or where.partition("#")[0] in ours or (where[:1] == "#" and where[1:] in identities)
     assert not re.search(r"url\(|@import|javascript:", html)
+
+
+def test_every_code_has_its_remedy_and_nothing_else_has() -> None:
+    codes = {
+        code for by_status in (*REFUSALS.values(), *FAULTS.values()) for each in by_status.values() for code in each
+    }
+    assert set(REMEDIES) == codes, "a code without a line in remedies.py: what is to be done about it?"
+    text = elements_of(page(describe())).text
+    for code, remedy in REMEDIES.items():
+        assert code in text
+        assert remedy in text
+        assert remedy[0].isupper()
+        assert remedy.endswith(".")
+
+
+def test_the_contents_lead_to_every_call_and_every_schema() -> None:
+    found = elements_of(page(describe())).found
+    identities = [attributes["id"] for _, attributes in found if "id" in attributes]
+    assert len(identities) == len(set(identities))
+    linked = {attributes["href"] for _, attributes in found if attributes.get("href")}
+    assert linked >= {f"#{name}" for name in (*operations(), *describe()["components"]["schemas"])}
 
 
 def test_the_page_shows_every_call_and_every_schema() -> None:
@@ -47,14 +76,16 @@ def test_the_page_escapes_whatever_the_description_holds() -> None:
 
 def test_the_description_and_the_page_are_served_as_what_they_are() -> None:
     call = Call("/api/docs")
-    described, shown = show_openapi(call), show_docs(call)
+    described = show_openapi(call)
     assert (described.status, described.content_type) == (200, "application/json")
     assert json.loads(described.body) == json.loads(json.dumps(describe()))
-    assert (shown.status, shown.content_type.partition(";")[0]) == (200, "text/html")
-    policy = shown.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
-    assert "script-src" not in policy
-    assert shown.body == page(describe())
+    for show, sign_in in ((show_docs_for_key_holders, "key"), (show_docs_for_people, "entra")):
+        shown = show(call)
+        assert (shown.status, shown.content_type.partition(";")[0]) == (200, "text/html")
+        assert shown.headers["Content-Security-Policy"] == POLICY
+        assert shown.body == page(describe(), sign_in)
+        assert show(Call("/api/docs", {"if-none-match": shown.headers["ETag"]})).status == 304
+        assert show(Call("/api/docs/")).headers["Location"] == "../docs"
 
 
 def test_the_page_shows_who_calls_and_every_parameter_code_and_example() -> None:

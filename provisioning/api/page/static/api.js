@@ -1,6 +1,7 @@
 // The API as this page calls it: with the session of the browser, or with a function key that is kept in memory alone.
 
-const BASE = new URL("../", document.baseURI);
+// The scripts are in a folder beside the calls, wherever the page that loads them is.
+const BASE = new URL("../", import.meta.url);
 const OURS = { "X-Registrar-Page": "1", Accept: "application/json" };
 let key = null;
 
@@ -30,6 +31,14 @@ export class Refused extends Error {
 
 /** Nobody can be reached: the network, or the service. */
 export class Unreachable extends Error {}
+
+/** Send a request as it is, with the caller's sign-in, and return what is answered as it is. */
+export async function raw(method, path, { headers = {}, body } = {}) {
+  const sent = { ...OURS, ...headers, ...(key === null ? {} : { "x-functions-key": key }) };
+  const answer = await fetch(new URL(path, BASE), { method, headers: sent, body, credentials: "same-origin", cache: "no-store" });
+  const told = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
+  return { status: answer.status, headers: told, body: await answer.text() };
+}
 
 /** Call the API; returns {status, body, etag, retryAfter, location}. Raises Refused or Unreachable. */
 export async function call(method, path, { body, headers = {}, signal, patch = false } = {}) {

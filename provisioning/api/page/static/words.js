@@ -285,6 +285,12 @@ export const words = {
     by: { user: "a person", application: "an application", key: "a function key" },
   },
 
+  docs: {
+    try: "Try it", body: "Body", sending: "Sending …", answer: "The answer", send: (method) => `Send ${method}`,
+    status: (status) => `Status ${status}`,
+    real: "This is no rehearsal: it is done, unless dryRun is true.",
+  },
+
   paste: {
     server: "FHIR server", msal: "MSAL", smart: "SMART launcher", actions: "GitHub Actions", raw: "Endpoints",
     language: "Language", tabs: "Which settings",
