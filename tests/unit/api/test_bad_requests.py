@@ -111,9 +111,9 @@ def test_no_answer_to_a_bad_request_is_larger_than_100_kb_or_takes_long(body: An
     assert len(raw) <= 64 * 1024
     world = World()
     world.registered(a_resource(scopes=[f"{number:03}{'y' * 117}" for number in range(400)], appRoles=[]))
-    began = time.perf_counter()
+    began = time.thread_time()
     answer = world.post(raw, query=query)
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
     assert len(answer.body) <= 100 * 1024
     if answer.status == 202:
         return  # what it is short of shows later
@@ -135,10 +135,10 @@ def test_no_text_of_64_kb_takes_long_to_be_refused(name: str, piece: str) -> Non
     body = a_resource(
         **{name: (f"https://{piece}" + piece * 60_000)[:60_000].encode()[:60_000].decode(errors="ignore")}
     )
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(RequestRejected):
         parse(body)
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
 
 
 def test_the_table_has_at_least_sixty_rows() -> None:

@@ -97,6 +97,8 @@ BAD = {
     "padding in the middle": (GOOD.pem.replace("MII", "MI=", 1), "certificate-unreadable"),
     "nested without end": (as_pem(b"\x30\x80" * 5000), "certificate-unreadable"),
     "over 16 KB": (as_pem(b"x" * 16_000), "certificate-too-large"),
+    "16 KB": ("x" * 16_384, "certificate-not-pem"),
+    "16 KB and a byte": ("x" * 16_385, "certificate-too-large"),
     "a small key": (a_certificate(size=1024).pem, "certificate-key"),
     "a key on a curve": (a_certificate(curve=True).pem, "certificate-key"),
     "signed with SHA-1": (a_certificate(sha1=True).pem, "certificate-signature"),
@@ -116,9 +118,9 @@ def test_anything_else_is_refused_by_one_code(text: str, code: str) -> None:
 
 def test_a_modulus_of_almost_16384_bits_is_taken_and_judged_in_less_than_a_second() -> None:
     pem = of_modulus(*(MERSENNE[each] for each in (2203, 2281, 3217, 4253, 4423)))
-    began = time.perf_counter()
+    began = time.thread_time()
     assert codes(pem) == []
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_a_small_key_and_a_weak_signature_are_told_at_once() -> None:

@@ -150,9 +150,9 @@ def test_a_display_name_is_matched_whole(pattern: str, name: str, matches: bool)
 def test_no_pattern_takes_longer_than_a_name_is_long(pattern: str) -> None:
     rules, body = policy({"kind": "displayName", "pattern": pattern}), asked(a_resource(displayName="a" * 120))
     judge(rules, body)
-    began = time.perf_counter()
+    began = time.thread_time()
     judge(rules, body)
-    assert time.perf_counter() - began < 0.1
+    assert time.thread_time() - began < 0.1
 
 
 def test_a_reference_is_required_where_a_rule_wants_one() -> None:

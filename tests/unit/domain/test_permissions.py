@@ -110,9 +110,9 @@ def test_names_that_are_no_names_are_not_shown() -> None:
 def test_400_unknown_names_at_a_resource_of_400_are_answered_briefly_and_at_once() -> None:
     offered = tuple(f"{number:03}{'abcdefghij.' * 10}" for number in range(400))
     asked = [f"{number:03}{'jihgfedcba.' * 10}" for number in range(399)] + [offered[0].upper()]
-    begun = time.perf_counter()
+    begun = time.thread_time()
     faults = refused(a_public_client(scopes=asked), offered).faults
-    assert time.perf_counter() - begun < 2
+    assert time.thread_time() - begun < 2
     assert len(faults) == 400
     assert sum(len(fault.message) for fault in faults) < 30_000
     assert "and 380 more" in faults[0].message
