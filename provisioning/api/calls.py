@@ -17,10 +17,9 @@ from urllib.parse import parse_qsl, urlsplit
 from provisioning.api.prefer import preferred_wait
 from provisioning.domain import patterns
 from provisioning.domain.callers import Caller, Role
-from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import Fault, RequestRejected
 from provisioning.domain.faults import respelt
-from provisioning.domain.registration import Registration, Status
+from provisioning.domain.registration import Registration
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 LARGEST_BODY: Final = 64 * 1024
@@ -30,7 +29,6 @@ LARGEST_TOP: Final = 200
 _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _ENTITY_TAG: Final = re.compile(patterns.ENTITY_TAG)
 _ENTITY_TAGS: Final = re.compile(patterns.ENTITY_TAGS)
-_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _OTHER_CONDITIONS: Final = ("if-none-match", "if-modified-since", "if-unmodified-since")
 _HOSTS_OWN: Final = ("code", "clientid")  # a function key in the URL, and the name of that key
 
@@ -155,23 +153,23 @@ def registration_id(call: Call) -> str:
 
 def no_parameters(call: Call) -> None:
     """Raise RequestRejected (400) for any query parameter."""
-    _, faults = _parameters(call)
+    _, faults = parameters(call)
     if faults:
-        raise _bad_query(faults)
+        raise bad_query(faults)
 
 
 def read_dry_run(call: Call) -> bool:
     """Return whether `dryRun` is asked for, in any case; raise RequestRejected (400) for anything else."""
-    query, faults = _parameters(call, "dryRun")
+    query, faults = parameters(call, "dryRun")
     value = query.get("dryRun", "false").lower()
     if value not in ("true", "false"):
         faults.append(Fault("?dryRun", "not-one-of", "Send true or false, or leave it out."))
     if faults:
-        raise _bad_query(faults)
+        raise bad_query(faults)
     return value == "true"
 
 
-def _parameters(call: Call, *known: str) -> tuple[dict[str, str], list[Fault]]:
+def parameters(call: Call, *known: str) -> tuple[dict[str, str], list[Fault]]:
     """Return the good parameters of the query, and the faults of others: not known, without a value, or repeated."""
     sent = [pair for pair in parse_qsl(call.query, keep_blank_values=True) if pair[0].lower() not in _HOSTS_OWN]
     names = [name for name, _ in sent]
@@ -186,56 +184,22 @@ def _parameters(call: Call, *known: str) -> tuple[dict[str, str], list[Fault]]:
     return {name: value for name, value in sent if name in known and name not in faulty}, faults
 
 
-def _bad_query(faults: list[Fault]) -> RequestRejected:
+def bad_query(faults: list[Fault]) -> RequestRejected:
+    """Return the refusal of a query with these faults."""
     return RequestRejected(400, "invalid-query", "The query breaks rules; see errors.", faults)
-
-
-@dataclass(frozen=True, slots=True)
-class ListQuery:
-    """Which registrations are asked for."""
-
-    owner: str | None
-    client_type: ClientType | None
-    status: Status | None
-    top: int
-    continuation_token: str | None
-
-    @classmethod
-    def read(cls, call: Call) -> "ListQuery":
-        """Return what the query asks for; raise RequestRejected (400) that names every fault of it."""
-        query, faults = _parameters(call, "owner", "clientType", "status", "top", "continuationToken")
-        faults += cls._faults(query)
-        if faults:
-            raise _bad_query(faults)
-        return cls(
-            query["owner"].lower() if "owner" in query else None,
-            ClientType(query["clientType"]) if "clientType" in query else None,
-            Status(query["status"]) if "status" in query else None,
-            int(query.get("top", DEFAULT_TOP)),
-            query.get("continuationToken"),
-        )
-
-    @staticmethod
-    def _faults(query: Mapping[str, str]) -> Iterator[Fault]:
-        if "owner" in query and not _GUID.fullmatch(query["owner"]):
-            yield Fault("?owner", "not-a-guid", "Give an Entra object id.")
-        if "clientType" in query and query["clientType"] not in list(ClientType):
-            yield Fault("?clientType", "not-one-of", f"Send one of {', '.join(ClientType)}.")
-        if "status" in query and query["status"] not in list(Status):
-            yield Fault("?status", "not-one-of", f"Send one of {', '.join(Status)}.")
-        yield from _top_faults(query)
 
 
 def read_page(call: Call) -> tuple[int, str | None]:
     """Return how many are asked for, and where the page before ended; raise RequestRejected (400) for more."""
-    query, faults = _parameters(call, "top", "continuationToken")
-    faults += _top_faults(query)
+    query, faults = parameters(call, "top", "continuationToken")
+    faults += top_faults(query)
     if faults:
-        raise _bad_query(faults)
+        raise bad_query(faults)
     return int(query.get("top", DEFAULT_TOP)), query.get("continuationToken")
 
 
-def _top_faults(query: Mapping[str, str]) -> Iterator[Fault]:
+def top_faults(query: Mapping[str, str]) -> Iterator[Fault]:
+    """Yield what is wrong with the size of a page."""
     top = query.get("top", str(DEFAULT_TOP))
     if not re.fullmatch(r"\d{1,3}", top, re.ASCII) or not 1 <= int(top) <= LARGEST_TOP:
         yield Fault("?top", "out-of-range", f"Send a whole number from 1 to {LARGEST_TOP}.")

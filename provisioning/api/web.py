@@ -31,7 +31,6 @@ from provisioning.api.answers import (
 from provisioning.api.calls import (
     MERGE_PATCH,
     Call,
-    ListQuery,
     Wish,
     idempotency_key,
     json_body,
@@ -45,6 +44,7 @@ from provisioning.api.calls import (
     wish,
 )
 from provisioning.api.guidance import next_steps
+from provisioning.api.lists import ListQuery, listed
 from provisioning.api.prefer import preferred_wait
 from provisioning.api.ready import latest
 from provisioning.api.submit import Accepted, preview, submit
@@ -250,17 +250,7 @@ def list_events(services: Services, caller: Caller, call: Call) -> Answer:
 def list_registrations(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /registrations: 200 and a page of registrations."""
     no_body(call)
-    query = ListQuery.read(call)
-    owners = frozenset({query.owner}) if query.owner else None if caller.sees_all else caller.identities
-    if query.owner and not caller.may_read(query.owner):
-        owners = frozenset()
-    page = services.registry.find(
-        owners=owners,
-        client_type=query.client_type,
-        status=query.status,
-        top=query.top,
-        continuation_token=query.continuation_token,
-    )
+    page = listed(services, caller, ListQuery.read(call))
     value = [represent(registration, services) for registration in page.registrations]
     return ok({"value": value, "continuationToken": page.continuation_token})
 

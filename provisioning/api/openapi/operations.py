@@ -61,8 +61,11 @@ def _list() -> Schema:
     return _operation(
         "listRegistrations",
         "List registrations",
-        "Those that the caller may read, in pages. Deleted ones only with status=deleted.",
-        parameters=("owner", "clientType", "status", "top", "continuationToken", "onBehalfOf"),
+        "Those that the caller may read, in pages and in order of their ids. Deleted ones only with status=deleted.",
+        parameters=(
+            *("owner", "mine", "clientType", "status", "q", "expiringBefore", "hasFindings", "awaitingMyApproval"),
+            *("top", "continuationToken", "onBehalfOf"),
+        ),
         answers={"200": _answer("A page.", "RegistrationList", examples.LIST)},
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from provisioning.api.calls import DEFAULT_TOP, LARGEST_TOP
+from provisioning.api.lists import LONGEST_TEXT, SHORTEST_TEXT
 from provisioning.domain import patterns
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.registration import Status
@@ -68,6 +69,26 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         "status",
         "Only those with this status. Without it those that were deleted are left out.",
         {"type": "string", "enum": list(Status)},
+    ),
+    "mine": _query(
+        "mine", "Only what the caller owns, or a group of the caller's.", {"type": "boolean", "const": True}
+    ),
+    "q": _query(
+        "q",
+        "Only what has this: a client id as a whole, the URL of a FHIR server as a whole, or a part of the displayName "
+        "without regard to case.",
+        {"type": "string", "minLength": SHORTEST_TEXT, "maxLength": LONGEST_TEXT},
+    ),
+    "expiringBefore": _query(
+        "expiringBefore",
+        "Only those whose secret or certificate ends before: a day, which begins in UTC, or a moment with its zone.",
+        {"type": "string", "examples": ["2027-01-31", "2027-01-31T12:00:00Z"]},
+    ),
+    "hasFindings": _query("hasFindings", "Only those with findings, or without.", {"type": "boolean"}),
+    "awaitingMyApproval": _query(
+        "awaitingMyApproval",
+        "Only those that wait for an approval which the caller may give, whoever owns them.",
+        {"type": "boolean", "const": True},
     ),
     "top": _query(
         "top",

@@ -150,7 +150,7 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
         403: _PERMITTED,
         429: ("too-many-per-hour",),
     },
-    "listRegistrations": {400: (*_DRY_RUN, "not-a-guid", "out-of-range")},
+    "listRegistrations": {400: (*_DRY_RUN, "not-a-guid", "out-of-range", "wrong-length", "not-a-moment")},
     "showRegistration": {400: _QUERY},
     "changeRegistration": {
         400: (*_DRY_RUN, *_VALUES, *_URIS, "field-not-changeable"),
