@@ -58,10 +58,6 @@ class Directory(Protocol):
         """Return the object ids of an application's owners."""
         ...
 
-    def client_id_of(self, object_id: str) -> str | None:
-        """Return the client id of a service principal, or None where this replica knows none."""
-        ...
-
     def update_application(self, object_id: str, changes: Mapping[str, Any]) -> None:
         """Set these properties: collections are replaced, the fields of complex values are merged."""
         ...

@@ -41,6 +41,13 @@ _DEVELOPMENT_QUEUES: Final = "http://127.0.0.1:10001/devstoreaccount1"
 _BLOBS: Final = re.compile(
     r"https://[a-z0-9]{3,24}\.blob\.core\.(?:windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)/[^\s?#]+/[^\s?#]+"
 )
+# The identity that the app runs as, the files that it has, and who names its callers.
+_OF_THE_APP: Final = frozenset(
+    {
+        *("AZURE_CLIENT_ID", "AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId", "CALLER_AUTH"),
+        *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
+    }
+)
 _POLICY: Final = Path(__file__).with_name("policy.json")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -175,13 +182,14 @@ def from_environment() -> Settings:
 def from_file(path: str) -> Settings:
     """Return the settings that a file has: a list of names and values, or a local.settings.json.
 
-    The environment has what the file has not. A reference into Key Vault, which only the platform follows, is left out,
-    and the URL of the webhook with it. Raises SettingsError for a file that is neither.
+    The environment has what the file has not. What holds only where the app runs is left out: its identity, its files,
+    who names its callers, and a reference into Key Vault, with the URL of the webhook. Raises SettingsError for a file
+    that is neither.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         values = content["Values"] if isinstance(content, dict) else {each["name"]: each["value"] for each in content}
-        found = {str(name): str(value) for name, value in values.items()}
+        found = {str(name): str(value) for name, value in values.items() if name not in _OF_THE_APP}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise SettingsError(["--settings: must name a file of app settings, as az or func write it"]) from None
     if found.get("NOTIFY_WEBHOOK_SECRET", "").startswith("@Microsoft.KeyVault("):

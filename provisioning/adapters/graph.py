@@ -48,7 +48,7 @@ REMEMBERED_FOR: Final = timedelta(minutes=10)
 REFUSAL_REMEMBERED_FOR: Final = timedelta(hours=1)
 # What of an application a registration is rebuilt from, beside its certificates.
 MANIFEST: Final = (
-    *("id", "appId", "displayName", "description", "signInAudience", "tags", "notes", "uniqueName", "createdByAppId"),
+    *("id", "appId", "displayName", "description", "signInAudience", "tags", "notes", "uniqueName"),
     *("createdDateTime", "serviceManagementReference", "identifierUris", "api", "appRoles", "web", "spa"),
     *("publicClient", "requiredResourceAccess", "passwordCredentials", "isFallbackPublicClient"),
 )
@@ -152,11 +152,6 @@ class GraphDirectory:
         """As the port says."""
         listed = self._read(f"/applications/{object_id}/owners")
         return frozenset(str(each["id"]).lower() for each in listed["value"]) if listed else frozenset()
-
-    def client_id_of(self, object_id: str) -> str | None:
-        """As the port says."""
-        found = self._read(f"/servicePrincipals/{object_id}?$select=appId")
-        return None if found is None else str(found["appId"]).lower()
 
     def update_application(self, object_id: str, changes: Mapping[str, Any]) -> None:
         """As the port says."""

@@ -42,7 +42,6 @@ class Marks:
     registration_id: str
     client_type: ClientType
     owner: str
-    adopted_by: str | None
     notes: Mapping[str, Any]
 
 
@@ -59,7 +58,7 @@ def marks_of(manifest: Manifest) -> Marks:
         uuid.UUID(owner)
     except ValueError:
         raise Unrecoverable("its tags fhir-registrar:type and fhir-registrar:owner are missing or wrong") from None
-    return Marks(identity, client_type, owner, tags.get(f"{TAG}:adopted-by"), _notes(manifest))
+    return Marks(identity, client_type, owner, _notes(manifest))
 
 
 def _notes(manifest: Manifest) -> Mapping[str, Any]:

@@ -108,11 +108,10 @@ def _faults(desk: Desk, typed: Namespace, found: Found, row: Registration) -> It
             "Its notes hold something: this service keeps its own record there. Keep them elsewhere and add "
             "--replace-notes."
         )
-    registrar = desk.services.tenant.registrar_object_id or desk.signed_in.object_id
-    if registrar not in desk.services.directory.owners_of(found.object_id):
+    if _identity(desk) not in desk.services.directory.owners_of(found.object_id):
         yield (
             "This app's identity does not own it, and cannot make itself an owner. Have an administrator run: "
-            f"az ad app owner add --id {found.client_id} --owner-object-id {registrar}"
+            f"az ad app owner add --id {found.client_id} --owner-object-id {_identity(desk)}"
         )
 
 
@@ -148,11 +147,14 @@ def _mark(desk: Desk, adoption: _Adoption) -> None:
             desk.note(f"Its uniqueName stays empty ({error.code}): nothing depends on it from here on.")
 
 
+def _identity(desk: Desk) -> str:
+    """Return the object id of this app's identity."""
+    return desk.services.tenant.registrar_object_id or desk.signed_in.object_id
+
+
 def _adopted_by(desk: Desk) -> str:
     """Return the tag that says which installation has adopted an application."""
-    registrar = desk.services.tenant.registrar_object_id
-    known = desk.services.directory.client_id_of(registrar) if registrar is not None else None
-    return f"{TAG}:adopted-by={known or desk.signed_in.client_id}"
+    return f"{TAG}:adopted-by={_identity(desk)}"
 
 
 def _tell(desk: Desk, typed: Namespace, adoption: _Adoption, faults: list[str]) -> None:

@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     command("doctor", "try each permission that the app needs, and say how to get what is lacking")
     rebuild = command("rebuild", "give each live application with our mark its registration back")
     rebuild.add_argument("--apply", action="store_true", help="do it (default: say what would be done)")
-    rebuild.add_argument("--any-creator", action="store_true", help="those too that another identity made")
+    rebuild.add_argument("--any-owner", action="store_true", help="those too that another identity owns")
     _adoption(command("adopt", "have an application that was made by hand become a registration"))
     retire = _one(command("retire", "remove a secret that this service did not make, because nobody uses it any more"))
     retire.add_argument("key_id", metavar="KEY_ID")

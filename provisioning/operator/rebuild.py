@@ -68,7 +68,7 @@ class _Rebuild:
     services: Services
     actor: Actor
     apply: bool
-    own_client_id: str | None
+    identity: str | None
     offered: dict[str, tuple[Permission, ...]] = field(default_factory=dict)
 
     def one(self, manifest: Manifest, marks: Marks) -> Outcome:
@@ -85,10 +85,16 @@ class _Rebuild:
     def _once(self, manifest: Manifest, marks: Marks) -> Outcome:
         if self._is_there(marks.registration_id):
             return Outcome("there", manifest)
+        if not self.owns(manifest):
+            return anothers(manifest)
         row = self._recovered(manifest, marks)
         if self.apply:
             row = self._stored(self._with_resource(row))
         return Outcome("restored" if row.status is Status.ACTIVE else "unfinished", manifest)
+
+    def owns(self, manifest: Manifest) -> bool:
+        """Whether this app's identity owns the application, and so may change it: it made it, or adopted it."""
+        return self.identity is None or self.identity in self.services.directory.owners_of(str(manifest["id"]))
 
     def _is_there(self, registration_id: str) -> bool:
         try:
@@ -159,13 +165,17 @@ class _Rebuild:
         return row
 
 
+def anothers(manifest: Manifest) -> Outcome:
+    """Return the outcome for an application that this app's identity does not own."""
+    return Outcome("another's", manifest, "this app's identity does not own it; --any-owner takes it all the same")
+
+
 def rebuild(desk: Desk, typed: Namespace) -> int:
     """Have each live application with our mark have its registration; without --apply say what would be done.
 
     1 where an application could not be given its registration.
     """
-    own_client_id = None if typed.any_creator else _own_client_id(desk)
-    run = _Rebuild(desk.services, Actor.of(desk.caller), typed.apply, own_client_id)
+    run = _Rebuild(desk.services, Actor.of(desk.caller), typed.apply, None if typed.any_owner else _identity(desk))
     outcomes = list(_outcomes(desk, run))
     counts = Counter(each.outcome for each in outcomes)
     if desk.as_json:
@@ -183,12 +193,9 @@ def _tell(desk: Desk, outcomes: Iterable[Outcome], counts: Mapping[str, int], *,
     desk.say(f"{total}." if applied else f"{total}. Nothing was written: --apply does it.")
 
 
-def _own_client_id(desk: Desk) -> str | None:
-    """Return whose applications are this installation's: those that its identity made."""
-    registrar = desk.services.tenant.registrar_object_id
-    if registrar is not None:
-        return patient(desk, lambda: desk.services.directory.client_id_of(registrar))
-    return None if desk.signed_in.person else desk.signed_in.client_id
+def _identity(desk: Desk) -> str | None:
+    """Return the object id of this app's identity; None where nobody has said it, and then all with our mark count."""
+    return desk.services.tenant.registrar_object_id or (None if desk.signed_in.person else desk.signed_in.object_id)
 
 
 def patient(desk: Desk, action: Callable[[], T]) -> T:
@@ -213,29 +220,35 @@ def _outcomes(desk: Desk, run: _Rebuild) -> Iterator[Outcome]:
 
 
 def _marked(desk: Desk, run: _Rebuild) -> tuple[list[tuple[Manifest, Marks]], list[Outcome]]:
-    """Return the applications that are this installation's, with their marks, and the others with what is wrong."""
+    """Return the applications with our mark, one for each registration, and the others with what is wrong."""
     marked, refused, token = list[tuple[Manifest, Marks]](), list[Outcome](), None
     while True:
         page = patient(desk, lambda token=token: desk.services.directory.marked_manifests(token))  # type: ignore[misc]
         for manifest in page.manifests:
             try:
-                marks = marks_of(manifest)
+                marked.append((manifest, marks_of(manifest)))
             except Unrecoverable as error:
-                refused.append(Outcome("lost", manifest, str(error)))
-                continue
-            creator = marks.adopted_by or str(manifest.get("createdByAppId") or "").lower()
-            if run.own_client_id is not None and creator != run.own_client_id:
-                refused.append(Outcome("another's", manifest, "another identity made it; --any-creator takes it"))
-            else:
-                marked.append((manifest, marks))
+                owned = patient(desk, lambda manifest=manifest: run.owns(manifest))  # type: ignore[misc]
+                refused.append(Outcome("lost", manifest, str(error)) if owned else anothers(manifest))
         token = page.continuation_token
         if token is None:
-            break
+            return _distinct(desk, run, marked, refused)
         desk.progress(len(marked), "applications listed")
+
+
+def _distinct(
+    desk: Desk, run: _Rebuild, marked: list[tuple[Manifest, Marks]], refused: list[Outcome]
+) -> tuple[list[tuple[Manifest, Marks]], list[Outcome]]:
+    """Return one application for each registration: whoever puts our mark on its own takes none away."""
     several = twice(marks.registration_id for _, marks in marked)
-    refused += [
-        Outcome("lost", manifest, "another application has the same tag fhir-registrar:id")
-        for manifest, marks in marked
-        if marks.registration_id in several
-    ]
-    return [each for each in marked if each[1].registration_id not in several], refused
+    alone = [each for each in marked if each[1].registration_id not in several]
+    for identity in sorted(several):
+        same = [each for each in marked if each[1].registration_id == identity]
+        owned = [each for each in same if patient(desk, lambda each=each: run.owns(each[0]))]  # type: ignore[misc]
+        refused += [anothers(each[0]) for each in same if each not in owned]
+        if len(owned) == 1:
+            alone += owned
+        else:
+            why = "another application has the same tag fhir-registrar:id"
+            refused += [Outcome("lost", each[0], why) for each in owned]
+    return alone, refused

@@ -16,6 +16,7 @@ from provisioning.domain.errors import TryAgain
 from provisioning.domain.registration import Status
 from provisioning.operator.arguments import commands_of, completion, parser
 from provisioning.operator.commands import COMMANDS
+from provisioning.settings import from_file
 from tests.worlds.approvals import awaiting
 from tests.worlds.command_line import typed
 from tests.worlds.request_bodies import MANAGED, OTHER_OWNER, OWNER, a_public_client, a_service_client
@@ -148,6 +149,33 @@ def test_wrong_settings_are_5_and_each_has_its_command(tmp_path: Path, *, as_jso
     for name in ("AZURE_TENANT_ID", "KEY_VAULT_URL"):
         assert "az functionapp config appsettings set --resource-group" in out.getvalue()
         assert f"--settings {name}=" in out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["az", "func"])
+def test_the_settings_of_an_app_are_read_as_whoever_runs_it_and_not_as_the_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    values = {
+        "AzureWebJobsStorage__accountName": "registrar",
+        "AzureWebJobsStorage__credential": "managedidentity",
+        "AzureWebJobsStorage__clientId": NOBODYS[9:],
+        "AZURE_CLIENT_ID": NOBODYS[9:],
+        "AZURE_TENANT_ID": NOBODYS[9:],
+        "KEY_VAULT_URL": "https://my-vault.vault.azure.net",
+        "CALLER_AUTH": "entra",
+        "REQUESTS_CA_BUNDLE": "/home/site/wwwroot/ca.pem",
+        "NOTIFY_WEBHOOK_URL": "https://hooks.contoso.example",
+        "NOTIFY_WEBHOOK_SECRET": "@Microsoft.KeyVault(SecretUri=https://my-vault.vault.azure.net/secrets/x)",
+    }
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    file = tmp_path / "settings.json"
+    az = [{"name": name, "slotSetting": False, "value": value} for name, value in values.items()]
+    file.write_text(json.dumps(az if form == "az" else {"IsEncrypted": False, "Values": values}))
+    settings = from_file(str(file))
+    assert (settings.client_id, settings.storage.client_id, settings.storage.managed) == (None, None, False)
+    assert (settings.front_door, settings.webhook, settings.ca_bundle) == (None, None, None)
+    assert settings.storage.queue_service_uri == "https://registrar.queue.core.windows.net"
 
 
 def test_a_file_that_holds_no_settings_is_5(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from tests.worlds.request_bodies import (
 )
 from tests.worlds.world import World
 
+STRANGER = "99999999-0000-4000-8000-000000000001"
 FEDERATED = {"type": "federated", "issuer": "https://token.actions.githubusercontent.com", "subject": "repo:o/r:ref:x"}
 BODIES: dict[str, dict[str, Any]] = {
     "resource": a_resource(),
@@ -308,6 +309,18 @@ def test_two_applications_with_the_same_mark_are_both_left_alone() -> None:
     assert (ran.code, ran.json["counts"]) == (1, {"lost": 2})
 
 
+def test_a_mark_that_somebody_copied_to_an_application_of_their_own_takes_nothing_away() -> None:
+    world = World()
+    one, other = (str(world.registered(BODIES["service-managed"])["registrationId"]) for _ in range(2))
+    [copied] = [each for each in world.emulator.directory.records.values() if other in str(each.last_body["tags"])]
+    changed(world, other, tags=[each.replace(other, one) for each in tags_of(world, other)])
+    copied.owners = {STRANGER}
+    lose_the_tables(world)
+    ran = rebuilt(world)
+    assert (ran.code, ran.json["counts"]) == (0, {"another's": 1, "restored": 1})
+    assert world.row(one).client_id != copied.app_id
+
+
 def tags_of(world: World, identity: str) -> list[str]:
     return next(
         list(each.last_body["tags"])
@@ -316,15 +329,15 @@ def tags_of(world: World, identity: str) -> list[str]:
     )
 
 
-def test_what_another_installation_made_is_left_alone() -> None:
+def test_what_another_installation_owns_is_left_alone() -> None:
     world = World()
     identity = str(world.registered(BODIES["service-managed"])["registrationId"])
     [application] = world.emulator.directory.records.values()
-    application.created_by = "99999999-0000-4000-8000-000000000001"
+    application.owners = {STRANGER}
     lose_the_tables(world)
     assert rebuilt(world).json["counts"] == {"another's": 1}
     assert world.registry.get(identity) is None
-    assert rebuilt(world, "--any-creator").json["counts"] == {"restored": 1}
+    assert rebuilt(world, "--any-owner").json["counts"] == {"restored": 1}
 
 
 def test_what_was_not_finished_is_finished() -> None:
