@@ -74,6 +74,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "invalid-if-match": "If-Match is * or the ETag of an answer, quotes included; several with commas.",
     "invalid-json": "The body is not JSON (RFC 8259). The message says where it goes wrong.",
     "invalid-on-behalf-of": "On-Behalf-Of is the Entra object id of one person.",
+    "invalid-prefer": "Of the preferences wait alone is known: Prefer: wait=10, in seconds. Send that, or none.",
     "invalid-query": "The query breaks rules. Mend what errors names.",
     "invalid-request": "The request breaks rules. Mend what errors names: each with its place.",
     "invisible-character": (
@@ -96,6 +97,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "not-a-duration": "Write days and time as ISO 8601 has it, such as P90D.",
     "not-a-guid": "Give an Entra object id.",
+    "not-a-moment": "Write a day, as 2027-01-31, or a moment of RFC 3339 with its zone.",
     "not-an-approver": "Have the owner of the resource decide, or somebody with the app role Registrations.Approve.",
     "not-an-email-address": "Give one e-mail address, such as team@contoso.com: notices go there.",
     "not-json": "Send the request as JSON, with Content-Type: application/json.",
