@@ -90,6 +90,17 @@ module network 'modules/network.bicep' = if (privateNetwork) {
   }
 }
 
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  params: {
+    suffix: suffix
+    location: location
+    tags: tags
+    insightsId: monitoring.outputs.insightsId
+    alertEmail: alertEmail
+  }
+}
+
 module app 'modules/app.bicep' = {
   name: 'app'
   params: {

@@ -6,6 +6,7 @@ Who decides it is in `api/alter.py`. What is approved is carried out like anythi
 from dataclasses import replace
 from typing import Final
 
+from provisioning import trail
 from provisioning.domain.approval import Approval, Outcome
 from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.messages import Message, Outgoing
@@ -16,6 +17,8 @@ from provisioning.flow.conclude import conclude
 from provisioning.flow.notify import announce
 from provisioning.flow.plan import forget_due, next_due, put_due
 from provisioning.flow.run import Run
+
+logger = trail.logger(__name__)
 
 _DENIED: Final = Failure(
     "approval-denied", "It was denied, or taken back.", "See approval.reason, and ask again for what can be agreed to."
@@ -43,6 +46,7 @@ def settle(run: Run, message: Message) -> Outgoing | None:
 def _told(run: Run, message: Message, row: Registration, approval: Approval) -> Outgoing:
     """Put the notice, and note that: a run that dies in between puts the same one again."""
     services = run.services
+    logger.info("registration %s: waits for an approval", row.id)
     notices = announce(services, of_requested_approval(row, approval))
     told = replace(row, approval=replace(approval, told=True), last_error=None)
     told = replace(told, due_at=next_due(told, services.secrets, services.clock.now()))
