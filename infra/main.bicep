@@ -40,6 +40,10 @@ param notifyWebhookUrl string = ''
 @description('Address of the vault secret that signs notices.')
 param notifyWebhookSecretUri string = ''
 
+@description('What notices are: signed events, or cards for a channel of Microsoft Teams.')
+@allowed(['cloudevents', 'teams'])
+param notifyWebhookFormat string = 'cloudevents'
+
 @description('Version of Python.')
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
@@ -94,6 +98,7 @@ module registrar 'registrar.bicep' = {
     policy: policy
     notifyWebhookUrl: notifyWebhookUrl
     notifyWebhookSecretUri: notifyWebhookSecretUri
+    notifyWebhookFormat: notifyWebhookFormat
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     maximumInstanceCount: maximumInstanceCount

@@ -18,6 +18,7 @@ param policy string = ''
 @secure()
 param notifyWebhookUrl string = ''
 param notifyWebhookSecretUri string = ''
+param notifyWebhookFormat string = 'cloudevents'
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
 param alwaysReadyHttp int = 0
@@ -116,6 +117,7 @@ module app 'modules/app.bicep' = {
     policy: policy
     notifyWebhookUrl: notifyWebhookUrl
     notifyWebhookSecretUri: notifyWebhookSecretUri
+    notifyWebhookFormat: notifyWebhookFormat
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     maximumInstanceCount: maximumInstanceCount

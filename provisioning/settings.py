@@ -49,6 +49,8 @@ _OF_THE_APP: Final = frozenset(
     }
 )
 _POLICY: Final = Path(__file__).with_name("policy.json")
+_WEBHOOK: Final = ("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET")
+_FORMATS: Final = ("cloudevents", "teams")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -116,10 +118,14 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where notices go, and the key that signs them. Both hide themselves in `repr`: the URL may hold a token."""
+    """Where notices go, and the key that signs them; none where they are cards of Microsoft Teams.
+
+    Both hide themselves in `repr`: the URL may hold a token.
+    """
 
     url: str = field(repr=False)
     key: bytes = field(repr=False)
+    teams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,7 @@ class Settings:
     threads: int
     front_door: FrontDoor | None
     policy: str
+    page: str | None
 
     @property
     def local_vault(self) -> bool:
@@ -161,7 +168,8 @@ class Settings:
             ),
             secrets=reader.secret_policy(storage),
             allowed_resources=reader.resources("ALLOWED_RESOURCES", tenant_id),
-            webhook=reader.webhook("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET", storage),
+            webhook=reader.webhook("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET", "NOTIFY_WEBHOOK_FORMAT", storage),
+            page=reader.page("WEBSITE_HOSTNAME"),
             client_id=reader.guid("AZURE_CLIENT_ID"),
             has_identity_endpoint="IDENTITY_ENDPOINT" in env,
             ca_bundle=reader.existing_path("REQUESTS_CA_BUNDLE") or reader.existing_path("CURL_CA_BUNDLE"),
@@ -192,9 +200,8 @@ def from_file(path: str) -> Settings:
         found = {str(name): str(value) for name, value in values.items() if name not in _OF_THE_APP}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise SettingsError(["--settings: must name a file of app settings, as az or func write it"]) from None
-    if found.get("NOTIFY_WEBHOOK_SECRET", "").startswith("@Microsoft.KeyVault("):
-        del found["NOTIFY_WEBHOOK_SECRET"]
-        found.pop("NOTIFY_WEBHOOK_URL", None)
+    if any(found.get(name, "").startswith("@Microsoft.KeyVault(") for name in _WEBHOOK):
+        found = {name: value for name, value in found.items() if name not in _WEBHOOK}
     return Settings.from_env({**os.environ, **found})
 
 
@@ -293,16 +300,27 @@ class _Reader:
             )
         return place
 
-    def webhook(self, url_name: str, secret_name: str, storage: Storage) -> Webhook | None:
+    def page(self, name: str) -> str | None:
+        """Return where people meet the page of this service, by the host name that the platform gives it."""
+        host = self._env.get(name, "").strip().lower()
+        return f"https://{host}/api/page/" if _DOMAIN.fullmatch(host) else None
+
+    def webhook(self, url_name: str, secret_name: str, format_name: str, storage: Storage) -> Webhook | None:
         url, secret = self._env.get(url_name, "").strip(), self._env.get(secret_name, "").strip()
         key = self._parsed(secret_name, _webhook_key, b"", f"must be {_WEBHOOK_KEY} and 24 to 64 bytes in base64")
         if url:
             self._check_url(url_name, url, storage, query=True)
-        if url and not secret:
+        chosen = self._env.get(format_name, "").strip() or _FORMATS[0]
+        if chosen not in _FORMATS:
+            self.faults.append(f"{format_name}: must be {' or '.join(_FORMATS)}")
+        teams = chosen == "teams"
+        if teams and secret:
+            self.faults.append(f"{secret_name}: signs nothing where {format_name} is teams; leave it out")
+        if url and not secret and not teams:
             self.faults.append(f"{secret_name}: is required beside {url_name}")
         if secret and not url:
             self.faults.append(f"{url_name}: is required beside {secret_name}")
-        return Webhook(url, key) if url else None
+        return Webhook(url, key, teams) if url else None
 
     def storage(self) -> Storage:
         connection_string = self._env.get(_STORAGE, "").strip() or None

@@ -148,10 +148,14 @@ class AzureServices:
 
     @cached_property
     def notifier(self) -> Notifier | None:
-        """The operator's webhook, if there is one."""
+        """The operator's webhook, or channel of Microsoft Teams, if there is one."""
         webhook = self._settings.webhook
         if webhook is None:
             return None
+        if webhook.teams:
+            from provisioning.adapters.teams import TeamsNotifier
+
+            return TeamsNotifier(webhook.url, self._settings.page, self._session)
         from provisioning.adapters.webhook import WebhookNotifier
 
         return WebhookNotifier(webhook.url, webhook.key, source_of(self.tenant), self._session, self.clock)

@@ -12,6 +12,7 @@ param policy string
 @secure()
 param notifyWebhookUrl string
 param notifyWebhookSecretUri string
+param notifyWebhookFormat string
 param pythonVersion string
 param alwaysReadyHttp int
 param maximumInstanceCount int
@@ -135,6 +136,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     PYTHON_THREADPOOL_THREAD_COUNT: '32'
     NOTIFY_WEBHOOK_URL: notifyWebhookUrl
     NOTIFY_WEBHOOK_SECRET: empty(notifyWebhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${notifyWebhookSecretUri})'
+    NOTIFY_WEBHOOK_FORMAT: notifyWebhookFormat
   }
 }
 

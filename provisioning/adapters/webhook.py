@@ -17,6 +17,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -43,23 +44,7 @@ class WebhookNotifier:
     def send(self, notice: Notice) -> None:
         """As the port says."""
         body = json.dumps(cloud_event(notice, self._source), separators=(",", ":")).encode()
-        try:
-            # Streamed, so that the answer's body, however long, is left alone.
-            with self._session.post(
-                self._url,
-                data=body,
-                headers={"Content-Type": CONTENT_TYPE} | self._signature(notice.id, body),
-                auth=_as_it_is,
-                timeout=TIMEOUT,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                status = response.status_code
-        except (requests.RequestException, ValueError):
-            # Its text has the URL, so it ends here.
-            raise _not_taken("gave no answer") from None
-        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            raise _not_taken(f"answered {status}")
+        post(self._session, self._url, body, {"Content-Type": CONTENT_TYPE} | self._signature(notice.id, body))
 
     def _signature(self, notice_id: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock.now().timestamp()))
@@ -69,6 +54,21 @@ class WebhookNotifier:
             "webhook-timestamp": timestamp,
             "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
         }
+
+
+def post(session: requests.Session, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """Return once the receiver took it; raise TryAgain otherwise, which does not say where that is."""
+    try:
+        # Streamed, so that the answer's body, however long, is left alone.
+        with session.post(
+            url, data=body, headers=headers, auth=_as_it_is, timeout=TIMEOUT, allow_redirects=False, stream=True
+        ) as response:
+            status = response.status_code
+    except (requests.RequestException, ValueError):
+        # Its text has the URL, so it ends here.
+        raise _not_taken("gave no answer") from None
+    if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        raise _not_taken(f"answered {status}")
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -252,3 +253,37 @@ def test_neither_token_nor_key_nor_answer_is_logged(
         assert text not in caplog.text
         assert text not in repr(sender)
     assert json.loads(server.received[0].body)["id"] == NOTICE.id
+
+
+# --- in Microsoft Teams -----------------------------------------------------------------------------------------------
+
+CARD = replace(NOTICE, data={"displayName": "Größe 😀", "failure": {"message": "It failed.", "remedy": "Give access."}})
+
+
+def teams(server: HttpsReceiver, **changes: str) -> Notifier:
+    host = {"WEBSITE_HOSTNAME": "registrar.azurewebsites.net"}
+    return notifier(server, NOTIFY_WEBHOOK_FORMAT="teams", NOTIFY_WEBHOOK_SECRET="", **host, **changes)
+
+
+def test_a_notice_for_teams_is_one_card_that_leads_to_the_page(server: HttpsReceiver) -> None:
+    server.answer = answering(202)
+    teams(server).send(CARD)
+    [received] = server.received
+    [card] = [each["content"] for each in json.loads(received.body)["attachments"]]
+    assert received.headers["content-type"] == "application/json"
+    assert [each["url"] for each in card["actions"]] == [
+        f"https://registrar.azurewebsites.net/api/page/#/r/{NOTICE.subject}"
+    ]
+    assert "Größe 😀" in json.dumps(card, ensure_ascii=False)
+
+
+def test_the_heartbeat_is_no_card_and_is_taken(server: HttpsReceiver) -> None:
+    teams(server).send(Notice("run-heartbeat", "registrar.heartbeat", "registrar", NOTICE.time, {"counts": {}}))
+    assert server.received == []
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 429, 500])
+def test_a_workflow_that_does_not_take_a_card_has_it_sent_again(server: HttpsReceiver, status: int) -> None:
+    server.answer = answering(status, b"why", Location=server.url)
+    assert str(status) in refused(lambda: teams(server).send(CARD))
+    assert len(server.received) == 1

@@ -113,6 +113,7 @@ def test_all_wrong_settings_are_named_together() -> None:
         "CALLER_AUTH": "open",
         "NOTIFY_WEBHOOK_URL": "http://notices.example",
         "NOTIFY_WEBHOOK_SECRET": "secret",
+        "NOTIFY_WEBHOOK_FORMAT": "html",
     }
     assert sorted(set(names(**wrong))) == sorted(wrong)
 
@@ -137,6 +138,7 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("NOTIFY_WEBHOOK_URL", f"http://notices.example/?token={MARKER}"),
         ("NOTIFY_WEBHOOK_URL", f"https://{MARKER}@notices.example"),
         ("NOTIFY_WEBHOOK_SECRET", MARKER),
+        ("NOTIFY_WEBHOOK_FORMAT", MARKER),
         ("NOTIFY_WEBHOOK_SECRET", f"whsec_{MARKER}"),
         ("REQUESTS_CA_BUNDLE", f"/no/such/{MARKER}"),
         ("AzureWebJobsStorage__clientId", MARKER),
@@ -497,3 +499,26 @@ def test_the_key_of_the_storage_connection_is_for_blobs_of_its_own_account() -> 
     assert (storage.has_blob(own), storage.has_blob(other), storage.account_key) == (True, False, ("a", "Zm9v"))
     by_identity = Settings.from_env({**REQUIRED, "AzureWebJobsStorage": "", "AzureWebJobsStorage__accountName": "abc"})
     assert (by_identity.storage.has_blob(own), by_identity.storage.account_key) == (False, None)
+
+
+def test_cards_for_teams_need_no_secret_and_take_none() -> None:
+    url, teams = "https://prod.api.powerplatform.com/workflows/1?sig=x", {"NOTIFY_WEBHOOK_FORMAT": "teams"}
+    webhook = read(NOTIFY_WEBHOOK_URL=url, **teams).webhook
+    assert webhook is not None
+    assert (webhook.url, webhook.teams) == (url, True)
+    assert "sig" not in repr(webhook)
+    assert names(NOTIFY_WEBHOOK_URL=url, NOTIFY_WEBHOOK_SECRET=WEBHOOK_SECRET, **teams) == ["NOTIFY_WEBHOOK_SECRET"]
+    assert read(**teams).webhook is None
+
+
+@pytest.mark.parametrize(
+    ("host", "page"),
+    [
+        ("registrar.azurewebsites.net", "https://registrar.azurewebsites.net/api/page/"),
+        ("", None),
+        ("localhost:7071", None),
+        ("evil.example/x#", None),
+    ],
+)
+def test_the_page_is_where_the_platform_says_that_this_app_is(host: str, page: str | None) -> None:
+    assert read(WEBSITE_HOSTNAME=host).page == page

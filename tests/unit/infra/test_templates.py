@@ -23,6 +23,7 @@ GIVEN = {
     "authorityHost": "https://login.microsoftonline.com",
     "graphEndpoint": "https://graph.microsoft.com",
     "insightsConnectionString": "InstrumentationKey=1",
+    "notifyWebhookFormat": "cloudevents",
     "notifyWebhookUrl": "",
     "policy": "",
     "registrarClientId": API,
@@ -43,6 +44,7 @@ NOT_DEPLOYED = {
     "WEBSITE_AUTH_ENABLED",
     "WEBSITE_AUTH_USE_LEGACY_CLAIMS",
     "WEBSITE_AUTH_V2_CONFIG_JSON",
+    "WEBSITE_HOSTNAME",
 }
 # Of the host and the platform, which no line of this app reads.
 OF_THE_PLATFORM = {
