@@ -11,6 +11,7 @@ from dev.stack import Stack
 from tests.browser.conftest import People, registered
 
 URL = "https://fhir.contoso.example"
+NEEDLE = {"fhirServerUrl": "https://needle.contoso.example"}
 KEY = "a-function-key-of-this-test"
 LARGEST = 150_000
 
@@ -48,6 +49,32 @@ def test_the_way_back_leads_to_where_somebody_was(people: People, server: Any) -
     alice.sees_heading("Registrations")
     alice.page.go_forward()
     alice.sees_heading("FHIR server, test")
+
+
+def test_a_search_finds_by_a_part_of_the_name_and_by_the_url_and_can_be_sent_to_somebody(
+    people: People, server: Any
+) -> None:
+    registered(
+        people.served, {"clientType": "resource", "displayName": "Needle", "contact": "a@contoso.example"} | NEEDLE
+    )
+    alice = people.called("alice")
+    alice.sees_heading("Registrations")
+    for text in ("eedl", NEEDLE["fhirServerUrl"]):
+        alice.types("Search", text)
+        alice.page.get_by_text("1 registration", exact=True).first.wait_for()
+        assert alice.page.locator("tbody tr").count() == 1
+        assert "Needle" in alice.text
+    alice.types("Search", "nothing is called so")
+    alice.sees("Nothing matches.")
+    alice.looks_well()
+    alice.types("Search", "eedl")
+    alice.page.get_by_text("1 registration", exact=True).first.wait_for()
+    alice.page.reload()
+    alice.page.get_by_text("1 registration", exact=True).first.wait_for()
+    assert alice.page.get_by_label("Search").input_value() == "eedl"
+    alice.types("Search", "")
+    alice.chooses("Show", "Secret ends within 30 days")
+    alice.sees("Nothing matches.")
 
 
 def test_what_was_typed_is_there_after_a_reload_and_gone_after_it_was_sent(people: People, server: Any) -> None:

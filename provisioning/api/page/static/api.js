@@ -78,6 +78,8 @@ export const whoAmI = async () => (await call("GET", "me")).body;
 export const fieldsOfForms = async () => (await call("GET", "page/fields.json")).body;
 export const policy = async () => (await call("GET", "policy")).body;
 export const show = (id, options) => call("GET", one(id), options);
+/** Wait until an operation has ended, for as long as one call may take. */
+export const awaited = (id, signal) => call("GET", one(id), { signal, headers: { Prefer: "wait=15" } });
 export const preview = async (request, signal) => (await call("POST", "registrations?dryRun=true", { body: request, signal })).body;
 export const submit = (request, idempotencyKey) =>
   call("POST", "registrations", { body: request, headers: { "Idempotency-Key": idempotencyKey } });

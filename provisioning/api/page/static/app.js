@@ -5,7 +5,7 @@ import { problem, view } from "./parts.js";
 import { words } from "./words.js";
 
 const ROUTES = [
-  [/^#?\/?$/, () => import("./home.js"), "home"],
+  [/^#?\/?(?:\?.*)?$/, () => import("./home.js"), "home"],
   [/^#\/new$/, () => import("./home.js"), "choose"],
   [/^#\/new\/(\w+)$/, () => import("./form.js"), "create"],
   [/^#\/approvals$/, () => import("./approvals.js"), "approvals"],
@@ -29,7 +29,7 @@ function header() {
     h("div.bar", {},
       h("a.brand", { href: "#/" }, picture("mark", "mark"), words.product),
       me && h("nav", { "aria-label": words.nav.main },
-        link("#/", words.nav.registrations, at === "#/" || at.startsWith("#/r/")),
+        link("#/", words.nav.registrations, at === "#/" || at.startsWith("#/?") || at.startsWith("#/r/")),
         link("#/new", words.nav.new, at.startsWith("#/new")),
         link("#/approvals", words.nav.approvals, at === "#/approvals"),
         h("a", { href: "../docs" }, words.nav.docs)),

@@ -9,17 +9,8 @@ const text = words.approvals;
 
 /** #/approvals */
 export async function approvals() {
-  const waiting = await waitingForMe();
+  const waiting = await api.all({ awaitingMyApproval: "true" });
   view(text.title, waiting.length ? h("ul.cards", {}, waiting.map(card)) : [h("p.lead", {}, text.none), h("p.hint", {}, text.noneText)]);
-}
-
-async function waitingForMe() {
-  try {
-    return await api.all({ awaitingMyApproval: "true" });
-  } catch (error) {
-    if (!(error instanceof api.Refused) || error.status !== 400) throw error;
-    return (await api.all({})).filter(isWaiting);
-  }
 }
 
 function card(registration) {

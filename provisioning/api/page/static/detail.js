@@ -12,15 +12,15 @@ const LOOKS = 300;
 
 /** #/r/{id} */
 export async function detail({ me, signal, parts: [id] }) {
-  const { body, retryAfter } = await api.show(id, { signal });
+  const { body } = await api.show(id, { signal });
   const place = h("div");
   view(body.displayName, place);
   fill(place, await whole(body, me));
-  if (isPending(body)) follow(id, body, retryAfter, place, me, signal);
+  if (isPending(body)) follow(id, body, place, me, signal);
 }
 
 /** Look again until the operation has ended; what is shown stays where it is, but for the progress. */
-async function follow(id, before, retryAfter, place, me, signal) {
+async function follow(id, before, place, me, signal) {
   const since = new Date(before.operation.requestedAt);
   const what = words.operations[before.operation.type] ?? before.operation.type;
   const tick = setInterval(() => {
@@ -29,13 +29,13 @@ async function follow(id, before, retryAfter, place, me, signal) {
     if (line) line.textContent = text.progressText(what, seconds);
   }, 1000);
   signal.addEventListener("abort", () => clearInterval(tick));
-  let wait = retryAfter ?? 2;
+  let wait = 0;
   for (let looks = 0; looks < LOOKS && !signal.aborted; looks += 1) {
     await new Promise((done) => { setTimeout(done, wait * 1000); });
     if (signal.aborted) return;
     let seen;
     try {
-      seen = await api.show(id, { signal });
+      seen = await api.awaited(id, signal);
     } catch (error) {
       if (error instanceof api.Refused && error.status < 500) throw error;
       continue;

@@ -1,14 +1,17 @@
 // The registrations that the caller may see, and what there is to choose from for the next one.
 import * as api from "./api.js";
 import { daysUntil, distance, fill, h, moment, picture, tell } from "./dom.js";
-import { badge, chooser, isWaiting, kindOf, linkButton, view } from "./parts.js";
+import { badge, chooser, kindOf, linkButton, view } from "./parts.js";
 import { words } from "./words.js";
 
 const SOON = 30;
+const PAUSE = 300;
+const AT_ONCE = 50;
+const SHORTEST = 2;
+const soon = () => new Date(Date.now() + SOON * 86_400_000).toISOString();
 const FILTERS = {
-  all: () => true,
-  problems: (each) => each.findings.length > 0 || each.status === "failed" || each.operation.status === "failed",
-  expiring: (each) => each.secret !== null && daysUntil(each.secret.expiresAt) < SOON,
+  all: () => ({}), mine: () => ({ mine: "true" }), problems: () => ({ hasFindings: "true" }),
+  expiring: () => ({ expiringBefore: soon() }), failed: () => ({ status: "failed" }), deleted: () => ({ status: "deleted" }),
 };
 
 /** #/new: the five things to choose from. */
@@ -16,48 +19,80 @@ export function choose() {
   view(words.home.chooseTitle, h("p.lead", {}, words.home.chooseText), chooser());
 }
 
-/** #/: what is registered; for a newcomer the five things at once. */
-export async function home({ me }) {
-  const registrations = await api.all();
-  if (registrations.length === 0 && !me.roles.includes("Registrations.Approve")) {
+/** #/, or #/?q=…&show=…: what is registered; for a newcomer the five things at once. */
+export async function home({ me, signal }) {
+  const asked = new URLSearchParams(location.hash.split("?")[1] ?? "");
+  const search = h("input", { id: "search", type: "search", placeholder: words.home.searchHint, autocomplete: "off", value: asked.get("q") ?? "" });
+  const filter = h("select", { id: "filter" }, Object.keys(FILTERS).map((name) => h("option", { value: name }, words.home[name])));
+  filter.value = asked.get("show") in FILTERS ? asked.get("show") : "all";
+  const results = h("div");
+  const first = await found(search, filter, null);
+  if (!first.value.length && !first.continuationToken && !asked.size && !me.roles.includes("Registrations.Approve")) {
     view(words.home.firstTitle, h("p.lead", {}, words.home.firstText), chooser());
     return;
   }
-  const search = h("input", { id: "search", type: "search", placeholder: words.home.searchHint, autocomplete: "off" });
-  const filter = h("select", { id: "filter" }, ["all", "problems", "expiring", "deleted"].map((name) => h("option", { value: name }, words.home[name])));
-  const results = h("div");
-  let gone = null;
-  const show = async () => {
-    if (filter.value === "deleted") gone ??= await api.all({ status: "deleted" });
-    const among = filter.value === "deleted" ? gone : registrations.filter(FILTERS[filter.value]);
-    const wanted = search.value.trim().toLowerCase();
-    const found = among.filter((each) => matches(each, wanted)).sort((a, b) => a.displayName.localeCompare(b.displayName));
-    fill(results, h("p.count", {}, words.home.count(found.length)), found.length ? table(found) : h("p.empty", {}, words.home.none));
-    tell(words.home.count(found.length));
+  let timer = null;
+  const again = () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      const told = new URLSearchParams([["q", search.value.trim()], ["show", filter.value === "all" ? "" : filter.value]].filter(([, value]) => value));
+      history.replaceState(null, "", told.size ? `#/?${told}` : "#/");
+      const wanted = `${search.value} ${filter.value}`;
+      const page = await found(search, filter, null);
+      if (signal.aborted || wanted !== `${search.value} ${filter.value}`) return;
+      show(results, page, search, filter);
+      tell(words.home.count(page.value.length, Boolean(page.continuationToken)));
+    }, PAUSE);
   };
-  search.addEventListener("input", show);
-  filter.addEventListener("change", show);
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  search.addEventListener("input", again);
+  filter.addEventListener("change", again);
+  const waiting = h("div");
   view(
     words.home.title,
-    waiting(registrations, me),
+    waiting,
     h("div.tools", {},
       h("div.field", {}, h("label", { for: "search" }, words.home.search), search),
       h("div.field", {}, h("label", { for: "filter" }, words.home.show), filter),
       linkButton("#/new", words.home.new, "main")),
     results,
   );
-  await show();
+  show(results, first, search, filter);
+  await tellWaiting(waiting, signal);
 }
 
-function waiting(registrations, me) {
-  const waits = registrations.filter((each) => isWaiting(each)).length;
-  if (!waits || !me.roles.includes("Registrations.Approve")) return null;
-  return h("p.note.wait", {}, words.home.waiting(waits), " ", h("a", { href: "#/approvals" }, words.home.look));
+/** What waits for this caller is looked for among all that there is: nobody waits for it to see the list. */
+async function tellWaiting(place, signal) {
+  const { value } = await api.list({ awaitingMyApproval: "true", top: "200" });
+  if (signal.aborted || !value.length) return;
+  fill(place, h("p.note.wait", {}, words.home.waiting(value.length), " ", h("a", { href: "#/approvals" }, words.home.look)));
 }
 
-function matches(registration, wanted) {
-  const { displayName, clientId, fhirServerUrl, resource, registrationId } = registration;
-  return [displayName, clientId, fhirServerUrl, resource, registrationId].some((text) => text?.toLowerCase().includes(wanted));
+/** So many that a screen is full; a page of the API may have fewer and still go on. */
+async function found(search, filter, token) {
+  const text = search.value.trim();
+  const query = { ...FILTERS[filter.value](), ...(text.length >= SHORTEST ? { q: text } : {}), top: String(AT_ONCE) };
+  const value = [];
+  let next = token;
+  do {
+    const page = await api.list(next ? { ...query, continuationToken: next } : query);
+    value.push(...page.value);
+    next = page.continuationToken;
+  } while (next && value.length < AT_ONCE);
+  return { value, continuationToken: next };
+}
+
+function show(results, page, search, filter) {
+  const sorted = [...page.value].sort((a, b) => a.displayName.localeCompare(b.displayName));
+  const more = h("button", { type: "button" }, words.home.more);
+  more.addEventListener("click", async () => {
+    const next = await found(search, filter, page.continuationToken);
+    show(results, { value: [...page.value, ...next.value], continuationToken: next.continuationToken }, search, filter);
+  });
+  fill(results,
+    h("p.count", {}, words.home.count(sorted.length, Boolean(page.continuationToken))),
+    sorted.length ? table(sorted) : h("p.empty", {}, words.home.none),
+    page.continuationToken && h("p.buttons", {}, more));
 }
 
 function table(registrations) {
