@@ -19,7 +19,8 @@ from provisioning.adapters.rows import SCHEMA_VERSION, due_key, registration_ent
 from provisioning.adapters.tables import DUE, OWNERS, REGISTRATIONS, TableRegistry
 from provisioning.api import web
 from provisioning.api.calls import Call
-from provisioning.domain.operation import DueEntry
+from provisioning.domain.callers import Role
+from provisioning.domain.operation import DueEntry, Failure
 from tests.worlds.clock import VirtualClock
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import MANAGED, OTHER_OWNER, a_service_client
@@ -84,6 +85,8 @@ def test_an_owner_of_three_lists_them_with_as_many_requests_among_thousands_as_a
     clock, transport = VirtualClock(), CountingTransport()
     with TableServiceClient.from_connection_string(azurite, retry_total=0, transport=transport) as service:
         world = World(registry=TableRegistry(service, clock), settings=ENTRA)
+        everyone = headers_of(replace(ALICE, roles=frozenset({Role.READ_ALL})))
+        queries = ("", "mine=true", "hasFindings=false", "mine=true&hasFindings=false&clientType=service")
         own = {_registered(world, TEAM if number else ALICE.object_id, str(number)) for number in range(3)}
         model = world.row(_registered(world, TEAM, "model"))
         given = model.request.model_copy(update={"owner": OTHER_OWNER})  # on the team's list, and not the team's
@@ -98,24 +101,44 @@ def test_an_owner_of_three_lists_them_with_as_many_requests_among_thousands_as_a
                 listed = [{"PartitionKey": OTHER_OWNER, "RowKey": each.id} for each in others]
                 owned.submit_transaction([("create", each) for each in listed])
 
-        def asked() -> Counter[str]:
+        def asked(query: str) -> Counter[str]:
             """List what is Alice's, her own and her group's; return which requests it takes."""
             transport.requests.clear()
-            answer = world.call(web.list_registrations, Call("/api/registrations", headers_of(ALICE)))
+            answer = world.call(web.list_registrations, Call("/api/registrations", headers_of(ALICE), query))
             assert {each["registrationId"] for each in json.loads(answer.body)["value"]} == own
             return Counter(transport.requests)
 
+        def found() -> tuple[set[str], int]:
+            """Look among all for what has findings, one on a page; return the ids, and how many calls it takes."""
+            ids, calls, token = set[str](), 0, ""
+            while True:
+                query = f"hasFindings=true&top=1{token}"
+                answer = json.loads(
+                    world.call(web.list_registrations, Call("/api/registrations", everyone, query)).body
+                )
+                assert not ids & {each["registrationId"] for each in answer["value"]}
+                ids |= {each["registrationId"] for each in answer["value"]}
+                calls += 1
+                if answer["continuationToken"] is None:
+                    return ids, calls
+                token = f"&continuationToken={answer['continuationToken']}"
+
         try:
             exist(0, FEW)
-            for_few = asked()
+            for_few = [asked(query) for query in queries]
             exist(FEW, MANY)
-            for_many = asked()
+            for_many = [asked(query) for query in queries]
+            for name in own:
+                world.registry.replace(replace(world.row(name), findings=(Failure("code", "Message.", "Remedy."),)))
+            with_findings, calls = found()
         finally:
             for each in service.list_tables():
                 service.delete_table(each.name)
-    print(f"requests of a list of 3 of {FEW}: {for_few.total()}; of {MANY}: {for_many.total()}")  # noqa: T201
-    assert for_few == {"GET owners": 2, "GET registrations": 4}
+    print(f"requests of a list of 3 of {FEW}: {for_few[0].total()}; of {MANY}: {for_many[0].total()}")  # noqa: T201
+    assert for_few == [{"GET owners": 2, "GET registrations": 4}] * len(queries)
     assert for_many == for_few
+    assert with_findings == own
+    assert calls <= len(own) + MANY // 1_000 + 1
 
 
 def _registered(world: World, owner: str, key: str) -> str:
