@@ -12,7 +12,7 @@ from requests.structures import CaseInsensitiveDict
 
 from dev.emulator import SECRET_MARKER, Fault
 from provisioning.adapters.transport import retry_after
-from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed
+from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
 from provisioning.domain.secrets import MintedSecret
 from provisioning.flow.mint import mint, publish
 from tests.worlds.checker import check
@@ -159,6 +159,17 @@ def test_a_secret_whose_bound_passed_before_any_attempt_is_removed_and_never_pub
     assert application is not None
     assert [each.key_id for each in application.passwords if each.removed_at is None] == [client["secret"]["keyId"]]
     check(world)
+
+
+def test_a_vault_that_stays_away_is_asked_until_the_bound_and_not_waited_for_beyond_it(world: World) -> None:
+    row = world.row(world.registered(a_service_client())["registrationId"])
+    minted, bound = mint(world.services, row), world.services.secrets.publish_bound
+    world.emulator.faults.add(Fault("status", "vault.setSecret", times=None, status=503))
+    world.emulator.calls.clear()
+    with pytest.raises(TryAgain):
+        publish(world.services, row, minted)
+    assert world.clock.now() <= minted.minted_at + bound
+    assert sum(call.operation == "vault.setSecret" for call in world.emulator.calls) > 2
 
 
 def test_after_an_unknown_publication_a_failing_read_does_not_cost_the_proven_secret(world: World) -> None:

@@ -123,6 +123,11 @@ CASES: dict[str, tuple[Registration, NewSecret | None]] = {
 }
 
 
+def test_a_logout_url_that_was_not_asked_for_is_not_sent() -> None:
+    body = application_body(registration(a_confidential_client(), DELEGATED), TENANT, SECRET)
+    assert "logoutUrl" not in body["web"]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_an_application_is_what_the_snapshot_shows(name: str) -> None:
     expected = (MANIFESTS / f"{name}.json").read_text(encoding="utf-8")
