@@ -5,6 +5,7 @@ Dependency runs one way, from below to above, and a test holds it:
     domain/                       values and rules; no I/O
        ↑
     ports.py   trail.py           the outside world, as Protocols; on whose behalf something is done now
+               telemetry.py       and what is done, for how long, within what
        ↑            ↑
     flow/        adapters/        what is done; with which libraries it is done
        ↑            ↑

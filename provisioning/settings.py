@@ -129,6 +129,14 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class Telemetry:
+    """Where spans go: to Application Insights, to a collector, or to both."""
+
+    connection_string: str | None = field(repr=False)
+    collector: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Every setting, checked and typed."""
 
@@ -144,6 +152,7 @@ class Settings:
     front_door: FrontDoor | None
     policy: str
     page: str | None
+    telemetry: Telemetry | None
 
     @property
     def local_vault(self) -> bool:
@@ -176,6 +185,7 @@ class Settings:
             threads=reader.whole_number("PYTHON_THREADPOOL_THREAD_COUNT", 32),
             front_door=reader.front_door("CALLER_AUTH"),
             policy=reader.policy("POLICY", storage),
+            telemetry=reader.telemetry("APPLICATIONINSIGHTS_CONNECTION_STRING", "OTEL_EXPORTER_OTLP_ENDPOINT", storage),
         )
         if reader.faults:
             raise SettingsError(reader.faults)
@@ -304,6 +314,14 @@ class _Reader:
         """Return where people meet the page of this service, by the host name that the platform gives it."""
         host = self._env.get(name, "").strip().lower()
         return f"https://{host}/api/page/" if _DOMAIN.fullmatch(host) else None
+
+    def telemetry(self, connection_name: str, collector_name: str, storage: Storage) -> Telemetry | None:
+        connection, collector = (self._env.get(name, "").strip() or None for name in (connection_name, collector_name))
+        if connection is not None and "instrumentationkey=" not in connection.lower():
+            self.faults.append(f"{connection_name}: must be the connection string of Application Insights")
+        if collector is not None:
+            self._check_url(collector_name, collector, storage)
+        return Telemetry(connection, collector.rstrip("/") if collector else None) if connection or collector else None
 
     def webhook(self, url_name: str, secret_name: str, format_name: str, storage: Storage) -> Webhook | None:
         url, secret = self._env.get(url_name, "").strip(), self._env.get(secret_name, "").strip()

@@ -18,7 +18,7 @@ from provisioning.ports import (
     SecretStore,
     TokenProof,
 )
-from provisioning.settings import Settings
+from provisioning.settings import Settings, Telemetry
 
 if TYPE_CHECKING:
     import ssl
@@ -55,6 +55,19 @@ class AzureServices:
         self.most_waiting = settings.threads // 4
         self.allowed_resources = settings.allowed_resources
         self.front_door = settings.front_door
+        if settings.telemetry is not None:
+            self._tell(settings.telemetry)
+
+    def _tell(self, telemetry: Telemetry) -> None:
+        """Have spans be sent where the settings say; only then OpenTelemetry is loaded."""
+        from provisioning.adapters import opentelemetry
+
+        exporters = []
+        if telemetry.connection_string is not None:
+            exporters.append(opentelemetry.to_application_insights(telemetry.connection_string, self._identity))
+        if telemetry.collector is not None:
+            exporters.append(opentelemetry.to_collector(telemetry.collector, self._settings.ca_bundle))
+        self.stop_telling = opentelemetry.start(exporters)
 
     @cached_property
     def registry(self) -> Registry:

@@ -115,6 +115,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     AzureWebJobsStorage__tableServiceUri: storageTables
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${registrarClientId};Authorization=AAD'
+    OTEL_EXPORTER_OTLP_ENDPOINT: ''
     OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: signInClientId
     AZURE_TENANT_ID: subscription().tenantId
     AZURE_CLIENT_ID: registrarClientId

@@ -19,6 +19,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.utils import get_environ_proxies
 
+from provisioning import telemetry
+
 # Seconds to connect, and between two bytes of an answer: short beside the publish bound, so that a request that left
 # in time cannot take effect long after it.
 TIMEOUT: Final = (5.0, 20.0)
@@ -75,6 +77,15 @@ class _Session(requests.Session):
     def __init__(self) -> None:
         super().__init__()
         self.trust_env = False
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # noqa: ANN401 -- as requests
+        """Send it, as a span. Of the address only the host is told: a path may name a secret, and a query be one."""
+        with telemetry.span(f"{request.method} outside", telemetry.Kind.CLIENT) as made:
+            made.attributes["http.request.method"] = request.method or ""
+            made.attributes["server.address"] = urlsplit(request.url or "").hostname or ""
+            response = super().send(request, **options)
+            made.attributes["http.response.status_code"] = response.status_code
+            return response
 
     def merge_environment_settings(self, url: Any, proxies: Any, *others: Any, **more: Any) -> Any:  # noqa: ANN401 -- the signature of requests
         parts = urlsplit(url)

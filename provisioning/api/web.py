@@ -12,7 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.api import alter
 from provisioning.api.admit import admit
 from provisioning.api.answers import (
@@ -77,7 +77,7 @@ def answer_call(services: Callable[[], Services], name: str, call: Call) -> Answ
         from provisioning.api.openapi.served import PAGES
     else:
         from provisioning.api.page.served import PAGES
-    return answer_alone(PAGES[name], call)
+    return answer_alone(PAGES[name], call, name)
 
 
 def answer(services: Callable[[], Services], handle: Handle, call: Call) -> Answer:
@@ -89,10 +89,10 @@ def answer(services: Callable[[], Services], handle: Handle, call: Call) -> Answ
         trail.known(actor=Actor.of(caller))
         return handle(made, caller, call)
 
-    return answer_alone(admitted, call)
+    return answer_alone(admitted, call, handle.__name__)
 
 
-def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
+def answer_alone(handle: Callable[[Call], Answer], call: Call, name: str = "call") -> Answer:
     """Return what `handle`, which needs no services, answers, or the problem document of the error that it raised.
 
     The answer names its trace: the caller's own, or a new one. One that is an error has a line in the log.
@@ -100,7 +100,11 @@ def answer_alone(handle: Callable[[Call], Answer], call: Call) -> Answer:
     trace_id, named = read_traceparent(call.headers.get("traceparent")), registration_id(call)
     subject = f"registration {named}" if REGISTRATION_ID.fullmatch(named) else ""
     with trail.following(trace_id, _NOBODY, subject) as followed:
-        answered = _answered_somehow(handle, call)
+        with telemetry.span(name, telemetry.Kind.SERVER, begins_trace=trace_id is None) as made:
+            if subject:
+                made.attributes["registrar.registration_id"] = named
+            answered = _answered_somehow(handle, call)
+            made.attributes["http.response.status_code"] = answered.status
         if answered.status >= HTTPStatus.BAD_REQUEST:
             level = logging.ERROR if answered.status == HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
             logger.log(level, "answered %d %s to %s", answered.status, answered.code, trail.current().actor)

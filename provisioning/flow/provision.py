@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application
 from provisioning.domain.errors import NameTaken, NeedsOperator, ProvisioningError, TryAgain, UnreadableRow
@@ -305,6 +305,7 @@ def _ended(run: Run) -> Registration:
 def _take_steps(run: Run, patience: Patience) -> None:
     for step in steps_of(run.registration):
         started = run.services.clock.now()
-        patience.through(lambda step=step: step(run))  # type: ignore[misc]
+        with telemetry.span(step.__name__):
+            patience.through(lambda step=step: step(run))  # type: ignore[misc]
         took = run.services.clock.now() - started
         logger.info("registration %s: %s in %.3f s", run.registration.id, step.__name__, took.total_seconds())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, ParamSpec, TypeVar
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.errors import ProvisioningError, StaleRegistration, TryAgain, UnreadableRow
 from provisioning.domain.events import Actor, ActorKind, apart, carried_out
 from provisioning.domain.messages import Message, ReconcilePage
@@ -71,7 +71,13 @@ def on_its_trail(flow: Callable[[Services, Told], T]) -> Callable[[Services, Tol
     @functools.wraps(flow)
     def followed(services: Services, message: Told) -> T:
         subject = "" if message is None else str(message)
-        with trail.following(message.trace_id if message is not None else None, _actor_of(message), subject):
+        with (
+            trail.following(message.trace_id if message is not None else None, _actor_of(message), subject),
+            telemetry.span(flow.__name__, telemetry.Kind.CONSUMER) as made,
+        ):
+            if isinstance(message, Message):
+                made.attributes["registrar.operation"] = message.operation
+                made.attributes["registrar.registration_id"] = message.registration_id
             return flow(services, message)
 
     return followed

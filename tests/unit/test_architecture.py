@@ -23,9 +23,10 @@ ALLOWED = {
     "domain": set(),
     "ports": {"domain"},
     "trail": {"domain"},
-    "flow": {"domain", "ports", "trail"},
-    "adapters": {"domain", "ports", "trail"},
-    "api": {"domain", "ports", "trail", "flow"},
+    "telemetry": {"trail"},
+    "flow": {"domain", "ports", "trail", "telemetry"},
+    "adapters": {"domain", "ports", "trail", "telemetry"},
+    "api": {"domain", "ports", "trail", "telemetry", "flow"},
     "operator": {"domain", "ports", "trail", "flow", "api"},
     "__main__": {"domain", "ports", "operator", "settings", "wiring"},
     "settings": {"domain"},
@@ -46,9 +47,19 @@ EMULATOR_ALLOWED = {
     "client": {*SHARED, "emulator"},
     "server": {*SHARED, "http", "emulator"},
 }
-OUTSIDE = ("azure", "msal", "requests", "certifi")
+OUTSIDE = ("azure", "msal", "opentelemetry", "requests", "certifi")
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb"}
-LATE = ("pydantic", "msal", "requests", "certifi", "azure.identity", "azure.keyvault", "azure.data", "azure.core")
+LATE = (
+    "opentelemetry",
+    "pydantic",
+    "msal",
+    "requests",
+    "certifi",
+    "azure.identity",
+    "azure.keyvault",
+    "azure.data",
+    "azure.core",
+)
 
 
 def tree_of(module: str) -> ast.Module:

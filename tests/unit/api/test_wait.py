@@ -2,10 +2,9 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -17,9 +16,7 @@ from provisioning.api.prefer import preferred_wait
 from provisioning.api.wait import Places, wait
 from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import RequestRejected, TryAgain
-from provisioning.domain.registration import Status
 from tests.worlds.approvals import awaiting, decided
-from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import OTHER_OWNER, OWNER, a_resource
 from tests.worlds.steps import body_of, code_of, submitted
 from tests.worlds.world import World
@@ -269,22 +266,3 @@ def test_a_run_that_fails_ends_the_wait_too() -> None:
     answer = played.post()
     assert body_of(answer)["status"] == "failed"
     assert body_of(answer)["operation"]["failure"]["code"]
-
-
-def test_a_process_that_dies_before_during_or_after_the_wait_loses_nothing() -> None:
-    for strikes_at in ("queue.send", "registry.get"):
-        played = Played()
-        world = played.world
-
-        def die(name: str, action: Callable[[], Any], strikes_at: str = strikes_at, world: World = world) -> Any:
-            if name == strikes_at:
-                world.outside = straight
-                raise Died
-            return action()
-
-        world.outside = die
-        with pytest.raises(Died):
-            played.post()
-        world.settle()
-        [row] = world.registry.find(top=10).registrations
-        assert row.status is Status.ACTIVE

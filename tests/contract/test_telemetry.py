@@ -1,0 +1,142 @@
+"""One registration is one trace, from the call to Graph, the vault and the token endpoint; and it tells no secret."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from dev.emulator.server import EmulatorServer
+from provisioning.adapters import opentelemetry
+from provisioning.api import web
+from provisioning.api.calls import Call
+from provisioning.domain.messages import read_message
+from provisioning.flow.provision import carry_out
+from provisioning.settings import Settings
+from provisioning.telemetry import Kind, Span
+from provisioning.wiring import AzureServices
+from tests.worlds.leaks import leaked
+from tests.worlds.request_bodies import a_resource, a_service_client
+
+ROOT = Path(__file__).parents[2]
+SERVER = "https://traced.contoso.example"
+STEPS = ["ensure_approved", "ensure_resource", "ensure_application", "ensure_service_principal", "ensure_secret"]
+
+
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorServer]:
+    with EmulatorServer(tmp_path_factory.mktemp("ca")) as server:
+        yield server
+
+
+@pytest.fixture
+def environment(azure: EmulatorServer, azurite: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings, in this process's environment too: Azure's libraries read some of them there."""
+    trusted = {"AzureWebJobsStorage": azurite, "REQUESTS_CA_BUNDLE": str(azure.ca_bundle)}
+    settings = {**azure.emulator.settings(), **trusted}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return settings
+
+
+def registered(services: AzureServices, body: dict[str, object]) -> str:
+    """Register something by call and message, and return its trace."""
+    call = Call(
+        "/api/registrations", {"content-type": "application/json"}, body=json.dumps(body).encode(), method="POST"
+    )
+    answer = web.answer(lambda: services, web.submit_registration, call)
+    assert answer.message is not None
+    carry_out(services, read_message(answer.message.encode()))
+    return str(answer.headers["traceparent"]).split("-")[1]
+
+
+def test_one_registration_is_one_trace_with_every_span_and_no_secret(environment: dict[str, str]) -> None:
+    services, exporter = AzureServices(Settings.from_env(environment)), InMemorySpanExporter()
+    registered(services, a_resource(fhirServerUrl=SERVER))
+    stop = opentelemetry.start([exporter])
+    trace = int(registered(services, a_service_client(resource=SERVER)), 16)
+    stop()
+    spans = exporter.get_finished_spans()
+    assert {each.context.trace_id for each in spans} == {trace}
+    by_id = {each.context.span_id: each for each in spans}
+    [call] = [each for each in spans if each.kind.name == "SERVER"]
+    [message] = [each for each in spans if each.kind.name == "CONSUMER"]
+    assert (call.name, call.parent) == ("submit_registration", None)
+    assert parent_of(message, by_id) is call
+    steps = [each for each in spans if each.kind.name == "INTERNAL"]
+    assert [each.name for each in steps] == STEPS
+    assert all(parent_of(each, by_id) is message for each in steps)
+    calls = [each for each in spans if each.kind.name == "CLIENT"]
+    inside: dict[str, list[object]] = {each.name: [] for each in (call, message, *steps)}
+    for each in calls:
+        inside[parent_of(each, by_id).name].append(dict(each.attributes or {})["http.request.method"])
+    assert inside["ensure_application"] == ["POST"]
+    assert inside["ensure_service_principal"] == ["POST"]
+    assert inside["ensure_secret"].count("POST") == 3, "three proofs"
+    assert inside["ensure_secret"].count("PUT") == 1, "one publication, beside the reading of the vault"
+    assert inside["submit_registration"]
+    assert all(dict(each.attributes or {})["http.response.status_code"] for each in calls)
+    told = "\n".join(each.to_json() for each in spans)
+    assert not leaked(told)
+    assert "secrets/" not in told
+    assert "Bearer" not in told
+
+
+def parent_of(span: ReadableSpan, by_id: dict[int, ReadableSpan]) -> ReadableSpan:
+    assert span.parent is not None
+    return by_id[span.parent.span_id]
+
+
+def test_what_is_not_known_to_be_harmless_never_leaves() -> None:
+    now = datetime.now(UTC)
+    attributes: dict[str, str | int] = {
+        "http.request.method": "GET",
+        "server.address": "host/path?sig=FRMARK",
+        "url.full": "https://host",
+        "registrar.operation": "provision",
+    }
+    span = Span("GET outside", Kind.CLIENT, "1" * 32, "2" * 16, None, now, now, "ValueError", attributes)
+    told = opentelemetry.redacted(span)
+    assert dict(told.attributes or {}) == {
+        "http.request.method": "GET",
+        "registrar.operation": "provision",
+        "error.type": "ValueError",
+    }
+    assert opentelemetry.redacted(Span("a\nb", Kind.CLIENT, "1" * 32, "2" * 16, None, now)).name == "redacted"
+
+
+LOADED = """
+import json, sys
+from provisioning.settings import Settings
+from provisioning.wiring import AzureServices
+from provisioning import telemetry
+services = AzureServices(Settings.from_env({settings}))
+services.registry, services.directory, services.vault, services.proof
+print(json.dumps([[each for each in sys.modules if each.startswith("opentelemetry")], len(telemetry._LISTENERS)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "listeners"),
+    [
+        ({}, 0),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, 1),
+        ({"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000000"}, 1),
+    ],
+    ids=["neither", "a collector", "Application Insights"],
+)
+def test_opentelemetry_is_loaded_where_a_setting_asks_for_it_and_nowhere_else(
+    environment: dict[str, str], setting: dict[str, str], listeners: int
+) -> None:
+    script = LOADED.replace("{settings}", repr(environment | setting))
+    ran = subprocess.run(  # noqa: S603 -- this very interpreter
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    modules, listening = json.loads(ran.stdout)
+    assert listening == listeners
+    assert bool(modules) == bool(listeners)
