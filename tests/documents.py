@@ -47,7 +47,7 @@ class Block:
 
     @property
     def needs_a_subscription(self) -> bool:
-        return bool(self.commands & SUBSCRIPTION)
+        return bool(self.commands & SUBSCRIPTION) or "infra.grant_permissions" in self.text  # of a tenant
 
     @property
     def is_make(self) -> bool:

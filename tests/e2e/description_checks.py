@@ -51,17 +51,29 @@ UNSAID: Mapping[str, str] = {
     ),
     **dict.fromkeys(("scope-required", "scope-not-found", "app-role-not-found"), "what the resource has"),
     "invalid-continuation-token": "what a page before had",
+    "not-a-moment": "days that a month does not have",
+    "invalid-prefer": "the grammar of one preference among others, which are ignored",
 }
 
 
 KNOWN: list[str] = []  # ids of registrations that were answered
+HOLDERS: list[str] = []  # of those, whose secret is in the vault
 
 
 @schemathesis.hook
 def after_call(_: Any, __: Any, response: Any) -> None:
-    """Remember which registrations there are."""
-    if response.status_code == HTTPStatus.ACCEPTED and response.json()["registrationId"] not in KNOWN:
-        KNOWN.append(response.json()["registrationId"])
+    """Remember which registrations there are, and which of them hold a secret."""
+    if response.status_code not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+        return
+    try:
+        content = response.json()
+    except ValueError:  # a page
+        return
+    found = content.get("registrationId") if isinstance(content, dict) else None
+    if response.status_code == HTTPStatus.ACCEPTED and found not in KNOWN:
+        KNOWN.append(found)
+    if found in KNOWN and content.get("secret") and content["status"] == "active" and found not in HOLDERS:
+        HOLDERS.append(found)
 
 
 @schemathesis.hook
@@ -76,8 +88,10 @@ def before_call(_: Any, case: Any, __: Any) -> None:
     # The coverage of Schemathesis has headers of letters and digits alone, valid or not.
     if not re.fullmatch(ENTITY_TAGS, headers.get("If-Match", "*")):
         headers["If-Match"] = "*"
-    if KNOWN and path.get("registrationId", KNOWN[0]) not in KNOWN:
-        path["registrationId"] = KNOWN[chance % len(KNOWN)]
+    # A rotation is about a registration that holds a secret; few do, and others are chosen as well.
+    known = HOLDERS if HOLDERS and case.operation.path.endswith("/rotate") and chance % 2 else KNOWN
+    if known and path.get("registrationId", known[0]) not in known:
+        path["registrationId"] = known[chance % len(known)]
     if isinstance(body, dict) and "clientType" in body and chance % 4:
         _aim(body, chance)
 

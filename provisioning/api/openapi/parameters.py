@@ -82,7 +82,7 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "expiringBefore": _query(
         "expiringBefore",
         "Only those whose secret or certificate ends before: a day, which begins in UTC, or a moment with its zone.",
-        {"type": "string", "examples": ["2027-01-31", "2027-01-31T12:00:00Z"]},
+        {"type": "string", "pattern": patterns.DAY_OR_MOMENT, "examples": ["2027-01-31", "2027-01-31T12:00:00Z"]},
     ),
     "hasFindings": _query("hasFindings", "Only those with findings, or without.", {"type": "boolean"}),
     "awaitingMyApproval": _query(
