@@ -7,7 +7,7 @@ from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Registration, Status
 from tests.faults.overlaps import Overlap
 from tests.faults.pasts import WAITING_VALUES, a_change_beside_a_secret, a_waiting_change, an_awaiting_request, subject
-from tests.faults.scenarios import ASKS
+from tests.faults.scenarios import ALL_ASKS
 from tests.faults.schedules import plays
 from tests.worlds.checker import check
 from tests.worlds.outside import straight
@@ -25,7 +25,7 @@ def cross(past: str, first: str, second: str, call: int) -> str | None:
     """
     world = PASTS[past]()
     row = subject(world)
-    overlap = Overlap(world, [partial(ASKS[first], world, row.id), partial(ASKS[second], world, row.id)])
+    overlap = Overlap(world, [partial(ALL_ASKS[first], world, row.id), partial(ALL_ASKS[second], world, row.id)])
     reached = all(overlap.step(0) for _ in range(call + 1))
     name = overlap.jobs[0].next_call
     overlap.finish(1)

@@ -23,7 +23,7 @@ from provisioning.domain.messages import read_message
 from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Registration, Status
 from tests.faults.pasts import WAITING_VALUES, a_world
-from tests.faults.scenarios import ASKS, NEW_VALUES, SCENARIOS, is_cleaned_up, is_deleted
+from tests.faults.scenarios import ALL_ASKS, NEW_VALUES, SCENARIOS, is_cleaned_up, is_deleted
 from tests.faults.schedules import PUBLISH, SAVE, plays
 from tests.worlds.checker import check
 from tests.worlds.outside import Died, straight
@@ -195,7 +195,7 @@ def meet(
     world, registration_id = runs.world, runs.registration_id
     reached = runs.stall(call)
     world.clock.sleep(1)
-    first = ASKS[what](world, registration_id)
+    first = ALL_ASKS[what](world, registration_id)
     world.deliver()
     world.clock.sleep(minutes * 60)
     runs.finish(0)
@@ -206,7 +206,7 @@ def meet(
     if first.status == 409:
         assert "operation-in-progress" in first.body or "registration-in-progress" in first.body
         world.clock.sleep(1)
-        assert ASKS[what](world, registration_id).status == 202
+        assert ALL_ASKS[what](world, registration_id).status == 202
         world.settle()
     if what == "delete":
         world.reconcile()

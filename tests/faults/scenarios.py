@@ -118,6 +118,10 @@ ASKS: Final[dict[str, Callable[[World, str], Answer]]] = {
     "rename": lambda world, registration_id: world.change(registration_id, {"displayName": "Another name"}),
     "change": lambda world, registration_id: world.change(registration_id, NEW_VALUES),
     "delete": lambda world, registration_id: world.delete(registration_id),
+}
+# The same, and what is asked about a registration of which something waits for an approval.
+ALL_ASKS: Final[dict[str, Callable[[World, str], Answer]]] = {
+    **ASKS,
     "contact": lambda world, registration_id: world.change(registration_id, {"contact": "b@contoso.example"}),
     "approve": lambda world, registration_id: decided(world, world.row(registration_id), "approve"),
     "deny": lambda world, registration_id: decided(world, world.row(registration_id), "deny"),
