@@ -70,6 +70,8 @@ def after_call(_: Any, __: Any, response: Any) -> None:
     except ValueError:  # a page
         return
     found = content.get("registrationId") if isinstance(content, dict) else None
+    if not isinstance(found, str):
+        return
     if response.status_code == HTTPStatus.ACCEPTED and found not in KNOWN:
         KNOWN.append(found)
     if found in KNOWN and content.get("secret") and content["status"] == "active" and found not in HOLDERS:
