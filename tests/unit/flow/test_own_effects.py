@@ -155,7 +155,7 @@ def test_what_two_runs_remove_at_once_is_gone_for_both() -> None:
     check(world)
 
 
-def test_the_row_shows_the_secret_that_the_vault_calls_current_though_another_run_ended_the_rotation_before() -> None:
+def two_deliveries_of_a_rotation() -> tuple[World, str, Overlap]:
     world = World()
     world.registered(a_resource())
     registration_id = str(world.registered(a_service_client())["registrationId"])
@@ -164,6 +164,11 @@ def test_the_row_shows_the_secret_that_the_vault_calls_current_though_another_ru
     [queued] = world.queue
     world.queue.clear()
     runs = Overlap(world, deliveries_of(world, queued.text, 2))
+    return world, registration_id, runs
+
+
+def test_the_row_shows_the_secret_that_the_vault_calls_current_though_another_run_ended_the_rotation_before() -> None:
+    world, registration_id, runs = two_deliveries_of_a_rotation()
     for number in (0, 1):
         while runs.jobs[number].next_call != PUBLISH:
             assert runs.step(number)
@@ -187,14 +192,7 @@ def test_the_row_shows_the_secret_that_the_vault_calls_current_though_another_ru
 
 @pytest.mark.parametrize("meanwhile", ["nothing", "the secret is deleted"])
 def test_a_run_that_ended_late_writes_nothing_where_there_is_no_other_secret_to_show(meanwhile: str) -> None:
-    world = World()
-    world.registered(a_resource())
-    registration_id = str(world.registered(a_service_client())["registrationId"])
-    world.clock.sleep(3600)
-    world.rotate(registration_id)
-    [queued] = world.queue
-    world.queue.clear()
-    runs = Overlap(world, deliveries_of(world, queued.text, 2))
+    world, registration_id, runs = two_deliveries_of_a_rotation()
     while runs.jobs[1].next_call != SAVE:
         assert runs.step(1)
     runs.finish(0)

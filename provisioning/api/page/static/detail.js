@@ -80,7 +80,6 @@ async function whole(registration, me) {
     registration.status === "active" && section(text.paste, pasteable(registration)),
     secret(registration),
     callers && section(text.callers, callersList(callers)),
-    grants(registration),
     section(text.facts, facts(registration)),
     actions(registration),
   ];
@@ -150,12 +149,6 @@ function callersList(callers) {
   return [h("p.hint", {}, text.callersMine), h("ul.rows", {}, callers.map((each) => h("li", {},
     h("a", { href: `#/r/${each.registrationId}` }, each.displayName), badge(each),
     h("span.under", {}, (each.appRoles ?? each.scopes ?? []).join(", ")))))];
-}
-
-function grants({ grants: given }) {
-  if (!given?.length) return null;
-  return section(text.grants, h("ul.rows", {}, given.map((each) => h("li", {}, h("code", {}, each.value ?? each.permission ?? each.name),
-    h(`span.badge.${each.state}`, {}, text.states[each.state] ?? each.state), h("span.under", {}, [each.why, each.who].filter(Boolean).join(" · "))))));
 }
 
 const several = (values) => (values?.length ? h("ul.plain", {}, values.map((each) => h("li", {}, h("code", {}, each)))) : null);

@@ -143,7 +143,6 @@ export const words = {
     acceptMappedClaims: ["Mapped claims", "Tokens may carry claims of a claims mapping policy, such as fhirUser."],
     accessTokenVersion: ["Version of access tokens", "1: the audience is the server's URL. 2: it is the client id."],
     credential: ["How it proves who it is", ""],
-    callbackUrl: ["Call back", "Told by a signed CloudEvent what becomes of this registration."],
   },
 
   permissions: {
@@ -218,7 +217,7 @@ export const words = {
     actions: "Actions",
     findings: "Findings", findingsText: "The daily look at Entra and Key Vault found this, and does not repair it.",
     warnings: "To know",
-    grants: "Permissions", callers: "Who may call this server",
+    callers: "Who may call this server",
     callersNone: "No registered client names this server yet.",
     callersMine: "Of the clients that you may see. Others may call it too.",
     states: { declared: "declared", granted: "granted", waits: "waits" },
