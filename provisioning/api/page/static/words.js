@@ -220,7 +220,6 @@ export const words = {
     callers: "Who may call this server",
     callersNone: "No registered client names this server yet.",
     callersMine: "Of the clients that you may see. Others may call it too.",
-    states: { declared: "declared", granted: "granted", waits: "waits" },
     progress: "In progress",
     progressText: (what, seconds) => `${what.charAt(0).toUpperCase()}${what.slice(1)}: ${seconds} s so far. This page looks again by itself.`,
     progressDone: "Done.",
