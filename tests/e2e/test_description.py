@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Run:
         return int(found[1]) if found else 0
 
 
-def play(running: Stack, *options: str) -> Run:
+def play(running: Stack, holders: Sequence[str], *options: str) -> Run:
     """Have Schemathesis play the description that the stack serves."""
     began = time.monotonic()
     played = subprocess.run(  # noqa: S603 -- its own arguments
@@ -55,7 +56,13 @@ def play(running: Stack, *options: str) -> Run:
             *("--no-color", "run", f"{running.api}/openapi.json", "--url", running.api, *options),
         ],
         cwd=ROOT,
-        env={**os.environ, "FUNCTION_KEY": KEY, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"},
+        env={
+            **os.environ,
+            "FUNCTION_KEY": KEY,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONHASHSEED": "0",
+            "HOLDERS": " ".join(holders),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -86,7 +93,8 @@ def test_the_described_api_holds_against_itself_in_every_phase_by_every_check(
         caller = Caller(running, log)
         caller.http.headers["x-functions-key"] = KEY
         caller.registered(example("resource"))
-        played = play(running, *options)
+        holders = [caller.registered(example("service"))["registrationId"] for _ in range(3)]
+        played = play(running, holders, *options)
     sys.stdout.write(f"{played.cases} cases in {played.seconds:.0f} s\n")
     assert played.exit_code == 0, played.text
     assert re.search(rf"{played.cases} generated, {played.cases} passed", played.text), played.text
