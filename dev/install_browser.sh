@@ -4,6 +4,8 @@
 # Debian keeps one version of Chromium in each release, the newest with all its security updates, and no older one: it
 # is pinned as far as the release of Debian is.
 set -eu
+# Debian's own tools lie there, whatever the PATH of whoever calls.
+PATH="$PATH:/usr/sbin:/usr/bin:/sbin:/bin"
 packages="chromium fonts-inter"
 missing=""
 for package in $packages; do
