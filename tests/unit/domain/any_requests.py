@@ -11,8 +11,8 @@ from provisioning.domain.intake import SERVER_ROLES, parse
 from tests.worlds.certificates import a_certificate
 from tests.worlds.request_bodies import OWNER
 
-thorough = settings(max_examples=200, deadline=None, derandomize=True, database=None)
-slow = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+thorough = settings(max_examples=120, deadline=None, derandomize=True, database=None)
+slow = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 COMMON = {"clientType", "displayName", "owner", "contact", "description", "serviceManagementReference"}
 FIELDS = {
     "resource": COMMON | {"fhirServerUrl", "scopes", "appRoles", "accessTokenVersion", "acceptMappedClaims"},

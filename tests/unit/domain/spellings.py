@@ -11,7 +11,7 @@ from provisioning.domain.uris import Platform
 
 # Of any URIs most are refused by the rule itself, which is what the tests want to see.
 thorough = settings(
-    max_examples=300,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     database=None,

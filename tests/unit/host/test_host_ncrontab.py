@@ -102,7 +102,7 @@ def matches(moment: datetime, values: list[frozenset[int]]) -> bool:
     return all(part in allowed for part, allowed in zip(parts, values, strict=True))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     fields=st.tuples(*(field(*limits) for limits in LIMITS)),
     moment=st.datetimes(datetime(1990, 1, 1), datetime(2110, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
