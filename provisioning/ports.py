@@ -96,6 +96,14 @@ class Directory(Protocol):
         """Return the service principal with that client id or identifier URI, or None; remembered for ten minutes."""
         ...
 
+    def knows(self, object_id: str) -> bool | None:
+        """Return whether Entra has a user, a group or a service principal of that id; None where it cannot be told.
+
+        One that is there is remembered for ten minutes, and for an hour that this app may not look. Nothing is raised:
+        whoever asks goes on without the answer.
+        """
+        ...
+
     def signed_in(self) -> SignedIn:
         """Return who this process is to Graph and what it may do, as its own token says."""
         ...

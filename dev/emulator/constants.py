@@ -35,6 +35,8 @@ FIRST_PARTY_TENANT_ID: Final = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 OWNED_BY: Final = "Application.ReadWrite.OwnedBy"
 READ_WRITE_ALL: Final = "Application.ReadWrite.All"
 APPLICATION_READ_ALL: Final = "Application.Read.All"
+USER_READ_ALL: Final = "User.Read.All"
+GROUP_MEMBER_READ_ALL: Final = "GroupMember.Read.All"
 ASSIGN_ROLES: Final = "AppRoleAssignment.ReadWrite.All"
 MANAGE_ROLES: Final = "RoleManagement.ReadWrite.Directory"
 

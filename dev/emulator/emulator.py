@@ -18,6 +18,7 @@ from dev.emulator.http.bearer import Bearer
 from dev.emulator.http.in_process import InProcessAdapter
 from dev.emulator.http.wsgi import Routing, WsgiApplication
 from dev.emulator.sts import routes as sts_routes
+from dev.emulator.sts.accounts import ACCOUNTS
 from dev.emulator.sts.endpoint import TokenService
 from dev.emulator.vault import routes as vault_routes
 from dev.emulator.vault.secrets import Vault
@@ -89,6 +90,8 @@ class Emulator:
             managed_fhir=self._managed_fhir,
             seed=self._seed,
         )
+        self.directory.users |= {each.object_id for each in ACCOUNTS.values() if each.client_id is None}
+        self.directory.groups |= {group for each in ACCOUNTS.values() for group in each.groups}
         self.vault = Vault(url=self.origin, faults=self.faults, now=self.now, seed=self._seed)
         self.sts = TokenService(self.directory, self.now, self._seed)
 

@@ -32,6 +32,7 @@ from provisioning.adapters.graph_errors import (
     request_id,
 )
 from provisioning.adapters.pace import Pace
+from provisioning.adapters.people import People
 from provisioning.adapters.transport import TIMEOUT, BearerToken, next_page_token, retry_after
 from provisioning.domain.directory import Application, Manifests, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.errors import NameTaken, OutcomeUnknown, ProvisioningError, TryAgain
@@ -77,6 +78,7 @@ class GraphDirectory:
         self._pace = Pace(clock)
         self._resources: dict[str, tuple[datetime, ResourceServicePrincipal]] = {}
         self._no_inline_secret_until: datetime | None = None
+        self._people = People(self._read, clock)
 
     def create_application(self, body: Mapping[str, Any]) -> Application:
         """As the port says. Two requests where Graph refuses a secret in the create call: again, without it.
@@ -260,6 +262,10 @@ class GraphDirectory:
         if found is not None:
             self._resources[name] = (self._clock.now() + REMEMBERED_FOR, found)
         return found
+
+    def knows(self, object_id: str) -> bool | None:
+        """As the port says."""
+        return self._people.knows(object_id)
 
     def signed_in(self) -> SignedIn:
         """As the port says. No request, but for the token."""

@@ -12,7 +12,7 @@ from typing import Final
 from provisioning import trail
 from provisioning.api.calls import Wish, not_found
 from provisioning.api.enforce import approval_of, check_change, check_place, take_place
-from provisioning.api.submit import Accepted, check_owner, message_may_be_lost, message_of
+from provisioning.api.submit import Accepted, check_owner, is_unseen, message_may_be_lost, message_of
 from provisioning.domain.approval import Approval, Outcome, Proposal, check_decider, not_an_approver
 from provisioning.domain.callers import Role
 from provisioning.domain.errors import NeedsOperator, RequestRejected, StaleRegistration, UnreadableRow
@@ -101,6 +101,8 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
             proposal = Proposal(new_id(), now, request, policy.recorded_version, trace_id)
             return _proposed(services, wish, row, proposal, decision)
         changed = row.changed(request, policy.recorded_version)
+        if request.owner != row.request.owner:
+            changed = replace(changed, owner_unseen=is_unseen(wish.caller, request.owner))
         return changed.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
 
     return replace(_altered(services, wish, What.CHANGE_REQUESTED, changed), approvals=needed)

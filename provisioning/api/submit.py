@@ -20,8 +20,8 @@ from provisioning.api.enforce import (
     server_taken,
     take_place,
 )
-from provisioning.api.warnings import Warning_, warnings
-from provisioning.domain.callers import Caller, Role
+from provisioning.api.warnings import Warning_, of_owner, warnings
+from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
 from provisioning.domain.events import What, wished
 from provisioning.domain.intake import (
@@ -146,7 +146,9 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
     check_approvable(decision, caller)
     check_place(services, policy, request.owner)
     body = application_body(registration, services.tenant, new_secret(services, registration))
-    return Preview(registration, body, warnings(registration), decision.approvals_needed)
+    of_the_owner = of_owner(services, registration)
+    others = warnings(replace(registration, owner_unseen=False))
+    return Preview(registration, body, (*of_the_owner, *others), decision.approvals_needed)
 
 
 def _new(services: Services, request: RegistrationRequest, caller: Caller, idempotency_key: str | None) -> Registration:
@@ -157,6 +159,7 @@ def _new(services: Services, request: RegistrationRequest, caller: Caller, idemp
         via=caller.via,
         request=request,
         request_hash=fingerprint(request),
+        owner_unseen=is_unseen(caller, request.owner),
         status=Status.ACCEPTED,
         operation=Operation(
             new_id(), OperationType.PROVISION, OperationStatus.PENDING, now, trace_id=trail.current().trace_id
@@ -174,6 +177,11 @@ def _check_caller(caller: Caller, request: RegistrationRequest) -> None:
             403, "role-required", f"Asking for a registration needs the app role {Role.CREATE}. Ask the administrator."
         )
     check_owner(caller, request.owner)
+
+
+def is_unseen(caller: Caller, owner: str) -> bool:
+    """Whether nothing shows that Entra knows this owner. With function keys an owner decides nothing: it may be so."""
+    return caller.kind is not CallerKind.KEY and not caller.vouches_for(owner)
 
 
 def check_owner(caller: Caller, owner: str) -> None:

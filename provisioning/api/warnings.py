@@ -5,12 +5,14 @@ What cannot work at all is refused (`submit.py`); what people still have to do i
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
 from provisioning.domain.intake import ResourceApplicationRequest, ServiceClientRequest
 from provisioning.domain.names import managed_fhir_url
 from provisioning.domain.permissions import smart_contexts
 from provisioning.domain.registration import Registration
+from provisioning.ports import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,37 @@ class Warning_:  # noqa: N801 -- `Warning` is Python's own
     message: str
 
 
+OWNER_NOT_SEEN: Final = Warning_(
+    "owner-not-seen",
+    "Nothing has shown yet that Entra knows the owner, who is neither the caller nor one of the caller's groups. See "
+    "that the object id is right, or nobody but a manager can change the registration.",
+)
+
+
 def warnings(registration: Registration) -> tuple[Warning_, ...]:
-    """Return what works, but perhaps not as the caller thinks: the same in a dry run and of what was registered."""
+    """Return what works, but perhaps not as the caller thinks: the same in a dry run and of what was registered.
+
+    But that a dry run looks for an owner whom nobody has seen.
+    """
+    of_owner = (OWNER_NOT_SEEN,) if registration.owner_unseen else ()
     if isinstance(registration.request, ResourceApplicationRequest):
-        return tuple(_of_resource(registration.request))
-    return tuple(_of_client(registration))
+        return (*of_owner, *_of_resource(registration.request))
+    return (*of_owner, *_of_client(registration))
+
+
+def of_owner(services: Services, row: Registration) -> tuple[Warning_, ...]:
+    """Return what a dry run has to say of the owner, whom it looks for where nothing has shown that Entra knows it."""
+    known = not row.owner_unseen or services.directory.knows(row.request.owner)
+    if known is None:
+        return (OWNER_NOT_SEEN,)
+    return () if known else (_OWNER_NOT_FOUND,)
+
+
+_OWNER_NOT_FOUND: Final = Warning_(
+    "owner-not-found",
+    "Entra knows no user, group or service principal of the owner's object id: nobody but a manager could change the "
+    "registration.",
+)
 
 
 def _of_resource(request: ResourceApplicationRequest) -> Iterator[Warning_]:

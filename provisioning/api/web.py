@@ -49,7 +49,7 @@ from provisioning.api.prefer import preferred_wait
 from provisioning.api.ready import latest
 from provisioning.api.submit import Accepted, preview, submit
 from provisioning.api.wait import wait
-from provisioning.api.warnings import consequences
+from provisioning.api.warnings import Warning_, consequences, of_owner
 from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain
@@ -57,7 +57,7 @@ from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.intake import RegistrationRequest, dump, parse, parse_decision
 from provisioning.domain.manifest import changed_properties
 from provisioning.domain.operation import OperationType
-from provisioning.domain.registration import REGISTRATION_ID
+from provisioning.domain.registration import REGISTRATION_ID, Registration
 from provisioning.domain.traces import read_traceparent, traceparent
 from provisioning.ports import Services
 
@@ -215,11 +215,15 @@ def _answered(done: Accepted, wanted: Wish, call: Call, services: Services) -> A
         "status": after.status,
         "changes": differences(before.request, after.request),
         "approvalsNeeded": approvals_needed(done.approvals),
-        "warnings": [asdict(each) for each in consequences(before, after)],
+        "warnings": [asdict(each) for each in (*_of_new_owner(services, before, after), *consequences(before, after))],
     }
     if begins is OperationType.CHANGE:
         content["application"] = changed_properties(after, {})
     return ok(content)
+
+
+def _of_new_owner(services: Services, before: Registration, after: Registration) -> tuple[Warning_, ...]:
+    return of_owner(services, after) if after.request.owner != before.request.owner else ()
 
 
 def _accepted(done: Accepted, caller: Caller, call: Call, services: Services, seconds: int | None) -> Answer:

@@ -87,6 +87,10 @@ class Caller:
         """Whether it may know that a registration of this owner exists."""
         return self.sees_all or owner in self.identities
 
+    def vouches_for(self, owner: str) -> bool:
+        """Whether the caller's own token shows that Entra knows this owner: a bot says whatever it says."""
+        return self.via is None and owner in self.identities
+
     def may_change(self, owner: str) -> bool:
         """Whether it may change, rotate, retry and delete a registration of this owner, or make one for it."""
         return Role.MANAGE_ALL in self.roles or owner in self.identities

@@ -47,7 +47,8 @@ class Registration:
     end that were told last; `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was
     last asked to delete an application that not all of its replicas may have heard of. `events` is how many of its
     writes were told by an event. `approval` is the latest that was asked for; `proposal` is the change that waits for
-    it, and stays whatever else is done meanwhile.
+    it, and stays whatever else is done meanwhile. `owner_unseen` is whether nothing has shown yet that Entra knows the
+    owner.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Registration:
     via: str | None = None
     approval: Approval | None = None
     proposal: Proposal | None = None
+    owner_unseen: bool = False
     policy_version: str = ""
     deletion_sent_at: datetime | None = None
     events: int = 0
@@ -279,6 +281,7 @@ class Registration:
         return replace(
             self,
             request=request,
+            owner_unseen=self.owner_unseen if request.owner == self.request.owner else True,
             policy_version=policy_version,
             change=self.change + 1,
             former_redirect_uris=tuple(gone),

@@ -64,8 +64,8 @@ def check(run: Run, message: Message) -> list[str]:
             _keep_name(run)
         if before.holds_secret and _begins_rotation(run, message, seen):
             return []
-        removed = _clean_up(run, seen)
-        run.learn(findings=tuple(_findings(run, seen, [each for each in seen.live if each not in removed])))
+        removed, owner = _clean_up(run, seen), _look_for_owner(run)
+        run.learn(findings=(*owner, *_findings(run, seen, [each for each in seen.live if each not in removed])))
         due_at = next_due(run.registration, run.services.secrets, now)
     except NeedsOperator as error:
         due_at = now + tried_again_after(run.services.secrets)
@@ -150,6 +150,26 @@ def _clean_up(run: Run, seen: View) -> list[Credential]:
         times = [seen.now + tried_again_after(policy)]
     run.learn(secret=shown(current), clean_up_at=min(times, default=None))
     return removed
+
+
+def _look_for_owner(run: Run) -> tuple[Failure, ...]:
+    """Return the finding that Entra does not know the owner; that it does is learned. Its owner may have left.
+
+    With function keys an owner decides nothing, and is not looked for.
+    """
+    if run.services.front_door is None:
+        return ()
+    known = run.services.directory.knows(run.registration.request.owner)
+    if known:
+        run.learn(owner_unseen=False)
+    return () if known is not False else (_OWNER_NOT_FOUND,)
+
+
+_OWNER_NOT_FOUND: Final = Failure(
+    "owner-not-found",
+    "Entra knows no user, group or service principal of the owner's object id.",
+    "Have a manager give the registration to a group of the team: PATCH /registrations/{id} with owner.",
+)
 
 
 def _findings(run: Run, seen: View, left: Sequence[Credential]) -> Iterator[Failure]:

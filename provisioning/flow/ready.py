@@ -16,6 +16,8 @@ from provisioning.domain.secrets import MintedSecret
 from provisioning.ports import Services
 
 NEEDED: Final = "Application.ReadWrite.OwnedBy"
+# With these an owner can be looked for; without them nothing else is lost.
+OPTIONAL: Final = frozenset({"User.Read.All", "GroupMember.Read.All"})
 # It does what the one above does, and to the applications of others too.
 WIDER: Final = "Application.ReadWrite.All"
 CANARY: Final = f"{NAME_PREFIX}canary"
@@ -65,7 +67,7 @@ def _graph(services: Services) -> Iterator[Check]:
         return
     yield _identified(identity, signed_in, services.tenant.registrar_object_id)
     yield _permitted(Check(Dependency.GRAPH, NEEDED), signed_in)
-    for each in sorted(signed_in.permissions - {NEEDED}) if not signed_in.person else ():
+    for each in sorted(signed_in.permissions - {NEEDED} - OPTIONAL) if not signed_in.person else ():
         yield Check(Dependency.GRAPH, each).warned(
             "permission-too-wide",
             "This app's identity has a permission of Microsoft Graph that it does not need.",

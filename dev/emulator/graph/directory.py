@@ -50,6 +50,9 @@ class Directory:
         self.records: dict[str, Application] = {}
         self.principals: dict[str, ServicePrincipal] = {}
         self.people: set[str] = set()
+        # Those who sign in to the registrar's own API, and the groups of the tenant.
+        self.users: set[str] = set()
+        self.groups: set[str] = set()
         self.assignments: list[AppRoleAssignment] = []
         # Who has a directory role for the assignments of one service principal: object ids of both.
         self.scoped_to: set[tuple[str, str]] = set()
@@ -73,7 +76,7 @@ class Directory:
     # What tests and the demo set up.
 
     def add_principal(self, object_id: str | None = None) -> str:
-        """A user or group that may own things."""
+        """A user, who may own things."""
         object_id = (object_id or self.new_id()).lower()
         self.people.add(object_id)
         return object_id

@@ -19,6 +19,8 @@ GRAPH_ROLES = {
     constants.OWNED_BY: "18a4783c-866b-4cc7-a460-3d5e5662c884",
     constants.READ_WRITE_ALL: "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9",
     constants.APPLICATION_READ_ALL: "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30",
+    constants.USER_READ_ALL: "df021288-bdef-4463-88db-98f22de89214",
+    constants.GROUP_MEMBER_READ_ALL: "98830695-27a2-44f7-8c18-0c3ebc9698f6",
     constants.ASSIGN_ROLES: "06b708a9-e830-4db3-a914-8e69da51d44f",
     constants.MANAGE_ROLES: "9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8",
 }

@@ -11,6 +11,7 @@ from dev.emulator.errors import GraphError, Json, bad_request
 from dev.emulator.graph import queries
 from dev.emulator.graph.app_role_assignments import AppRoleAssignments
 from dev.emulator.graph.applications import Applications
+from dev.emulator.graph.members import Members
 from dev.emulator.graph.records import Caller
 from dev.emulator.graph.role_management import RoleManagement
 from dev.emulator.graph.service_principals import ServicePrincipals
@@ -259,6 +260,12 @@ def _unassign_role(directory: Directory, by: Caller, context: Context) -> Answer
     return Answer(204)
 
 
+def _read_member(what: str, directory: Directory, by: Caller, context: Context) -> Answer:
+    body = Members(directory).read(by, what, context.path["object_id"])
+    selected = queries.select(body, context.request.args.to_dict(), f"microsoft.graph.{what.removesuffix('s')}")
+    return Answer(200, {**_context_url(directory, f"{what}/$entity"), **selected})
+
+
 def _purge(directory: Directory, by: Caller, context: Context) -> Answer:
     Applications(directory).purge(by, context.path["object_id"])
     return Answer(204)
@@ -295,6 +302,9 @@ def routes(directory: Callable[[], Directory], bearer: Bearer) -> Iterator[Route
             yield Route("GET", credential, "graph.readFederatedCredential", handler(_read_federated, ONE))
             yield Route("PATCH", credential, "graph.updateFederatedCredential", handler(_update_federated))
             yield Route("DELETE", credential, "graph.deleteFederatedCredential", handler(_delete_federated))
+    for what in ("users", "groups"):
+        operation = f"graph.read{what.removesuffix('s').capitalize()}"
+        yield Route("GET", f"{ROOT}/{what}/<object_id>", operation, handler(partial(_read_member, what), ONE))
     yield from _principal_routes(handler)
     yield from _role_routes(handler)
     deleted = f"{ROOT}/directory/deletedItems"

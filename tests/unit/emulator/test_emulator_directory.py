@@ -7,11 +7,21 @@ import pytest
 
 from dev.emulator import Emulator
 from dev.emulator.client import Client, ManualClock
-from dev.emulator.constants import FHIR_APP_ID, GRAPH_APP_ID, VAULT_RESOURCE
+from dev.emulator.constants import (
+    FHIR_APP_ID,
+    GRAPH_APP_ID,
+    GRAPH_PRINCIPAL_ID,
+    GROUP_MEMBER_READ_ALL,
+    REGISTRAR_OBJECT_ID,
+    USER_READ_ALL,
+    VAULT_RESOURCE,
+)
+from dev.emulator.sts.accounts import ACCOUNTS, TEAM
 
 if TYPE_CHECKING:
     import requests
 
+ALICE = ACCOUNTS["alice"].object_id
 UNKNOWN = "0a0a0a0a-0000-4000-8000-000000000001"
 
 
@@ -329,3 +339,19 @@ def test_a_reset_forgets_everything(client: Client) -> None:
     assert client.emulator.calls == []
     assert client.graph("GET", "/applications").json()["value"] == []
     assert client.emulator.faults.switches.page_size is None
+
+
+@pytest.mark.parametrize(
+    ("what", "role", "there"), [("users", USER_READ_ALL, ALICE), ("groups", GROUP_MEMBER_READ_ALL, TEAM)]
+)
+def test_whoever_may_read_users_or_groups_is_told_of_those_that_are_there_and_nobody_else_of_any(
+    client: Client, what: str, role: str, there: str
+) -> None:
+    for object_id in (there, UNKNOWN):
+        assert code(client.graph("GET", f"/{what}/{object_id}")) == (403, "Authorization_RequestDenied")
+    client.emulator.directory.grant(REGISTRAR_OBJECT_ID, GRAPH_PRINCIPAL_ID, role)
+    found = client.graph("GET", f"/{what}/{there}?$select=id")
+    assert (found.status_code, found.json()["id"]) == (200, there)
+    assert code(client.graph("GET", f"/{what}/{UNKNOWN}")) == (404, "Request_ResourceNotFound")
+    other = "groups" if what == "users" else "users"
+    assert code(client.graph("GET", f"/{other}/{there}")) == (403, "Authorization_RequestDenied")
