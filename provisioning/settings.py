@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,6 +22,7 @@ from provisioning.domain.front_door import FrontDoor, front_door
 from provisioning.domain.names import can_name_resource, canonical_name, opens_directory_or_azure
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.tenant import Tenant
+from provisioning.domain.values import dataclass
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ and the public reports named beside a rule.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -17,6 +16,7 @@ import requests
 
 from provisioning.adapters.transport import retry_after
 from provisioning.domain.errors import CredentialNotFound, NeedsOperator, ProvisioningError, TryAgain
+from provisioning.domain.values import dataclass
 
 _UNFINISHED: Final = frozenset({408, 423, 424, 425})
 _CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,80}")

@@ -5,7 +5,6 @@ Sources: "Get Blob" and "Versioning for Azure Storage" (REST reference), RFC 911
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +19,7 @@ from provisioning.adapters.transport import TABLES_TIMEOUT
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.policy import Policy
 from provisioning.domain.policy_document import LARGEST_POLICY, PolicyError, read_policy
+from provisioning.domain.values import dataclass
 from provisioning.ports import Clock
 
 READ_AGAIN_AFTER: Final = timedelta(minutes=1)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -22,6 +22,7 @@ from provisioning.domain.judgement import ApprovalNeeded
 from provisioning.domain.operation import Failure
 from provisioning.domain.readiness import Check, State, is_ready
 from provisioning.domain.registration import Registration
+from provisioning.domain.values import dataclass
 from provisioning.flow.rotate import rotates_at
 from provisioning.ports import Services
 

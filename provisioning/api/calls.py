@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,6 +20,7 @@ from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import Fault, RequestRejected
 from provisioning.domain.faults import respelt
 from provisioning.domain.registration import Registration
+from provisioning.domain.values import dataclass
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 LARGEST_BODY: Final = 64 * 1024

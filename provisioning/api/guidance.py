@@ -7,7 +7,6 @@ Sources: the FHIR server's own settings, "Azure built-in roles" for health data,
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from shlex import quote as quoted
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -26,6 +25,7 @@ from provisioning.domain.openid import GRAPH_CLIENT_ID
 from provisioning.domain.permissions import openid_scopes
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.tenant import Tenant
+from provisioning.domain.values import dataclass
 
 _UNKNOWN: Final = "<assigned when active>"
 

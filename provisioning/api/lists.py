@@ -7,7 +7,6 @@ thousand, and says where the next goes on (docs/decisions/0069).
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -19,6 +18,7 @@ from provisioning.domain.credentials import credential_expires_at
 from provisioning.domain.errors import Fault, RequestRejected
 from provisioning.domain.names import canonical_name
 from provisioning.domain.registration import REGISTRATION_ID, Page, Registration, Status
+from provisioning.domain.values import dataclass
 from provisioning.ports import Services
 
 SHORTEST_TEXT: Final = 2

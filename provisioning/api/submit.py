@@ -4,7 +4,7 @@ The order is what makes a crash harmless: whatever is missing after one, the pla
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,6 +39,7 @@ from provisioning.domain.operation import DueEntry, Operation, OperationStatus, 
 from provisioning.domain.policy import Policy
 from provisioning.domain.registration import Registration, Status, registration_id
 from provisioning.domain.tenant import Tenant
+from provisioning.domain.values import dataclass
 from provisioning.flow.mint import new_secret
 from provisioning.flow.permit import judge_resolved, names_of
 from provisioning.flow.plan import STALLED_AFTER

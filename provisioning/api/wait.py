@@ -7,7 +7,6 @@ long. What `Prefer` may say is in `prefer.py`.
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +15,7 @@ from provisioning.domain.callers import Caller
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.messages import REGISTRATIONS_QUEUE
 from provisioning.domain.registration import Registration
+from provisioning.domain.values import dataclass
 from provisioning.ports import Services
 
 logger = trail.logger(__name__)

@@ -6,7 +6,7 @@ ask of it, and whoever has the app role for it otherwise; never the requester, w
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,6 +14,7 @@ from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import RegistrationRequest
 from provisioning.domain.operation import Kept, Operation, OperationStatus, OperationType
+from provisioning.domain.values import dataclass
 
 LAPSES_AFTER: Final = timedelta(days=14)
 

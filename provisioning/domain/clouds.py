@@ -4,8 +4,9 @@ Sources: "National clouds" of the Microsoft identity platform, "Microsoft Graph 
 audience of exchanged tokens hashicorp/terraform-provider-azuread #1755 and Azure/login #452.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from provisioning.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

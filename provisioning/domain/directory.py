@@ -1,11 +1,12 @@
 """What Entra knows, in our words: applications with their credentials, service principals, permissions."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from provisioning.domain.secrets import MintedSecret
+from provisioning.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ one exception is the names of scopes and app roles that a resource has, which ev
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+
+from provisioning.domain.values import dataclass
 
 # More of them help nobody, and a small request must not be answered by a large one.
 MOST_FAULTS: Final = 100

@@ -5,7 +5,7 @@ An event holds names, ids and codes of ours. It never holds a value that somebod
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -14,6 +14,7 @@ from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import changed_names
 from provisioning.domain.operation import Kept, OperationStatus, OperationType
 from provisioning.domain.registration import Registration
+from provisioning.domain.values import dataclass
 
 
 class ActorKind(Kept):

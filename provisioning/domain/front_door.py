@@ -7,8 +7,9 @@ anonymous callers through although authentication was on, and a bad token is an 
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from provisioning.domain.values import dataclass
 
 # What may be reached without signing in: its handlers never read a principal.
 # The page's files have a folder of their own: the platform knows wildcards at the end alone (azure-docs #86514).

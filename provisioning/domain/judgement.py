@@ -1,7 +1,6 @@
 """What a request breaks of the policy: refused, or to be approved, and by whom. Rules and values only, no I/O."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -27,6 +26,7 @@ from provisioning.domain.policy import (
     ServiceManagementReference,
 )
 from provisioning.domain.quota import Exceeded, Quota
+from provisioning.domain.values import dataclass
 
 # A refusal that would tell of others: who may claim the server, or that somebody has it. `api/submit.py` hides which.
 SERVER_NOT_CLAIMABLE: Final = "fhir-server-not-claimable"

@@ -7,7 +7,7 @@ makes it no message at all.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from provisioning.domain.notices import REGISTRAR
 from provisioning.domain.operation import DueEntry, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.traces import TRACE_ID
+from provisioning.domain.values import dataclass
 
 # Their names, as the triggers of `function_app.py` have them.
 REGISTRATIONS_QUEUE: Final = "registrations"

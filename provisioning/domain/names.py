@@ -10,13 +10,13 @@ without regard to case is seen in public reports.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from provisioning.domain.errors import Fault
 from provisioning.domain.hosts import FORBIDDEN, HOST_RULE, is_host, length, names_client_id, on_domain, split
+from provisioning.domain.values import dataclass
 
 LONGEST_IDENTIFIER_URI: Final = 255
 # How long the name of a deleted registration is held for its last owner: clients may mean it for longer than it lived.

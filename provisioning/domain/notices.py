@@ -6,7 +6,6 @@ A notice says what a GET on the registration would say, and never holds a secret
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration
 from provisioning.domain.tenant import Tenant
 from provisioning.domain.traces import traceparent
+from provisioning.domain.values import dataclass
 
 ACTIVE: Final = "registration.active"
 FAILED: Final = "registration.failed"

@@ -1,9 +1,10 @@
 """What is asked of a registration, how far it is, why it waits or failed, and when somebody has to look at it again."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from provisioning.domain.values import dataclass
 
 
 class Kept(StrEnum):

@@ -1,8 +1,9 @@
 """How many registrations an owner may have, and how many more in one hour: what is counted, and what is too many."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+
+from provisioning.domain.values import dataclass
 
 
 class Exceeded(StrEnum):

@@ -1,9 +1,9 @@
 """What was looked at to tell whether this service can do its work: a check for each permission that it needs."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioning.domain.errors import ProvisioningError
+from provisioning.domain.values import dataclass
 
 
 class Dependency(StrEnum):

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from provisioning.domain.openid import GRAPH_CLIENT_ID, OPENID_SCOPES
 from provisioning.domain.operation import Operation, OperationStatus, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX
+from provisioning.domain.values import dataclass
 
 Manifest = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ Everything here is a frozen value; a change is a new value. Nothing here holds a
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from provisioning.domain.directory import ResolvedResource
 from provisioning.domain.intake import RegistrationRequest, changed_names, fingerprint
 from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
+from provisioning.domain.values import dataclass
 
 REGISTRATION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _IDEMPOTENT_IDS: Final = uuid.UUID("5d5f3f5b-4c3a-5bb5-9f0e-6a2c8f6d1a77")

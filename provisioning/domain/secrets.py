@@ -4,9 +4,11 @@ What Entra lists of them is in `directory.py`; credentials without a secret are 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from provisioning.domain.values import dataclass
 
 CREDENTIAL_LABEL_PREFIX: Final = "registrar:"
 _LABEL_TIME: Final = "%Y%m%dT%H%M%S.%fZ"

@@ -1,8 +1,7 @@
 """Where applications live: a value that the flows share and the settings fill."""
 
-from dataclasses import dataclass
-
 from provisioning.domain.clouds import Cloud, cloud_of
+from provisioning.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

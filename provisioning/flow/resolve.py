@@ -3,7 +3,6 @@
 Anything else is refused: otherwise anyone could have directory permissions declared, and wait for a careless consent.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from provisioning.domain.callers import Caller
@@ -21,6 +20,7 @@ from provisioning.domain.names import (
 )
 from provisioning.domain.permissions import ClientRequest, app_roles_of, asked_for, scopes_of
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
+from provisioning.domain.values import dataclass
 from provisioning.ports import Registry, Services
 
 

@@ -7,7 +7,6 @@ that breaks without it. The steps below them are what a rotation does beside `en
 import hashlib
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,6 +16,7 @@ from provisioning.domain.errors import CredentialNotFound, NeedsOperator, TryAga
 from provisioning.domain.manifest import is_marked
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, CurrentSecret, SecretPolicy
+from provisioning.domain.values import dataclass
 from provisioning.flow.mint import belongs_to, current_secret
 from provisioning.flow.run import Run
 

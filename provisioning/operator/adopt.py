@@ -7,7 +7,7 @@ the one that is there; a credential that this service did not make is never remo
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from provisioning import trail
@@ -21,6 +21,7 @@ from provisioning.domain.manifest import TAG, marked_id, marks, notes
 from provisioning.domain.messages import operation_message
 from provisioning.domain.names import MANAGED_FHIR_CLIENT_ID, managed_fhir_url
 from provisioning.domain.registration import REGISTRATION_ID, Registration
+from provisioning.domain.values import dataclass
 from provisioning.flow.plan import put_due
 from provisioning.operator.desk import Desk
 from provisioning.operator.found import Found, body_of, found_in

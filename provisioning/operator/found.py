@@ -1,7 +1,6 @@
 """An application that somebody made by hand, read as a request for a registration of it would say it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from provisioning.domain.intake import DEFAULT_SCOPE
 from provisioning.domain.manifest import SIGN_IN_AUDIENCE
 from provisioning.domain.openid import GRAPH_CLIENT_ID, OPENID_SCOPES
 from provisioning.domain.recovered import Manifest, resources_of
+from provisioning.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,28 @@ def test_whatever_is_no_principal_is_nobody(header: str) -> None:
     assert raised.value.status == 401
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"typ": "oid", "val": "x"}]',
+        '{"auth_typ": "aad"}',
+        '{"auth_typ": "aad", "claims": {"typ": "oid", "val": "x"}}',
+        '{"auth_typ": "aad", "claims": ["oid"]}',
+        '{"auth_typ": "aad", "claims": [{"typ": "oid"}]}',
+        '{"auth_typ": "aad", "claims": [{"typ": "oid", "val": 1}]}',
+        '{"auth_typ": "aad", "claims": [{"typ": null, "val": "x"}]}',
+        '{"auth_typ": "aad", "claims": [{"typ": "name", "val": "\\ud800"}]}',
+        '{"auth_typ": "aad", "claims": [], "role_typ": 1}',
+        '{"auth_typ": ["aad"], "claims": []}',
+        "[" * 40_000,
+    ],
+)
+def test_a_principal_of_another_shape_is_refused_and_no_error(content: str) -> None:
+    with pytest.raises(RequestRejected) as raised:
+        read_principal(base64.b64encode(content.encode()).decode())
+    assert raised.value.status == 401
+
+
 @pytest.mark.parametrize("provider", ["google", "facebook", "", None])
 def test_another_identity_provider_names_nobody(provider: str | None) -> None:
     with pytest.raises(RequestRejected):
