@@ -4,7 +4,6 @@ What cannot work at all is refused (`submit.py`); what people still have to do i
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ from provisioning.domain.intake import ResourceApplicationRequest, ServiceClient
 from provisioning.domain.names import managed_fhir_url
 from provisioning.domain.permissions import smart_contexts
 from provisioning.domain.registration import Registration
+from provisioning.domain.values import dataclass
 from provisioning.ports import Services
 
 
