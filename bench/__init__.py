@@ -1,4 +1,1 @@
-"""How fast the service is, as ratios to what bounds it, measured in one run.
-
-Never deployed; nothing else imports it.
-"""
+"""How fast the service is, as ratios to what bounds it. Never deployed; nothing else imports it."""

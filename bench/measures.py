@@ -14,29 +14,30 @@ from datetime import UTC, datetime
 from functools import partial
 from http.client import HTTPConnection
 from math import ceil
-from pathlib import Path
 from typing import Final
 
 from bench.bare_calls import CONCURRENCY, cpu_seconds
-from bench.harness import Found, Options, Sample, beside, in_turns
-from bench.stage import ANSWERS_ONLY, CLIENT, ROOT, SERVER, Load, kept_table, stage, table_requests
+from bench.stage import CLIENT, LATENCY, ROOT, SERVER, Found, Load, Size, due_table, in_turns, stage, table_requests
 from provisioning.adapters.rows import time_key
 from provisioning.domain.messages import operation_message, read_message
 from provisioning.flow.plan import due_messages
 from provisioning.flow.provision import carry_out
 
-CALLERS, POLLERS, MANY_AT_ONCE, FEW = 50, 8, 64, 50
+FEW, CALLERS, POLLERS, MANY_AT_ONCE = 50, 50, 8, 64
 WRITES_PER_SECOND, LEAST_SHARE, MOST_REFUSALS, LARGEST_MEMORY = 20, 0.9, 1.0, 160.0
 # 2 Graph, 1 vault read, 1 vault write, and SECRET_PROOF_COUNT token requests.
 _ONE_EACH: Final = ("graph.createApplication", "graph.createServicePrincipal", "vault.getSecret", "vault.setSecret")
 FLOOR: Final = Counter(_ONE_EACH) + Counter({"token.clientCredentials": 3})
 # What a warm process does not call for each client: tokens of its own, discovery, the vault's question who calls.
 _ONCE: Final = frozenset({"identity.token", "token.discovery", "vault.challenge"})
+# In Azure queues are looked at by the host, in another process than the app's; here they would share its interpreter.
+_OFF: Final = ("provision", "give_up", "notify", "drop_notice_message")
+_ANSWERS_ONLY: Final = {f"AzureWebJobs.{name}.Disabled": "1" for name in _OFF}
 _IMPORT: Final = "import time; begun = time.perf_counter(); import {}; print(time.perf_counter() - begun)"
 _POST, _BARE = "/api/registrations", "/api/bare"
 
 
-def importing(options: Options) -> Iterator[Found]:
+def importing(size: Size) -> Iterator[Found]:
     """Import the app and the library, each in a new interpreter."""
 
     def milliseconds(module: str) -> float:
@@ -44,17 +45,16 @@ def importing(options: Options) -> Iterator[Found]:
         return 1000 * float(subprocess.check_output(command, cwd=ROOT))  # noqa: S603 -- this interpreter
 
     measures = (partial(milliseconds, module) for module in ("function_app", "azure.functions"))
-    yield beside(in_turns("import", options.size(25, 7), *measures), "ms")
+    yield Found(in_turns("import", size(25, 7), *measures), "ms")
 
 
-def cold_start(options: Options) -> Iterator[Found]:
+def cold_start(size: Size) -> Iterator[Found]:
     """Start a host for the app and for one function, and wait for the first 202 of each."""
 
     def first_202(app: str) -> float:
-        host, begun = on.host(app, **ANSWERS_ONLY), time.perf_counter()
-        host.start()
+        host, begun = on.host(app, **_ANSWERS_ONLY), time.perf_counter()
         try:
-            on.post(host.origin + _POST, body)
+            on.post(host.start().origin + _POST, body)
             return time.perf_counter() - begun
         finally:
             host.kill()
@@ -62,35 +62,34 @@ def cold_start(options: Options) -> Iterator[Found]:
 
     with stage() as on:
         with on.host() as host:
-            body = CLIENT | {"resource": on.registered(host, SERVER)[0]}
+            body = CLIENT | {"resource": on.registered(host, SERVER)[0].id}
         measures = (partial(first_202, app) for app in ("function_app", "bench/least_app"))
-        yield beside(in_turns("cold start", options.size(15, 5), *measures), "s")
+        yield Found(in_turns("cold start", size(15, 5), *measures), "s")
 
 
-def answers(options: Options) -> Iterator[Found]:
+def answers(size: Size) -> Iterator[Found]:
     """Call the app and bare functions, by so many callers at the same time."""
 
     def percentiles(rounds: int, note: str, *loads: Callable[[], list[float]]) -> Iterator[Found]:
         taken = [each[1:] for each in in_turns("answers", rounds + 1, *loads)]  # the first one warms up
         for percent in (49, 98):
-            yield beside([[statistics.quantiles(each, n=100)[percent] for each in some] for some in taken], "ms", note)
+            yield Found([[statistics.quantiles(each, n=100)[percent] for each in some] for some in taken], "ms", note)
 
-    rounds, each = options.size(7, 3), options.size(8, 6)
+    rounds, each = size(7, 3), size(8, 6)
     with stage() as on:
         with on.host() as host:
-            by_id = CLIENT | {"resource": on.registered(host, SERVER)[0]}
+            by_id = CLIENT | {"resource": on.registered(host, SERVER)[0].id}
             client, _ = on.registered(host, by_id)
-        with on.host(**ANSWERS_ONLY) as host, on.host("bench/bare_app") as bare:
+        with on.host(**_ANSWERS_ONLY) as host, on.host("bench/bare_app") as bare:
             key = on.post(bare.origin + _BARE, CLIENT)["registrationId"]
             get, post = partial(_load, POLLERS, 4 * each, "GET"), partial(_load, CALLERS, each, "POST")
-            gets = partial(get, f"{host.origin}{_POST}/{client}"), partial(get, f"{bare.origin}{_BARE}/{key}")
+            gets = partial(get, f"{host.origin}{_POST}/{client.id}"), partial(get, f"{bare.origin}{_BARE}/{key}")
             bare_post = partial(post, bare.origin + _BARE, CLIENT)
             shown, _ = percentiles(3 * rounds, f"{POLLERS} callers", *gets)
             yield from percentiles(rounds, "", partial(post, host.origin + _POST, by_id), bare_post)
-            two_more = "two reads more, to find whose URL it is"
-            by_url, _ = percentiles(rounds, two_more, partial(post, host.origin + _POST, CLIENT), bare_post)
-    yield by_url
-    yield shown
+            named, two_more = partial(post, host.origin + _POST, CLIENT), "two reads more, to find whose URL it is"
+            by_url, _ = percentiles(size(3, 1), two_more, named, bare_post)
+    yield from (by_url, shown)
 
 
 def _load(callers: int, each: int, method: str, url: str, body: Mapping[str, object] | None = None) -> list[float]:
@@ -105,9 +104,8 @@ def _load(callers: int, each: int, method: str, url: str, body: Mapping[str, obj
             begun, status = time.perf_counter(), 503
             while status == 503:  # noqa: PLR2004 -- storage closed a connection: a caller sends it again
                 connection.request(method, f"/{path}", content, {"Content-Type": "application/json"})
-                answer = connection.getresponse()
+                status = (answer := connection.getresponse()).status
                 answer.read()
-                status = answer.status
             taken.append(1000 * (time.perf_counter() - begun))
             if status not in {200, 202}:
                 raise RuntimeError(f"{method} /{path} was answered {status}")
@@ -118,96 +116,81 @@ def _load(callers: int, each: int, method: str, url: str, body: Mapping[str, obj
         return [one for some in pool.map(called, range(callers)) for one in some]
 
 
-def one_client(options: Options) -> Iterator[Found]:
+def one_client(size: Size) -> Iterator[Found]:
     """Register one client after the other, and deliver the message of one again."""
-    rounds, floor, ideal = options.size(15, 5), FLOOR.total(), FLOOR.total() * options.latency
+    rounds, floor, ideal = size(11, 5), FLOOR.total(), FLOOR.total() * LATENCY
     with stage() as on, on.host() as host:
-        on.warm(host)
-        on.slow_down(options.latency)
+        on.warm(host, FEW)
+        on.slow_down(LATENCY)
         on.emulator.calls.clear()
         [taken] = in_turns("one client", rounds, lambda: on.registered(host, CLIENT))
         calls = Counter(call.operation for call in on.emulator.calls)
-        row = on.services.registry.get(taken[-1][0])
-        assert row is not None
         on.emulator.calls.clear()
         again = table_requests(on.services)
-        carry_out(on.services, read_message(operation_message(row).encode()))
+        carry_out(on.services, read_message(operation_message(taken[-1][0]).encode()))
         outside = len(on.emulator.calls)
-    each = Counter({name: count // rounds for name, count in calls.items()})
-    exact = each == FLOOR and calls.total() == rounds * floor
-    note = ", ".join(f"{count} {name}" for name, count in sorted(each.items()))
-    yield Found(Sample([each.total()], ""), Sample([floor], ""), note, exact)
+    note = ", ".join(f"{count // rounds} {name}" for name, count in sorted(calls.items()))
+    exact = calls == Counter({name: rounds * count for name, count in FLOOR.items()})
+    yield Found([[calls.total() / rounds], [floor]], note=note, met=exact)
     redelivered = f"{again['GET']} row read, {again.total() - again['GET']} writes, {outside} outside calls"
     yield Found(redelivered, met=again == Counter(GET=1) and not outside)
-    seconds = [second for _, second in taken]
-    yield Found(Sample(seconds, "s"), Sample([ideal], "s"), f"reference: {ideal:.3g} s, {floor} calls")
+    yield Found([[second for _, second in taken], [ideal]], "s", f"reference: {ideal:.3g} s, {floor} calls")
 
 
-def many_clients(options: Options) -> Iterator[Found]:
-    """Register many clients at a time, make the same calls bare, then rotate some of the clients."""
+def many_clients(size: Size) -> Iterator[Found]:
+    """Register many clients at a time, make the same calls bare, rotate some, and look at the memory of the host."""
 
     def beside_ideal(loads: list[Load], clients: int) -> Found:
         seconds, calls, cpu = loads[-1]
         chain = round(sum(call.operation not in _ONCE for call in calls) / clients)
-        ideal = chain * options.latency * ceil(clients / CONCURRENCY)
-        shares = ", ".join(f"{name} {used / seconds:.0%}" for name, used in cpu.items())
-        note = f"{clients} clients of {chain} calls each; of one core: {shares}"
-        return Found(Sample([load.seconds for load in loads], "s"), Sample([ideal], "s"), note)
+        ideal = chain * LATENCY * ceil(clients / CONCURRENCY)
+        note = f"{clients} clients of {chain} calls each; the host uses {cpu / seconds:.0%} of a core"
+        return Found([[load.seconds for load in loads], [ideal]], "s", note)
 
-    number, fewer, rotated = options.size(500, 64), options.size(200, 48), options.size(300, 32)
-    rounds, loads, bare = options.size(3, 1), list[Load](), list[float]()
+    sizes = (256, 64), (128, 48), (160, 32), (3000, 300)
+    number, fewer, rotated, in_all = (size(*each) for each in sizes)
+    rounds, loads, bare = size(3, 1), list[Load](), list[float]()
     spawned = partial(ProcessPoolExecutor, 1, mp_context=multiprocessing.get_context("spawn"))
     with stage() as on, on.host("function_app", CONCURRENCY) as host:
-        on.warm(host)
-        on.slow_down(options.latency)
+        on.warm(host, FEW)
+        _, few = on.used(host)
+        on.slow_down(LATENCY)
         for _ in range(rounds):
             loads.append(on.register(host, number))
             with spawned() as pool:  # a process that does nothing else
                 bare.append(1000 * pool.submit(cpu_seconds, on.settings, fewer).result() / fewer)
         rotations = [on.rotate(host, rotated) for _ in range(rounds)]
+        on.slow_down(0)
+        on.register(host, in_all - FEW - rounds * number)
+        _, many = on.used(host)
     yield beside_ideal(loads, number)
-    yield Found(Sample([1000 * load.cpu["host"] / number for load in loads], "ms"), Sample(bare, "ms"))
+    yield Found([[1000 * load.cpu / number for load in loads], bare], "ms")
     yield beside_ideal(rotations, rotated)
+    yield Found([[many], [few]], "MB", f"after {in_all} registrations and {rounds * rotated} rotations")
+    yield Found([[many], [LARGEST_MEMORY]], "MB")
 
 
-def throttled(options: Options) -> Iterator[Found]:
+def throttled(size: Size) -> Iterator[Found]:
     """Register more clients at a time than Graph lets through: the writes in a second, and the refusals of each."""
 
     def rate_and_refusals() -> tuple[float, float]:
         with stage() as on, on.host("function_app", MANY_AT_ONCE, **threads) as host:
-            on.warm(host)
-            on.slow_down(options.latency, writesPerSecond=WRITES_PER_SECOND)
+            on.warm(host, FEW)
+            on.slow_down(LATENCY, writesPerSecond=WRITES_PER_SECOND)
             writes = [call for call in on.register(host, number).calls if call.operation.startswith("graph.create")]
         through = sum(call.status != 429 for call in writes)  # noqa: PLR2004 -- HTTP
         return through / (writes[-1].at - writes[0].at).total_seconds(), len(writes) / through - 1
 
     # As many at once as several instances: one alone asks for little more than the cap lets through.
-    number, threads = options.size(300, 100), {"PYTHON_THREADPOOL_THREAD_COUNT": str(MANY_AT_ONCE)}
-    [seen] = in_turns("throttled", options.size(3, 1), rate_and_refusals)
-    rate, refusals = Sample([rate for rate, _ in seen], "writes/s"), max(refusals for _, refusals in seen)
-    met = statistics.median(rate.values) >= LEAST_SHARE * WRITES_PER_SECOND and refusals <= MOST_REFUSALS
+    number, threads = size(300, 100), {"PYTHON_THREADPOOL_THREAD_COUNT": str(MANY_AT_ONCE)}
+    [seen] = in_turns("throttled", size(3, 1), rate_and_refusals)
+    rates, refusals = [rate for rate, _ in seen], max(refused for _, refused in seen)
+    met = statistics.median(rates) >= LEAST_SHARE * WRITES_PER_SECOND and refusals <= MOST_REFUSALS
     note = f"0 of {number} failed, {refusals:.2f} refusals per write, {MANY_AT_ONCE} clients at a time"
-    yield Found(rate, Sample([WRITES_PER_SECOND], "writes/s"), note, met)
+    yield Found([rates, [WRITES_PER_SECOND]], "writes/s", note, met)
 
 
-def memory(options: Options) -> Iterator[Found]:
-    """Look at the memory that the host holds after a few registrations and after many, on Linux."""
-
-    def held_after(more: int) -> Sample:
-        on.register(host, more)
-        [line] = [each for each in status.read_text("utf-8").splitlines() if each.startswith("VmRSS:")]
-        return Sample([int(line.split()[1]) / 1024], "MB")
-
-    number = options.size(5000, 500)
-    with stage() as on, on.host() as host:
-        status = Path(f"/proc/{host.pid}/status")
-        on.registered(host, SERVER)
-        few, many = held_after(FEW), held_after(number - FEW)
-    yield Found(many, few, f"after {number}")
-    yield Found(many, Sample([LARGEST_MEMORY], "MB"))
-
-
-def planner(options: Options) -> Iterator[Found]:
+def planner(_size: Size) -> Iterator[Found]:
     """Have it read a large table and a small one, and a bare query the large one."""
 
     def milliseconds(read: Callable[[], Iterable[object]]) -> float:
@@ -216,16 +199,14 @@ def planner(options: Options) -> Iterator[Found]:
             raise RuntimeError("the planner and the bare query differ")
         return 1000 * (time.perf_counter() - begun)
 
-    query = f"PartitionKey eq 'due' and RowKey lt '{time_key(datetime.now(UTC))}'"
-    asked, size = list[int](), options.size(100_000, 10_000)
-    for each in (1000, size):
-        with kept_table(each) as (services, due):
+    asked, query = list[int](), f"PartitionKey eq 'due' and RowKey lt '{time_key(datetime.now(UTC))}'"
+    for number in (1000, 100_000):
+        with due_table(number) as (services, due):
             requests = table_requests(services)
             found = len(list(due_messages(services)))
             asked.append(requests.total())
-            if each == size:
-                reads = partial(due_messages, services), partial(due.query_entities, query, select=["RowKey"])
-                taken = in_turns("planner", 15, *(partial(milliseconds, read) for read in reads))
-    few, many = (Sample([requests], "requests") for requests in asked)
-    yield Found(many, few, f"{found} due of {size:,}; {asked[1]} table requests")
-    yield beside(taken, "ms")
+            reads = partial(due_messages, services), partial(due.query_entities, query, select=["RowKey"])
+            taken = in_turns("planner", 15, *(partial(milliseconds, read) for read in reads))
+    note = f"{found} due of {number:,}; {asked[1]} table requests"
+    yield Found([asked[1:], asked[:1]], "requests", note, asked[1] == 1)
+    yield Found(taken, "ms")

@@ -3,54 +3,79 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 import uuid
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import requests
-from azure.data.tables import TableClient, TableServiceClient
+from azure.data.tables import TableClient
 from azure.storage.queue import QueueClient
 
-from bench.harness import say
 from dev.host import HostProcess
 from dev.stack import Cloud, cloud
-from dev.storage import Azurite
+from dev.storage import Azurite, write_table
 from provisioning.adapters.rows import due_key
-from provisioning.adapters.tables import DUE, REGISTRATIONS
+from provisioning.adapters.tables import DUE
 from provisioning.api.submit import submit
 from provisioning.domain.callers import KEY_HOLDER
 from provisioning.domain.intake import parse
 from provisioning.domain.operation import DueEntry
-from provisioning.domain.registration import Status
+from provisioning.domain.registration import Registration, Status
 from provisioning.settings import Settings
 from provisioning.wiring import AzureServices
 
+T = TypeVar("T")
+LATENCY: Final = 0.28  # of an outside call, in seconds
+Size = Callable[[int, int], int]  # of how many there are in a full run, and in a quick one: how many there are in this
 ROOT = Path(__file__).parents[1]
 SERVER, CLIENT = (json.loads((ROOT / f"examples/{name}.json").read_text("utf-8")) for name in ("resource", "service"))
-# In Azure queues are looked at by the host, in another process than the app's; here they would share its interpreter.
-_OFF: Final = ("provision", "give_up", "notify", "drop_notice_message")
-ANSWERS_ONLY: Final = {f"AzureWebJobs.{name}.Disabled": "1" for name in _OFF}
 _NEVER: Final = {"PLANNER_SCHEDULE": "0 0 0 1 1 *", "RECONCILE_SCHEDULE": "0 0 0 1 1 *"}
 # Numbers are counted, and never reached.
-_POLICY: Final = {"POLICY": str(ROOT / "bench/policy.json")}
-DUE_NOW, _PATIENCE = 300, 1800.0
+_RULE: Final = {"id": "numbers", "kind": "registrations", "most": 1_000_000, "mostPerHour": 1_000_000}
+_POLICY: Final = {"version": "bench", "exceptions": "None is needed.", "rules": [_RULE]}
+DUE_NOW: Final = 300
+
+
+class Found(NamedTuple):
+    """What was measured for one figure: the values of ours and of its reference, or a text, and whether it is right."""
+
+    taken: Sequence[Sequence[float]] | str
+    unit: str = ""
+    note: str = ""
+    met: bool | None = None
+
+
+def in_turns(name: str, rounds: int, *measures: Callable[[], T]) -> list[list[T]]:
+    """Return what each measure gave in each round; they take turns, so that a busy machine strikes all of them."""
+    taken = []
+    for number in range(rounds):
+        say(f"{name}: {number + 1} of {rounds}")
+        taken.append([measure() for measure in measures])
+    return [list(values) for values in zip(*taken, strict=True)]
+
+
+def say(text: str, end: str = "\r") -> None:
+    """Show progress: on a terminal in place, else only what ends a line."""
+    if sys.stderr.isatty() or end == "\n":
+        print(f"\033[K  {text}" if sys.stderr.isatty() else f"  {text}", end=end, file=sys.stderr, flush=True)
 
 
 class Load(NamedTuple):
-    """A load: the seconds from the first outside call to the empty queue, the outside calls, and CPU by process."""
+    """A load: the seconds from the first outside call to the empty queue, the outside calls, and the host's CPU."""
 
     seconds: float
     calls: list[Any]
-    cpu: dict[str, float]
+    cpu: float
 
 
 class Stage:
@@ -61,7 +86,7 @@ class Stage:
         self.services = AzureServices(Settings.from_env(running.settings))
         self.queue = QueueClient.from_connection_string(running.storage.connection_string, "registrations")
         self.queue.create_queue()
-        self._azurite, self._folder, self._clients = running.storage.pid, folder, list[str]()
+        self._folder, self._clients = folder, list[str]()
         self._http = requests.Session()
         self._http.trust_env = False
 
@@ -82,28 +107,26 @@ class Stage:
         self.emulator.faults.load({"rules": [rule], "switches": switches})
 
     def post(self, url: str, body: object) -> Any:  # noqa: ANN401 -- JSON
-        """POST what is answered 202; return the answer's content."""
+        """POST what is accepted; return the content of the answer."""
         answer = self._http.post(url, json=body, timeout=60)
-        if answer.status_code != requests.codes.accepted:
-            raise RuntimeError(f"POST {url} was answered {answer.status_code}")
+        answer.raise_for_status()
         return answer.json() if answer.content else None
 
-    def registered(self, host: HostProcess, body: object) -> tuple[str, float]:
-        """POST a request and wait until it is active; return its id and the seconds that took."""
-        begun, status = time.perf_counter(), Status.ACCEPTED
-        found = str(self.post(f"{host.origin}/api/registrations", body)["registrationId"])
-        while status is Status.ACCEPTED and time.perf_counter() - begun < _PATIENCE:
+    def registered(self, host: HostProcess, body: object) -> tuple[Registration, float]:
+        """POST a request and wait until it is active; return the registration and the seconds that took."""
+        begun, row = time.perf_counter(), None
+        identity = str(self.post(f"{host.origin}/api/registrations", body)["registrationId"])
+        while host.running() and (row is None or row.status is Status.ACCEPTED):
             time.sleep(0.02)
-            row = self.services.registry.get(found)
-            status = row.status if row else status
-        if status is not Status.ACTIVE:
-            raise RuntimeError(f"a registration ended {status}")
-        return found, time.perf_counter() - begun
+            row = self.services.registry.get(identity)
+        if row is None or row.status is not Status.ACTIVE:
+            raise RuntimeError("a registration did not become active")
+        return row, time.perf_counter() - begun
 
-    def warm(self, host: HostProcess) -> None:
-        """Have a host load what it loads once, and open its connections; register the clients' resource."""
+    def warm(self, host: HostProcess, number: int) -> None:
+        """Make the first registrations: a host loads what it loads once, and opens its connections."""
         self.registered(host, SERVER)
-        self.register(host, 32)
+        self.register(host, number - 1)
 
     def register(self, host: HostProcess, number: int) -> Load:
         """Have so many service clients accepted first, and then their messages carried out."""
@@ -117,9 +140,7 @@ class Stage:
     def rotate(self, host: HostProcess, number: int) -> Load:
         """Have the planner find so many clients due that were not rotated yet."""
         registry, now = self.services.registry, self.services.clock.now()
-        for _ in range(number):
-            row = registry.get(self._clients.pop())
-            assert row is not None
+        for row in filter(None, (registry.get(self._clients.pop()) for _ in range(number))):
             registry.put_due(DueEntry(row.id, now))
             registry.replace(replace(row, due_at=now, replace_before=now))
         planner = f"{host.origin}/admin/functions/planner"
@@ -127,34 +148,32 @@ class Stage:
 
     def _carried(self, host: HostProcess, number: int, start: Callable[[], object]) -> Load:
         """Start a load, wait until the queue is empty and each client has a secret, and return what it took."""
-        self.emulator.calls.clear()
-        before, given_up, left = self._cpu(host), time.monotonic() + _PATIENCE, number
+        calls, (before, _), left = self.emulator.calls, self.used(host), number
+        calls.clear()
         start()
-        while left or not self.emulator.calls:
-            if time.monotonic() > given_up:
-                raise RuntimeError(f"{left} messages are left")
+        while host.running() and (left or not calls):
             time.sleep(0.1)
             left = self.queue.get_queue_properties().approximate_message_count or 0
             say(f"carried out: {number - left} of {number}")
-        ended, calls = datetime.now(UTC), self.emulator.calls[:]
-        if (published := sum(call.operation == "vault.setSecret" for call in calls)) != number:
+        ended, made = datetime.now(UTC), calls[:]
+        if (published := sum(call.operation == "vault.setSecret" for call in made)) != number:
             raise RuntimeError(f"{published} of {number} clients have a new secret")
-        used = {name: seconds - before[name] for name, seconds in self._cpu(host).items()}
-        return Load((ended - calls[0].at).total_seconds(), calls, used)
+        return Load((ended - made[0].at).total_seconds(), made, self.used(host)[0] - before)
 
-    def _cpu(self, host: HostProcess) -> dict[str, float]:
-        """Return the CPU seconds that each process has used, on Linux."""
-        pids = {"host": host.pid, "Azurite": self._azurite, "bench and emulator": os.getpid()}
-        stats = {name: Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2] for name, pid in pids.items()}
-        return {name: sum(map(int, stat.split()[11:13])) / os.sysconf("SC_CLK_TCK") for name, stat in stats.items()}
+    @staticmethod
+    def used(host: HostProcess) -> tuple[float, float]:
+        """Return the CPU seconds that a host has used, and the MB that it holds in memory, on Linux."""
+        user, system, *_, pages = Path(f"/proc/{host.pid}/stat").read_text("utf-8").rpartition(")")[2].split()[11:22]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), int(pages) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @contextmanager
 def stage() -> Iterator[Stage]:
     """Serve storage in memory and the emulator while the context lasts."""
-    settings = _NEVER | _POLICY
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, cloud(Path(folder), app_settings=settings) as running:
-        yield Stage(running, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        (policy := Path(name, "policy.json")).write_text(json.dumps(_POLICY), "utf-8")
+        with cloud(Path(name), app_settings=_NEVER | {"POLICY": str(policy)}) as running:
+            yield Stage(running, Path(name))
 
 
 def table_requests(services: AzureServices) -> Counter[str]:
@@ -166,20 +185,13 @@ def table_requests(services: AzureServices) -> Counter[str]:
 
 
 @contextmanager
-def kept_table(size: int) -> Iterator[tuple[AzureServices, TableClient]]:
-    """Serve a table of so many registrations with due entries, 300 of them due now; it is made once and kept."""
-    folder = ROOT / ".local" / "bench" / f"table-{size}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with Azurite(location=folder) as storage:
-        given = {"AzureWebJobsStorage": storage.connection_string, "KEY_VAULT_URL": "https://vault.example"}
-        tables = TableServiceClient.from_connection_string(storage.connection_string)
-        due, rows = (tables.create_table_if_not_exists(name) for name in (DUE, REGISTRATIONS))
-        for start in range(0, 0 if (folder / "made").exists() else size, 100):
-            # Nobody reads these rows: a planner that looks at more than is due fails, or makes more requests.
-            keys = [{"PartitionKey": f"{start:08}", "RowKey": f"{start:08}-{uuid.uuid4()}"} for _ in range(100)]
-            at = datetime(2020 if start < DUE_NOW else 2100, 1, 1, tzinfo=UTC)
-            rows.submit_transaction([("create", key) for key in keys])
-            due.submit_transaction([("create", due_key(DueEntry(key["RowKey"], at))) for key in keys])
-            say(f"planner: making a table of {size:,} that is kept: {start:,}")
-        (folder / "made").touch()
-        yield AzureServices(Settings.from_env(given | {"AZURE_TENANT_ID": CLIENT["owner"]})), due
+def due_table(size: int) -> Iterator[tuple[AzureServices, TableClient]]:
+    """Serve so many due entries, 300 of them due now, and no registrations: the planner needs none."""
+    now, later = (datetime(year, 1, 1, tzinfo=UTC) for year in (2020, 2100))
+    due = (DueEntry(f"{n:08x}-{uuid.uuid4()}", now if n < DUE_NOW else later) for n in range(size))
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        write_table(Path(folder), DUE, map(due_key, due))
+        with Azurite(location=Path(folder)) as storage:
+            given = {"AzureWebJobsStorage": storage.connection_string, "KEY_VAULT_URL": "https://vault.example"}
+            services = AzureServices(Settings.from_env(given | {"AZURE_TENANT_ID": CLIENT["owner"]}))
+            yield services, TableClient.from_connection_string(storage.connection_string, DUE)
