@@ -12,6 +12,7 @@ from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Application, Manifests, Marked, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.events import Event, EventPage
 from provisioning.domain.front_door import FrontDoor
+from provisioning.domain.grants import ClientOf, ClientPage
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
@@ -109,6 +110,26 @@ class Directory(Protocol):
         ...
 
 
+class AppRoles(Protocol):
+    """Who holds which app role of which resource, in Microsoft Entra; all ids are those of service principals."""
+
+    def assign(self, resource_id: str, principal_id: str, app_role_id: str, mark: str) -> None:
+        """Have the principal hold the role, which it may already.
+
+        Raise GrantDenied where nobody of this service may assign it, which is remembered for an hour. A second
+        identity is asked only where the first may not, and only about a resource that carries the mark.
+        """
+        ...
+
+    def held(self, principal_id: str, resource_id: str) -> Mapping[str, str]:
+        """Return the assignments of the principal for the resource: their ids, by the id of the role."""
+        ...
+
+    def take_back(self, resource_id: str, assignment_id: str, mark: str) -> None:
+        """Have the assignment not exist; a second time is no error. Raise GrantDenied as `assign` does."""
+        ...
+
+
 class SecretStore(Protocol):
     """Azure Key Vault, which says which secret is current."""
 
@@ -144,6 +165,13 @@ class TokenProof(Protocol):
         """Ask once, on a new connection, for a token; False means "not yet".
 
         Raise TryAgain when the endpoint could not answer, which says nothing about the secret.
+        """
+        ...
+
+    def roles(self, client_id: str, secret: MintedSecret, audience: str) -> frozenset[str]:
+        """Return the app roles that a token for the audience names, asked for once on a new connection.
+
+        None where no such token is issued. Raise TryAgain when the endpoint could not answer.
         """
         ...
 
@@ -266,6 +294,20 @@ class Registry(Protocol):
         """Return for whom the name was held last, and until when; whoever claims it later does not change that."""
         ...
 
+    def put_client(self, client: ClientOf) -> ClientOf:
+        """Have the list of its resource name the client; return the entry that it has there then.
+
+        An entry with a higher number stays, and is what is returned.
+        """
+        ...
+
+    def clients(self, resource_id: str, *, top: int, continuation_token: str | None = None) -> ClientPage:
+        """Return a page of at most `top` entries of the resource's list of clients.
+
+        Raise RequestRejected (400) for a continuation token that this registry did not write.
+        """
+        ...
+
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         """Have the notice wait until it is removed; the same id twice is one, and its later `due_at` holds."""
         ...
@@ -329,6 +371,16 @@ class Services(Protocol):
     @property
     def directory(self) -> Directory:
         """Microsoft Graph."""
+        ...
+
+    @property
+    def app_roles(self) -> AppRoles:
+        """App roles, by whoever may assign them."""
+        ...
+
+    @property
+    def grants(self) -> bool:
+        """Whether this service grants what the owner of a resource agreed to."""
         ...
 
     @property

@@ -154,6 +154,8 @@ class Settings:
     policy: str
     page: str | None
     telemetry: Telemetry | None
+    grants: bool
+    granter_client_id: str | None
 
     @property
     def local_vault(self) -> bool:
@@ -187,6 +189,8 @@ class Settings:
             front_door=reader.front_door("CALLER_AUTH"),
             policy=reader.policy("POLICY", storage),
             telemetry=reader.telemetry("APPLICATIONINSIGHTS_CONNECTION_STRING", "OTEL_EXPORTER_OTLP_ENDPOINT", storage),
+            grants=reader.one_of("GRANTS", ("off", "on")) == "on",
+            granter_client_id=reader.guid("GRANTER_CLIENT_ID"),
         )
         if reader.faults:
             raise SettingsError(reader.faults)
@@ -381,6 +385,13 @@ class _Reader:
                 "twice the SECRET_PROOF_TIMEOUT and a minute"
             )
         return policy
+
+    def one_of(self, name: str, choices: tuple[str, ...]) -> str:
+        """Return one of the choices, the first of which is the default."""
+        chosen = self._env.get(name, "").strip() or choices[0]
+        if chosen not in choices:
+            self.faults.append(f"{name}: must be {' or '.join(choices)}")
+        return chosen
 
     def front_door(self, name: str) -> FrontDoor | None:
         """Return what the platform is set to where it names the callers; what is wrong with it is no fault here.

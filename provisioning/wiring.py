@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from provisioning.domain.notices import source_of
 from provisioning.ports import (
+    AppRoles,
     CallerTokens,
     Directory,
     Notifier,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import requests
     from azure.core.credentials import TokenCredential
     from requests.auth import AuthBase
+
+    from provisioning.adapters.graph_calls import GraphCalls
 
 
 class SystemClock:
@@ -55,6 +58,7 @@ class AzureServices:
         self.most_waiting = settings.threads // 4
         self.allowed_resources = settings.allowed_resources
         self.front_door = settings.front_door
+        self.grants = settings.grants
         if settings.telemetry is not None:
             self._tell(settings.telemetry)
 
@@ -90,7 +94,25 @@ class AzureServices:
         """Microsoft Graph."""
         from provisioning.adapters.graph import GraphDirectory
 
-        return GraphDirectory(self.tenant.graph_endpoint, self._identity, self._session, self.clock)
+        return GraphDirectory(self._graph, self.clock)
+
+    @cached_property
+    def _graph(self) -> "GraphCalls":
+        from provisioning.adapters.graph_calls import GraphCalls
+
+        return GraphCalls(self.tenant.graph_endpoint, self._identity, self._session, self.clock)
+
+    @cached_property
+    def app_roles(self) -> AppRoles:
+        """App roles in Microsoft Graph: assigned as this app, or else as the identity that the settings name for it."""
+        from provisioning.adapters.app_roles import GraphAppRoles
+        from provisioning.adapters.graph_calls import GraphCalls
+
+        granter = None
+        if self._settings.granter_client_id is not None:
+            identity = self._own_identity(self._settings.granter_client_id)
+            granter = GraphCalls(self.tenant.graph_endpoint, identity, self._session, self.clock)
+        return GraphAppRoles(self._graph, granter, self.clock)
 
     @cached_property
     def vault(self) -> SecretStore:

@@ -40,7 +40,7 @@ def _import_all() -> int:
 
 async def _check() -> Channel:
     channel, notices = Channel(APP), Notices()
-    os.environ.update(notices.settings())
+    os.environ.update(notices.settings() | {"GRANTS": "on"})
     try:
         await channel.load()
         await Life(channel, notices, EXAMPLES).play()

@@ -6,6 +6,7 @@ Each message goes to the function that the host would give it to. Where the emul
 from __future__ import annotations
 
 import base64
+import json
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -99,6 +100,7 @@ class Life:
         service = await self.registered("service")
         await self.lists(service)
         await self.told(service)
+        await self.granted(resource, service)
         await self.changes(service)
         await self.failures()
         await self.timers()
@@ -142,6 +144,29 @@ class Life:
         events = expect("events", await self.channel.http("events", "GET", f"{path}/events"), 200).json()["value"]
         expect_that("the first event is the request", events[0]["what"] == "requested")
 
+    async def granted(self, resource: str, service: str) -> None:
+        """Who may do what on the server; its owner takes that away, and agrees to it again."""
+        listed = expect("clients", await self.channel.http("clients", "GET", f"{resource}/clients"), 200).json()
+        [client] = listed["value"]
+        names = [each["permission"] for each in client["grants"]]
+        expect_that("the client is granted what it asks for", await self.states(service) == {"granted"})
+        one = f"{resource}/clients/{client['registrationId']}"
+        answer = await self.channel.http("revoke_client", "POST", f"{one}/revoke")
+        revoked = expect("revoke_client", answer, 202, message=1)
+        expect("provision", await self.channel.queue("provision", revoked.outputs["message"][0]), messages=0, notices=0)
+        expect_that("it is taken away", await self.states(service) == {"waits"})
+        body = json.dumps({"permissions": names}).encode()
+        answer = await self.channel.http("approve_client", "POST", f"{one}/approve", body, JSON)
+        approved = expect("approve_client", answer, 202, message=1)
+        expect(
+            "provision", await self.channel.queue("provision", approved.outputs["message"][0]), messages=0, notices=0
+        )
+        expect_that("it is granted again", await self.states(service) == {"granted"})
+
+    async def states(self, path: str) -> set[str]:
+        """Returns how far the permissions of a client are."""
+        return {each["state"] for each in (await self.shown(path))["grants"]}
+
     async def refusals(self) -> None:
         """What is refused leaves no message: without a body, and with a query whose value the host leaves out."""
         body = self._example("resource")
@@ -163,6 +188,9 @@ class Life:
             ("retry", "POST", "/retry", b""),
             ("approve", "POST", "/approve", decision),
             ("deny", "POST", "/deny", decision),
+            ("clients", "GET", "/clients", b""),
+            ("approve_client", "POST", "/clients/none/approve", b'{"permissions": ["globalReader"]}'),
+            ("revoke_client", "POST", "/clients/none/revoke", b""),
             ("delete", "DELETE", "", b""),
         ):
             answer = await self.channel.http(name, method, nobody + path, sent, JSON if sent else {})

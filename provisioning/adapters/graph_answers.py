@@ -23,6 +23,10 @@ def application_of(answer: Mapping[str, Any]) -> Application:
         redirect_uris={name: tuple(each.get("redirectUris") or ()) for name, each in platforms.items()},
         credentials=tuple(map(_credential, answer.get("passwordCredentials") or ())),
         has_certificate=bool(answer.get("keyCredentials")),
+        preauthorized={
+            str(each["appId"]): tuple(each.get("delegatedPermissionIds") or ())
+            for each in (answer.get("api") or {}).get("preAuthorizedApplications") or ()
+        },
     )
 
 

@@ -17,6 +17,7 @@ from azure.data.tables import TableEntity
 from provisioning.domain.approval import Approval, Outcome, Proposal
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.events import Actor, ActorKind, Event, EventOutcome, What
+from provisioning.domain.grants import Agreement, Grant, GrantState
 from provisioning.domain.intake import dump, restore
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
@@ -33,8 +34,14 @@ AFTER_REGISTRATIONS: Final = "~"
 # A text property holds 32,768 UTF-16 units; the longest request and resource pass that, so they are kept in pieces.
 _PIECE: Final = 32_000
 # What is kept as JSON in one column, and in pieces.
-_JSON: Final[tuple[str, ...]] = ("operationFailure", "lastError", "missing", "changedFields", "approval")
-_JSON_IN_PIECES: Final[tuple[str, ...]] = ("request", "proposal", "resource", "formerRedirectUris", "findings")
+_JSON: Final[tuple[str, ...]] = (
+    *("operationFailure", "lastError", "missing", "changedFields", "approval"),
+    "agreement",
+)
+_JSON_IN_PIECES: Final[tuple[str, ...]] = (
+    *("request", "proposal", "resource", "formerRedirectUris", "findings"),
+    "grants",
+)
 _PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
 # What reading a row raises where another version, or somebody else, wrote what cannot be read.
 UNREADABLE: Final = (KeyError, TypeError, ValueError, AttributeError)
@@ -138,6 +145,9 @@ def _content(registration: Registration) -> dict[str, Any]:
         "expiryNoticed": registration.expiry_noticed,
         "cleanUpAt": _moment(registration.clean_up_at),
         "deletionSentAt": _moment(registration.deletion_sent_at),
+        "agreement": _moments(registration.agreement, "at"),
+        "grants": [_moments(each, "since", "proven_at") for each in registration.grants] or None,
+        "grantsDueAt": _moment(registration.grants_due_at),
         "events": registration.events,
         "secretId": secret.id if secret else None,
         "secretKeyId": secret.key_id if secret else None,
@@ -205,6 +215,9 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         expiry_noticed=content.get("expiryNoticed"),
         clean_up_at=_time(content, "cleanUpAt"),
         deletion_sent_at=_time(content, "deletionSentAt"),
+        agreement=_agreement(content.get("agreement")),
+        grants=tuple(map(_grant, content.get("grants", ()))),
+        grants_due_at=_time(content, "grantsDueAt"),
         events=int(content.get("events", 0)),
         etag=etag,
         row=entity,
@@ -390,6 +403,31 @@ def _proposal(content: Mapping[str, Any] | None) -> Proposal | None:
         return None
     read = {"requested_at": _instant(content["requested_at"]), "request": restore(content["request"])}
     return _known(Proposal, {**content, **read})
+
+
+def _moments(value: Any, *names: str) -> dict[str, Any] | None:  # noqa: ANN401 -- any of our frozen values
+    """Return the value as JSON gives it back, its times as texts; what is None is left out."""
+    if value is None:
+        return None
+    content = asdict(value) | {name: _moment(getattr(value, name)) for name in names}
+    return {name: list(each) if isinstance(each, tuple) else each for name, each in content.items() if each is not None}
+
+
+def _agreement(content: Mapping[str, Any] | None) -> Agreement | None:
+    if content is None:
+        return None
+    return _known(Agreement, {**content, "permissions": tuple(content["permissions"]), "at": _instant(content["at"])})
+
+
+def _grant(content: Mapping[str, Any]) -> Grant:
+    return Grant(
+        permission=content["permission"],
+        id=content["id"],
+        state=GrantState(content["state"]),
+        since=_instant(content["since"]),
+        waits_for=content.get("waits_for"),
+        proven_at=_time(content, "proven_at"),
+    )
 
 
 def _last_error(content: Mapping[str, Any] | None) -> LastError | None:

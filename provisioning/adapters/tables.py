@@ -1,4 +1,4 @@
-"""Registry over Azure Table storage: five tables, and no transaction across them.
+"""Registry over Azure Table storage: six tables, and no transaction across them.
 
 A transaction ends at one partition of one table, so nothing here pretends to span two: `due` is written before
 `registrations`, and whoever acts on a due entry looks at the row. A row and its events are one transaction. Tables are
@@ -9,9 +9,10 @@ created when first found missing.
     due             PartitionKey: "due"                 RowKey: {UTC time}_{registration id}
     names           PartitionKey: hash of the name      RowKey: the same            which registration holds it
     owners          PartitionKey: owner                 RowKey: registration id     may be stale, never missing
+    clients         PartitionKey: resource              RowKey: registration id     the clients of a resource
     notices         PartitionKey: subject               RowKey: the notice's id     only those that wait
 
-What a row looks like is in `rows.py`; what is done with `owners` and `names`, in files of those names.
+What a row looks like is in `rows.py`; what is done with `owners`, `names` and `clients`, in files of those names.
 """
 
 import base64
@@ -37,6 +38,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 
 from provisioning import trail
+from provisioning.adapters.clients import ClientsTable
 from provisioning.adapters.names import NamesTable
 from provisioning.adapters.owners import AT_ONCE, OwnersTable
 from provisioning.adapters.rows import (
@@ -61,6 +63,7 @@ from provisioning.adapters.transport import retry_after
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import RequestRejected, StaleRegistration, TryAgain, UnreadableRow
 from provisioning.domain.events import Event, EventPage, numbered
+from provisioning.domain.grants import ClientOf, ClientPage
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
@@ -75,6 +78,7 @@ DUE: Final = "due"
 NAMES: Final = "names"
 OWNERS: Final = "owners"
 NOTICES: Final = "notices"
+CLIENTS: Final = "clients"
 _OWNED: Final = "owned"
 # How many rows of an owner's list one page looks at, at the most, to find those that are asked for.
 _LOOKED_AT: Final = 200
@@ -106,6 +110,7 @@ class TableRegistry:
         self._names = NamesTable(service.get_table_client(NAMES), self._on)
         self._owners = OwnersTable(service.get_table_client(OWNERS), self._on, self._is_live)
         self._notices = service.get_table_client(NOTICES)
+        self._clients = ClientsTable(service.get_table_client(CLIENTS), self._on)
 
     def insert(self, registration: Registration, *events: Event) -> Registration | None:
         """As the port says."""
@@ -315,6 +320,20 @@ class TableRegistry:
     def hold(self, name: str) -> Hold | None:
         """As the port says."""
         return self._names.hold(name)
+
+    def put_client(self, client: ClientOf) -> ClientOf:
+        """As the port says."""
+        return self._clients.put(client)
+
+    def clients(self, resource_id: str, *, top: int, continuation_token: str | None = None) -> ClientPage:
+        """As the port says: a range of keys of one partition."""
+        position = _position(continuation_token)
+        if position is not None and position["PartitionKey"] != resource_id:
+            raise _invalid_token()
+        after = position["RowKey"] or "" if position is not None else ""
+        found = self._clients.listed(resource_id, after, top + 1)
+        last = {"PartitionKey": resource_id, "RowKey": found[top - 1].registration_id} if len(found) > top else None
+        return ClientPage(tuple(found[:top]), _continuation_token(last) if last else None)
 
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         """As the port says."""

@@ -1,5 +1,7 @@
 """TokenProof over msal: what a client would do with the secret, done once, as if for the first time."""
 
+import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -43,6 +45,16 @@ class TokenEndpointProof:
 
     def accepts(self, client_id: str, secret: MintedSecret) -> bool:
         """As the port says. Raises NeedsOperator for a refusal that time does not heal."""
+        answer = self._asked(client_id, secret, self._scope)
+        return True if "access_token" in answer else _judge(answer)
+
+    def roles(self, client_id: str, secret: MintedSecret, audience: str) -> frozenset[str]:
+        """As the port says. The token is read and not verified: it came from the endpoint itself, over TLS."""
+        answer = self._asked(client_id, secret, f"{audience}/.default")
+        return _roles_of(str(answer.get("access_token", "")))
+
+    def _asked(self, client_id: str, secret: MintedSecret, scope: str) -> Mapping[str, Any]:
+        """Return what the endpoint answers; raise TryAgain where that is no answer."""
         with self._new_session() as session:
             http = _Http(session, self._discovery)
             try:
@@ -53,18 +65,18 @@ class TokenEndpointProof:
                     instance_discovery=False,
                     http_client=http,
                 )
-                answer = client.acquire_token_for_client([self._scope])
+                answer: Mapping[str, Any] = client.acquire_token_for_client([scope])
             except (requests.RequestException, MsalError, ValueError, KeyError, RuntimeError):
                 # msal's own errors included; their text may quote the request, so it ends here.
                 if http.unknown_tenant:
                     raise _authority_refused() from None
                 raise self._unanswered(http) from None
         if "access_token" in answer:
-            return True
+            return answer
         busy = http.status is None or http.status == HTTPStatus.TOO_MANY_REQUESTS or http.status >= _SERVER_ERROR
         if busy or str(answer.get("error")) in _PASSING or _codes(answer) & _PASSING_CODES:
             raise self._unanswered(http)
-        return _judge(answer)
+        return answer
 
     def check_tenant(self) -> None:
         """As the port says: the discovery document, which an endpoint has for each tenant that it knows."""
@@ -86,6 +98,16 @@ class TokenEndpointProof:
             remedy="If it lasts, see the health of Entra and the app's network, then retry.",
             retry_after=retry_after(http.headers, self._clock.now()),
         )
+
+
+def _roles_of(token: str) -> frozenset[str]:
+    """Return the app roles that a token names; none where it is no token that can be read."""
+    try:
+        payload = token.split(".")[1]
+        roles = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["roles"]
+        return frozenset(map(str, roles))
+    except (IndexError, ValueError, KeyError, TypeError):
+        return frozenset()
 
 
 def _authority_refused() -> NeedsOperator:

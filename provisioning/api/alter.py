@@ -3,7 +3,7 @@
 As in `submit`, the order is what makes a crash harmless: the due entry, the row, and then the message.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -17,11 +17,13 @@ from provisioning.domain.approval import Approval, Outcome, Proposal, check_deci
 from provisioning.domain.callers import Role
 from provisioning.domain.errors import NeedsOperator, RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.events import What, refused, wished
+from provisioning.domain.grants import Agreement
 from provisioning.domain.intake import Decision, ResourceApplicationRequest, parse_change
 from provisioning.domain.judgement import ApprovalNeeded
 from provisioning.domain.judgement import Decision as PolicyDecision
-from provisioning.domain.messages import operation_message
-from provisioning.domain.operation import OperationType, new_id
+from provisioning.domain.messages import check_message, operation_message
+from provisioning.domain.operation import DueEntry, OperationType, new_id
+from provisioning.domain.permissions import asked_names
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.plan import STALLED_AFTER, put_due
 from provisioning.flow.resolve import check_resource
@@ -143,7 +145,9 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
         if agreed and Role.APPROVE not in wish.caller.roles:
             _check_owns_resource(services, row, approval)
         _check_idle(row)
-        return row.decided(approval.decided(outcome, wish.caller, now, decision.reason), now, now + STALLED_AFTER)
+        settled = row.decided(approval.decided(outcome, wish.caller, now, decision.reason), now, now + STALLED_AFTER)
+        first = row.proposal is None and agreed and approval.resource_owner is not None
+        return _as_agreed(settled, wish, now) if first else settled
 
     asked = What.APPROVED if outcome is Outcome.APPROVED else What.DENIED
     return _altered(services, wish, asked, decided, Wish.check_decision)
@@ -158,6 +162,43 @@ def _check_owns_resource(services: Services, row: Registration, approval: Approv
             if resource is not None and resource.request.owner == approval.resource_owner:
                 return
     raise not_an_approver()
+
+
+def _as_agreed(row: Registration, wish: Wish, now: datetime) -> Registration:
+    """Return a client as the owner of its resource has agreed to all that it asks for."""
+    if isinstance(row.request, ResourceApplicationRequest):
+        return row
+    return replace(row, agreement=Agreement(1, asked_names(row.request), wish.caller.object_id, now, wish.caller.via))
+
+
+def agree(services: Services, wish: Wish, server: Registration, permissions: Collection[str] | None) -> Accepted:
+    """Return the client with what the owner of its resource agrees to: these permissions, or none any more.
+
+    Who asks acts for that owner, which was judged before. Nothing is pending for it: the client's next check grants it,
+    or takes it back. Raises RequestRejected: 404 for what is no client of the resource, 409 for one that is not active,
+    or where the permissions are not exactly those that it declares.
+    """
+
+    def agreed(row: Registration, now: datetime) -> Registration:
+        _check_active(row)
+        declared = tuple(each.value for each in row.declared)
+        if permissions is not None and set(permissions) != set(declared):
+            raise RequestRejected(
+                409, "permissions-differ", "These are not the permissions that the client asks for. Read them again."
+            )
+        before, names = row.agreement, declared if permissions is not None else ()
+        if (before.permissions if before is not None else ()) == names:
+            return row
+        number = before.number + 1 if before is not None else 1
+        agreement = Agreement(number, names, wish.caller.object_id, now, wish.caller.via)
+        return replace(row, agreement=agreement, grants_due_at=now, due_at=now, updated_at=now)
+
+    def check(_wish: Wish, row: Registration) -> None:
+        if row.resource is None or row.resource.client_id != server.client_id or row.status is Status.DELETED:
+            raise not_found()
+
+    asked = What.CLIENT_APPROVED if permissions is not None else What.CLIENT_REVOKED
+    return _altered(services, wish, asked, agreed, check)
 
 
 def delete(services: Services, wish: Wish) -> Accepted:
@@ -214,7 +255,7 @@ def _altered(
             stored = services.registry.replace(altered, wished(trail.current(), asked, row, altered))
         except StaleRegistration:
             continue  # a run or another caller was faster: what is asked for is judged anew
-        return Accepted(stored, message_of(stored), row)
+        return Accepted(stored, _message(stored, row), row)
     raise StaleRegistration
 
 
@@ -230,6 +271,13 @@ def _refusal_told(services: Services, wish: Wish, asked: What, row: Registration
         if row.readable_by(wish.caller) and not wish.dry_run:
             services.registry.put_event(refused(trail.current(), asked, row, error, services.clock.now()))
         raise
+
+
+def _message(row: Registration, before: Registration) -> str | None:
+    """Return what has the queue do what was just asked, agreed or decided."""
+    if not row.pending and row.grants_due_at not in (None, before.grants_due_at):
+        return check_message(DueEntry(row.id, row.grants_due_at or row.updated_at))
+    return message_of(row)
 
 
 def _check_active(row: Registration) -> None:

@@ -72,6 +72,8 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
         else None,
         "warnings": [] if registration.ending else [asdict(warning) for warning in warnings(registration)],
         "findings": [_failure(finding) for finding in registration.findings],
+        "grants": represent_grants(registration),
+        "agreement": represent_agreement(registration),
         "nextSteps": [asdict(step) for step in left_to_do(registration, tenant)],
     }
     if registration.approval is not None:
@@ -107,6 +109,35 @@ def _approval(registration: Registration, approval: Approval) -> dict[str, Any]:
     if registration.proposal is not None:
         content["changes"] = differences(registration.request, registration.proposal.request)
     return content
+
+
+def represent_grants(row: Registration) -> list[dict[str, Any]]:
+    """Return what became of each permission that a client asks of its resource."""
+    resource = row.resource
+    return [
+        {
+            "permission": each.permission,
+            "resource": (resource.registration_id or resource.client_id) if resource is not None else None,
+            "state": each.state,
+            "since": _time(each.since),
+            "waitsFor": each.waits_for,
+            "provenAt": _time(each.proven_at),
+        }
+        for each in row.grants
+    ]
+
+
+def represent_agreement(row: Registration) -> dict[str, Any] | None:
+    """Return what the owner of its resource agreed to last; no permission, where that was withdrawn."""
+    agreement = row.agreement
+    if agreement is None:
+        return None
+    return {
+        "permissions": list(agreement.permissions),
+        "by": agreement.by,
+        "via": agreement.via,
+        "at": _time(agreement.at),
+    }
 
 
 def represent_event(event: Event) -> dict[str, Any]:
@@ -184,6 +215,12 @@ def accepted(
     if ends_soon(row) or not waited:
         headers["Retry-After"] = str(POLL_AFTER)
     return Answer(202, json.dumps(represent(row, services)), headers=headers, message=message)
+
+
+def welcomed(content: Mapping[str, Any], message: str | None, location: str) -> Answer:
+    """Return 202 with this content, where to look how it went, and the message that goes out with the answer."""
+    headers = {"Location": location, "Retry-After": str(POLL_AFTER), **_NO_STORE}
+    return Answer(202, json.dumps(content), headers=headers, message=message)
 
 
 def shown(row: Registration, services: Services, waited: Mapping[str, str]) -> Answer:

@@ -43,6 +43,7 @@ class Call:
     query: str = ""
     body: bytes = b""
     registration_id: str = ""
+    client_registration_id: str = ""
     method: str = "GET"
 
     @classmethod
@@ -52,8 +53,8 @@ class Call:
         """Return the call as the host passes it on."""
         parts = urlsplit(url)
         named = {name.lower(): value for name, value in headers.items()}
-        identity = route_values.get("registrationId", "")
-        return cls(parts.path, named, parts.query, body, identity, method.upper())
+        identity, client = (route_values.get(name, "") for name in ("registrationId", "clientId"))
+        return cls(parts.path, named, parts.query, body, identity, client, method.upper())
 
     @property
     def collection(self) -> str:

@@ -1,14 +1,17 @@
 """The policy at work on a call that writes: what it refuses, what it has approved first, and whose place is taken."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from provisioning.domain.approval import LAPSES_AFTER, Approval
 from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import Fault, RequestRejected
+from provisioning.domain.grants import Agreement
 from provisioning.domain.intake import RegistrationRequest, ResourceApplicationRequest
 from provisioning.domain.judgement import SERVER_NOT_CLAIMABLE, Asked, Decision, judge, too_many
 from provisioning.domain.names import compared
 from provisioning.domain.operation import Operation
+from provisioning.domain.permissions import asked_names
 from provisioning.domain.policy import Policy
 from provisioning.domain.quota import Exceeded, Quota, until_next_hour
 from provisioning.domain.registration import Registration
@@ -56,6 +59,16 @@ def approval_of(
         asked_by=caller.object_id,
         asked_via=caller.via,
     )
+
+
+def agreed_by_asking(row: Registration, resource: Registration | None, caller: Caller) -> Registration:
+    """Return the new registration with the agreement of its resource's owner, if whoever asks acts for that owner."""
+    if resource is None or isinstance(row.request, ResourceApplicationRequest):
+        return row
+    if not caller.may_change(resource.request.owner):
+        return row
+    names = asked_names(row.request)
+    return replace(row, agreement=Agreement(1, names, caller.object_id, row.created_at, caller.via))
 
 
 def check_change(

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from provisioning.domain.clouds import Cloud
 from provisioning.domain.directory import ResolvedResource
+from provisioning.domain.grants import GrantState
 from provisioning.domain.intake import (
     ConfidentialClientRequest,
     PublicClientRequest,
@@ -196,7 +197,10 @@ def _grant_data_access(registration: Registration, tenant: Tenant) -> Iterator[N
         yield from _data_role(registration, tenant.cloud)
         return
     roles = resource.app_roles if resource is not None else ()
+    held = _held(registration)
     for role in roles:
+        if role.id in held:
+            continue
         grant = {
             "principalId": registration.service_principal_id or _UNKNOWN,
             "resourceId": _resource_principal(resource),
@@ -218,6 +222,11 @@ def _grant_data_access(registration: Registration, tenant: Tenant) -> Iterator[N
         )
 
 
+def _held(registration: Registration) -> frozenset[str]:
+    """Return the ids of the permissions that are granted: nobody has to do that any more."""
+    return frozenset(each.id for each in registration.grants if each.state is GrantState.GRANTED)
+
+
 def _resource_principal(resource: ResolvedResource | None) -> str:
     return (resource.service_principal_id if resource else None) or _UNKNOWN
 
@@ -225,7 +234,8 @@ def _resource_principal(resource: ResolvedResource | None) -> str:
 def _consent(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
     """In the public cloud one command consents to all that is declared; elsewhere az has one for each resource."""
     resource, client_id = registration.resource, registration.client_id or _UNKNOWN
-    declared = {resource.client_id: [each.value for each in resource.scopes]} if resource is not None else {}
+    scopes = [each.value for each in resource.scopes if each.id not in _held(registration)] if resource else []
+    declared = {resource.client_id: scopes} if resource is not None else {}
     declared[GRAPH_CLIENT_ID] = [
         *declared.get(GRAPH_CLIENT_ID, ()),
         *(each.value for each in openid_scopes(registration.request)),
@@ -235,7 +245,7 @@ def _consent(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
         for api, names in declared.items()
         if names
     ]
-    if tenant.cloud.admin_consent and commands:
+    if tenant.cloud.admin_consent and commands:  # to what is granted already it consents once more
         commands = [f"az ad app permission admin-consent --id {quoted(client_id)}"]
     for command in commands:
         yield NextStep(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from provisioning import trail
 from provisioning.api.enforce import (
+    agreed_by_asking,
     approval_of,
     check_approvable,
     check_new,
@@ -94,6 +95,7 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
         if decision.approvals_needed:
             approval = approval_of(registration, decision, resource, caller, registration.operation)
             registration = registration.awaiting(approval, registration.created_at + STALLED_AFTER)
+        registration = agreed_by_asking(registration, resource, caller)
         _claim_server(services, policy, registration, caller)
         take_place(services, policy, request.owner, registration.id)
         entry = DueEntry(registration.id, registration.due_at or registration.created_at)

@@ -43,6 +43,7 @@ from provisioning.api.calls import (
     revoke_previous,
     wish,
 )
+from provisioning.api.clients import approve_client, list_clients, revoke_client
 from provisioning.api.guidance import next_steps
 from provisioning.api.lists import ListQuery, listed
 from provisioning.api.prefer import preferred_wait
@@ -303,6 +304,9 @@ CALLS: Final[Mapping[str, Handle]] = {
         approve_registration,
         deny_registration,
         delete_registration,
+        list_clients,
+        approve_client,
+        revoke_client,
         show_policy,
         show_readiness,
         show_caller,

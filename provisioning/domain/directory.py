@@ -23,7 +23,8 @@ class Credential:
 class Application:
     """An application as Entra has it; `secret` only when this very request minted one.
 
-    `redirect_uris` are by platform: `web`, `spa`, `publicClient`.
+    `redirect_uris` are by platform: `web`, `spa`, `publicClient`. `preauthorized` are, by client id, the ids of the
+    scopes to which nobody need consent for that client.
     `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
     """
 
@@ -37,6 +38,7 @@ class Application:
     credentials: tuple[Credential, ...] = ()
     secret: MintedSecret | None = None
     has_certificate: bool = False
+    preauthorized: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,9 @@ class ResourceServicePrincipal:
 class ResolvedResource:
     """The OAuth resource that a client asked for, as found in the queue function.
 
-    `audience` is the identifier that tokens are asked for. `service_principal_id` is None where the tenant has no
-    service principal for it; then nothing can be declared in the manifest. `fhir_service` is the URL of a managed
-    FHIR service, whose permissions are Azure roles and not app roles.
+    `registration_id` is that of a resource of ours. `audience` is the identifier that tokens are asked for.
+    `service_principal_id` is None where the tenant has no service principal for it; then nothing can be declared in the
+    manifest. `fhir_service` is the URL of a managed FHIR service, whose permissions are Azure roles and not app roles.
     """
 
     audience: str
@@ -82,6 +84,7 @@ class ResolvedResource:
     scopes: tuple[Permission, ...] = ()
     app_roles: tuple[Permission, ...] = ()
     fhir_service: str | None = None
+    registration_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,19 @@ class NeedsOperator(ProvisioningError):
     """Waiting does not help: a person must act, and `remedy` says how."""
 
 
+class GrantDenied(NeedsOperator):
+    """No identity of this service may assign app roles of the resource; a person does, as nextSteps say."""
+
+    def __init__(self, graph_request_id: str | None = None) -> None:
+        super().__init__(
+            "grant-denied",
+            "This service may not assign app roles of the resource.",
+            remedy="Grant it as nextSteps say; or give this service, or the identity that GRANTER_CLIENT_ID names, a "
+            "directory role for the resource's service principal.",
+            graph_request_id=graph_request_id,
+        )
+
+
 class NotOffered(NeedsOperator):
     """The resource does not have what was asked of it; `faults` has each name, and what there is in its place."""
 

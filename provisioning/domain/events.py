@@ -63,6 +63,8 @@ class What(Kept):
     ROTATION_REQUESTED = "rotation-requested"
     REVOCATION_REQUESTED = "revocation-requested"
     DELETION_REQUESTED = "deletion-requested"
+    CLIENT_APPROVED = "client-approved"
+    CLIENT_REVOKED = "client-revoked"
     PROVISIONED = "provisioned"
     CHANGED = "changed"
     REBUILT = "rebuilt"
@@ -73,6 +75,8 @@ class What(Kept):
     REOPENED = "reopened"
     SECRET_PUBLISHED = "secret-published"  # noqa: S105 -- the name of an act
     CREDENTIAL_REMOVED = "credential-removed"
+    GRANTED = "granted"
+    GRANT_TAKEN_BACK = "grant-taken-back"
 
 
 class EventOutcome(Kept):
@@ -195,7 +199,7 @@ _DONE: Final = {
 
 
 def _what(before: Registration, after: Registration) -> What | None:
-    """Return what happened to a row by a run: its operation began or ended, or else its secret is another."""
+    """Return what happened to a row by a run: an operation began or ended, or its secret or its grants are others."""
     was, operation = before.operation, after.operation
     if (was.id, was.status, was.requested_at) != (operation.id, operation.status, operation.requested_at):
         match operation.status:
@@ -206,7 +210,10 @@ def _what(before: Registration, after: Registration) -> What | None:
             case OperationStatus.FAILED:
                 return What.FAILED
     key_ids = [row.secret.key_id if row.secret is not None else None for row in (before, after)]
-    return What.SECRET_PUBLISHED if key_ids[0] != key_ids[1] else None
+    if key_ids[0] != key_ids[1]:
+        return What.SECRET_PUBLISHED
+    held, holds = ({each.id for each in row.grants if each.may_be_held} for row in (before, after))
+    return What.GRANT_TAKEN_BACK if held - holds else What.GRANTED if holds - held else None
 
 
 def _event(trail: Trail, what: What, outcome: EventOutcome, row: Registration, now: datetime) -> Event:

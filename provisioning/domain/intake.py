@@ -410,6 +410,27 @@ def parse_decision(body: object, *, reason_required: bool = False) -> Decision:
     return decision
 
 
+class Permissions(BaseModel):
+    """What the owner of a resource agrees to: exactly these permissions, by name."""
+
+    model_config = _Request.model_config
+
+    permissions: Annotated[tuple[Annotated[str, text(120)], ...], Field(strict=False, min_length=1, max_length=400)] = (
+        Field(description="The names of all permissions that the client asks for, as its grants show them.")
+    )
+
+
+def parse_permissions(body: object) -> tuple[str, ...]:
+    """Return the names of permissions that somebody agrees to; raise RequestRejected (400) that names every fault."""
+    refuse_private_keys(body)
+    try:
+        return Permissions.model_validate(body, context=NEW).permissions
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_input=False)
+        found = [fault_of(dict(each), _names_at(each["loc"], Permissions), {}, None) for each in errors]
+        raise broken_rules(found) from None
+
+
 def _names_at(place: Sequence[int | str], body_type: type[BaseModel]) -> list[str]:
     """Return the names of the fields of that object, in a body of this type, of which a field is at this place."""
     kind = str(place[1]) if place[:1] == ("credential",) and len(place) > 1 else ""

@@ -71,6 +71,15 @@ def _asked_scopes(request: RegistrationRequest) -> Sequence[str]:
     return (request.scopes or ()) if isinstance(request, ConfidentialClientRequest | PublicClientRequest) else ()
 
 
+def asked_names(request: ClientRequest) -> tuple[str, ...]:
+    """Return the names of what a client asks of its resource."""
+    if isinstance(request, ServiceClientRequest):
+        return request.app_roles
+    if request.scopes is None:
+        return (DEFAULT_SCOPE,)
+    return tuple(name for name in request.scopes if name not in OPENID_SCOPES)
+
+
 def asked_for(
     request: ClientRequest, scopes: Iterable[Permission], app_roles: Iterable[Permission]
 ) -> tuple[tuple[Permission, ...], tuple[Permission, ...]]:

@@ -13,7 +13,8 @@ from typing import Any, Final
 from provisioning.domain.approval import Approval, Outcome, Proposal, digest_of
 from provisioning.domain.callers import Caller
 from provisioning.domain.client_types import ClientType
-from provisioning.domain.directory import ResolvedResource
+from provisioning.domain.directory import Permission, ResolvedResource
+from provisioning.domain.grants import Agreement, Grant
 from provisioning.domain.intake import RegistrationRequest, changed_names, fingerprint
 from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
@@ -46,10 +47,11 @@ class Registration:
     minted before `replace_before` is due; of those minted before `revoke_before` none may go on working. Both are only
     ever raised. `findings` is what a check found and does not repair; `expiry_noticed` the days before its credential's
     end that were told last; `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was
-    last asked to delete an application that not all of its replicas may have heard of. `events` is how many of its
-    writes were told by an event. `approval` is the latest that was asked for; `proposal` is the change that waits for
-    it, and stays whatever else is done meanwhile. `owner_unseen` is whether nothing has shown yet that Entra knows the
-    owner.
+    last asked to delete an application that not all of its replicas may have heard of. `agreement` is what the owner of
+    its resource agreed to, `grants` what became of each permission, `grants_due_at` when that is looked at next.
+    `events` is how many of its writes were told by an event. `approval` is the latest that was asked for; `proposal` is
+    the change that waits for it, and stays whatever else is done meanwhile. `owner_unseen` is whether nothing has shown
+    yet that Entra knows the owner.
     """
 
     id: str
@@ -84,6 +86,9 @@ class Registration:
     owner_unseen: bool = False
     policy_version: str = ""
     deletion_sent_at: datetime | None = None
+    agreement: Agreement | None = None
+    grants: tuple[Grant, ...] = ()
+    grants_due_at: datetime | None = None
     events: int = 0
     etag: str | None = None
     row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
@@ -159,6 +164,22 @@ class Registration:
         """Whether the caller may know of it: as its owner, by a role, or because it decides about it."""
         decides = self.approval is not None and self.approval.may_be_read_by(caller)
         return decides or caller.may_read(self.request.owner)
+
+    @property
+    def declared(self) -> tuple[Permission, ...]:
+        """What it asks of its resource: scopes for its users, or app roles for itself."""
+        return (*self.resource.scopes, *self.resource.app_roles) if self.resource is not None else ()
+
+    @property
+    def agreed(self) -> tuple[Permission, ...]:
+        """What of that the owner of a resource of ours agreed to."""
+        permitted = self.agreement.permissions if self.agreement is not None and not self.ending else ()
+        return tuple(each for each in self.declared if each.value in permitted)
+
+    @property
+    def grant_number(self) -> int:
+        """Rises with every change of what is to be granted."""
+        return self.change + (self.agreement.number if self.agreement is not None else 0) + self.ending
 
     @property
     def understood(self) -> bool:

@@ -21,6 +21,7 @@ from provisioning.domain.operation import Failure, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import CurrentSecret, MissingCredential
 from provisioning.flow.change import lacks_change, send_change
+from provisioning.flow.grant import ensure_granted
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
 from provisioning.flow.plan import STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
@@ -58,6 +59,7 @@ def check(run: Run, message: Message) -> list[str]:
     if message.run is None and not put_off and (before.due_at is None or before.due_at > now):
         return []  # sent for a stale entry
     try:
+        _keep_grants(run, message)
         seen = view(run)
         check_ours(run, seen.application)
         if message.run is not None:
@@ -73,6 +75,17 @@ def check(run: Run, message: Message) -> list[str]:
     notices = _announce(run, before, now)
     _save(run, message, before, due_at)
     return notices
+
+
+def _keep_grants(run: Run, message: Message) -> None:
+    """Have what was agreed be granted, where that has changed, was late to show, or is compared once a day.
+
+    It is before all else: neither a missing secret nor drift may hold up that something is taken back.
+    """
+    row, now = run.registration, run.services.clock.now()
+    run.compares = message.run is not None
+    if row.declared and (run.compares or (row.grants_due_at is not None and row.grants_due_at <= now)):
+        ensure_granted(run)
 
 
 def _keep_name(run: Run) -> None:

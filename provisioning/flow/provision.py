@@ -24,6 +24,7 @@ from provisioning.flow.change import ensure_changed
 from provisioning.flow.check import check
 from provisioning.flow.conclude import announce_again, conclude, remember
 from provisioning.flow.delete import ensure_gone, ensure_server_url_held
+from provisioning.flow.grant import ensure_granted, ensure_not_preauthorised
 from provisioning.flow.mint import current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.flow.patience import Patience
 from provisioning.flow.permit import check_permitted
@@ -172,6 +173,7 @@ def ensure_secret(run: Run) -> None:
             discard(run.services, run.registration, minted)
             continue
         secret = publish(run.services, run.registration, minted, run.waits_for)
+        run.published = minted
         run.look_again()
     if run.registration.secret is None or run.registration.secret.key_id != secret.key_id:
         clean_up_at = clean_up_time([secret.created_at], run.services.secrets)
@@ -189,33 +191,48 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
         ensure_service_principal,
         ensure_known_by_client_id,
     ),
-    (ClientType.PUBLIC, None): (ensure_resource, ensure_application, ensure_mapped_claims, ensure_service_principal),
+    (ClientType.PUBLIC, None): (
+        ensure_resource,
+        ensure_application,
+        ensure_mapped_claims,
+        ensure_service_principal,
+        ensure_granted,
+    ),
     (ClientType.CONFIDENTIAL, "secret"): (
         ensure_resource,
         ensure_application,
         ensure_mapped_claims,
         ensure_service_principal,
         ensure_secret,
+        ensure_granted,
     ),
-    (ClientType.SERVICE, "secret"): (ensure_resource, ensure_application, ensure_service_principal, ensure_secret),
+    (ClientType.SERVICE, "secret"): (
+        ensure_resource,
+        ensure_application,
+        ensure_service_principal,
+        ensure_secret,
+        ensure_granted,
+    ),
     (ClientType.SERVICE, "federated"): (
         ensure_resource,
         ensure_application,
         ensure_service_principal,
         ensure_federated_credential,
+        ensure_granted,
     ),
     (ClientType.SERVICE, "certificate"): (
         ensure_resource,
         ensure_application,
         ensure_service_principal,
         ensure_certificate,
+        ensure_granted,
     ),
 }
 
 
 ROTATION: Final[tuple[Step, ...]] = (ensure_room, ensure_secret, ensure_revoked)
 CHANGE: Final[tuple[Step, ...]] = (ensure_approved, ensure_changed)
-DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_server_url_held)
+DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_not_preauthorised, ensure_server_url_held)
 
 
 def steps_of(registration: Registration) -> tuple[Step, ...]:

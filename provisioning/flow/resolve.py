@@ -186,7 +186,9 @@ def _ours(services: Services, ours: Registration, request: ClientRequest) -> Res
             remedy="See what holds up the registration of the resource application, then retry this one.",
         )
     audience = resource_identifier(ours, services.tenant)
-    return ResolvedResource(audience, ours.client_id, ours.service_principal_id, scopes, app_roles)
+    return ResolvedResource(
+        audience, ours.client_id, ours.service_principal_id, scopes, app_roles, registration_id=ours.id
+    )
 
 
 def _offered(ours: Registration, request: ClientRequest) -> tuple[tuple[Permission, ...], tuple[Permission, ...]]:

@@ -109,6 +109,7 @@ class Run:
     """What is known so far, and a secret that was born with the application, in memory only.
 
     `stored` is the row as it was read or written last, and `removed` are the key ids of the credentials removed since.
+    `published` is the secret that this run has published, in memory only. `compares` is whether a reconciliation asks.
     `certified` is whether the application was seen to have the client's certificate. `unsure` is whether a request to
     create the application may have taken effect although its answer was lost.
     """
@@ -116,7 +117,9 @@ class Run:
     services: Services
     registration: Registration
     minted: MintedSecret | None = None
+    published: MintedSecret | None = None
     certified: bool = False
+    compares: bool = False
     unsure: bool = False
     began: datetime = field(init=False)
     stored: Registration = field(init=False)
@@ -164,6 +167,19 @@ class Run:
             raise
         self.removed.clear()
         return self.stored
+
+    def overtaken(self) -> bool:
+        """Take over what is to be granted now; return whether that has changed since the row was read.
+
+        Raise StaleRegistration where another operation has begun: this run has nothing more to say of it.
+        """
+        row = self.services.registry.get(self.registration.id)
+        if row is None or (row.operation.id, row.status) != (self.registration.operation.id, self.registration.status):
+            raise StaleRegistration
+        if row.grant_number == self.registration.grant_number:
+            return False
+        self.registration, self.stored = self.with_learned(row), row
+        return True
 
     def look_again(self) -> None:
         """Take over what callers asked for meanwhile, while the row is still about the same operation."""

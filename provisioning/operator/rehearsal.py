@@ -12,6 +12,7 @@ from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.tenant import Tenant
 from provisioning.ports import (
+    AppRoles,
     CallerTokens,
     Clock,
     Directory,
@@ -94,6 +95,8 @@ class _RehearsedRegistry(_Only):
 @dataclass(frozen=True)
 class _Rehearsed:
     directory: Directory
+    app_roles: AppRoles
+    grants: bool
     vault: SecretStore
     proof: TokenProof
     registry: Registry
@@ -114,6 +117,8 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
     noted = Noted()
     return _Rehearsed(
         directory=cast("Directory", _RehearsedDirectory(services.directory, noted)),
+        app_roles=cast("AppRoles", _Only(services.app_roles, ("held",))),
+        grants=False,
         vault=cast("SecretStore", _Only(services.vault, ("current", "read", "marked"))),
         proof=services.proof,
         registry=cast("Registry", _RehearsedRegistry(services.registry, noted)),

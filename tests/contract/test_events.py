@@ -176,11 +176,11 @@ def test_events_of_another_version_are_read_as_far_as_they_can_be_and_stop_nothi
         stored = inserted(registry, an_event(a_registration()), row=a_registration(a_service_client()))
         stored = registry.replace(stored, an_event(stored, after=1))
         first, second = (row for row in table.list_entities() if row["RowKey"].startswith("~"))
-        table.upsert_entity({**first, "what": "granted", "outcome": "waits", "later": "x"}, mode=UpdateMode.REPLACE)
+        table.upsert_entity({**first, "what": "lent", "outcome": "waits", "later": "x"}, mode=UpdateMode.REPLACE)
         table.upsert_entity({**second, "changed": "{"}, mode=UpdateMode.REPLACE)
         table.upsert_entity({"PartitionKey": stored.id[:8], "RowKey": f"~{stored.id}_x_registration 0: done"})
         [event] = told(registry, stored)
-        assert (event.what, event.what.known, event.outcome) == ("granted", False, "waits")
+        assert (event.what, event.what.known, event.outcome) == ("lent", False, "waits")
         assert registry.replace(stored, an_event(stored, after=2)).events == 3
         assert [row.id for row in registry.find(top=9).registrations] == [stored.id]
         assert "event ?: its row cannot be read" in caplog.text

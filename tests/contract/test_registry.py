@@ -11,6 +11,7 @@ import pytest
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.grants import ClientOf
 from provisioning.domain.intake import fingerprint, parse
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType
@@ -55,6 +56,23 @@ def test_what_was_inserted_is_read_back_to_the_last_field(registry: Registry, bo
     stored = registry.insert(full(a_registration(body)))
     assert stored is not None
     assert registry.get(stored.id) == stored
+
+
+def test_a_resources_list_has_each_client_once_and_never_an_older_entry(registry: Registry) -> None:
+    server, other = a_registration().id, a_registration().id
+    names = sorted(a_registration().id for _ in range(3))
+    first = [ClientOf(server, name, "client", ("1", "2"), 1) for name in names]
+    assert [registry.put_client(each) for each in first] == first
+    assert registry.put_client(ClientOf(other, names[0], "client", (), 1)).resource_id == other
+    later = replace(first[1], scopes=(), number=3)
+    assert registry.put_client(later) == later
+    assert registry.put_client(replace(first[1], number=2)) == later
+    page = registry.clients(server, top=2)
+    rest = registry.clients(server, top=2, continuation_token=page.continuation_token)
+    assert [*page.clients, *rest.clients] == [first[0], later, first[2]]
+    assert rest.continuation_token is None
+    with pytest.raises(RequestRejected):
+        registry.clients(other, top=2, continuation_token=page.continuation_token)
 
 
 def test_an_id_can_be_inserted_once(registry: Registry) -> None:

@@ -25,7 +25,10 @@ from tests.worlds.request_bodies import a_resource, a_service_client
 
 ROOT = Path(__file__).parents[2]
 SERVER = "https://traced.contoso.example"
-STEPS = ["ensure_approved", "ensure_resource", "ensure_application", "ensure_service_principal", "ensure_secret"]
+STEPS = [
+    *("ensure_approved", "ensure_resource", "ensure_application", "ensure_service_principal"),
+    *("ensure_secret", "ensure_granted"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -213,7 +213,8 @@ def a_newborn_server() -> World:
 @ready
 def a_crowded_client() -> World:
     """A world with credentials enough to remove, and an overlap that is shorter than replicas may be late."""
-    world = World(settings={"SECRET_OVERLAP": "PT20M", "SECRET_ROTATE_BEFORE": "PT6H", "SECRET_LIFETIME": "PT20H"})
+    short = {"SECRET_OVERLAP": "PT20M", "SECRET_ROTATE_BEFORE": "PT6H", "SECRET_LIFETIME": "PT20H"}
+    world = World(settings=short)
     world.registered(a_resource())
     world.registered(a_service_client())
     for _ in range(ROOM_FOR_ONE + 2):

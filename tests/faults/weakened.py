@@ -339,6 +339,9 @@ class Believes:
     def accepts(self, client_id: str, secret: MintedSecret) -> bool:
         return True
 
+    def roles(self, client_id: str, secret: MintedSecret, audience: str) -> frozenset[str]:
+        return frozenset()
+
     def check_tenant(self) -> None:
         """As if it had answered."""
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import RequestRejected, StaleRegistration
 from provisioning.domain.events import Event, EventPage, numbered
+from provisioning.domain.grants import ClientOf, ClientPage
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
@@ -28,6 +29,7 @@ class MemoryRegistry:
         self.hours: Counter[tuple[str, str]] = Counter()
         self.waiting: dict[str, tuple[Notice, datetime]] = {}
         self.told: dict[str, list[Event]] = {}
+        self.clients_of: dict[tuple[str, str], ClientOf] = {}
         self._writes = 0
         self._lock = threading.Lock()
 
@@ -36,6 +38,7 @@ class MemoryRegistry:
         copied = MemoryRegistry()
         copied.rows, copied.entries, copied.names = self.rows.copy(), self.entries.copy(), self.names.copy()
         copied.owned, copied.holds, copied.hours = self.owned.copy(), self.holds.copy(), self.hours.copy()
+        copied.clients_of = self.clients_of.copy()
         copied.told = {each: events.copy() for each, events in self.told.items()}
         copied.waiting, copied._writes = self.waiting.copy(), self._writes
         return copied
@@ -155,6 +158,21 @@ class MemoryRegistry:
 
     def hold(self, name: str) -> Hold | None:
         return self.holds.get(name)
+
+    def put_client(self, client: ClientOf) -> ClientOf:
+        with self._lock:
+            there = self.clients_of.get((client.resource_id, client.registration_id))
+            if there is None or there.number < client.number:
+                there = self.clients_of[client.resource_id, client.registration_id] = client
+            return there
+
+    def clients(self, resource_id: str, *, top: int, continuation_token: str | None = None) -> ClientPage:
+        if continuation_token is not None and not continuation_token.startswith(f"{resource_id}:"):
+            raise RequestRejected(400, "invalid-continuation-token", "Send the token of the page before.")
+        after = (continuation_token or "").removeprefix(f"{resource_id}:")
+        found = [each for (of, name), each in sorted(self.clients_of.items()) if of == resource_id and name > after]
+        following = f"{resource_id}:{found[top - 1].registration_id}" if len(found) > top else None
+        return ClientPage(tuple(found[:top]), following)
 
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from provisioning.domain.approval import Approval, Outcome, Proposal
 from provisioning.domain.directory import Permission, ResolvedResource
+from provisioning.domain.grants import Agreement, Grant, GrantState
 from provisioning.domain.intake import RegistrationRequest, dump, fingerprint, parse
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
@@ -134,6 +135,7 @@ def full(registration: Registration) -> Registration:
             (Permission("1", "read"),),
             (Permission("2", "reader"),),
             "https://ws-svc.fhir.azurehealthcareapis.com",
+            ID,
         ),
         secret=SecretState("https://vault/secrets/name", "key", later + timedelta(days=100), NOW, NOW),
         last_error=LastError(failure, passing=True),
@@ -148,6 +150,9 @@ def full(registration: Registration) -> Registration:
         expiry_noticed=30,
         clean_up_at=later,
         deletion_sent_at=later,
+        agreement=Agreement(1, ("read",), "agreed", later, "bot"),
+        grants=(Grant("read", "1", GrantState.WAITS, later, "propagation", later),),
+        grants_due_at=later,
         events=1,
         etag="etag",
     )

@@ -13,8 +13,10 @@ from azure.core.credentials import AccessToken
 
 from dev.emulator import Emulator
 from dev.emulator.client import RegistrarCredential
+from provisioning.adapters.app_roles import GraphAppRoles
 from provisioning.adapters.bearer import EntraCallerTokens
 from provisioning.adapters.graph import GraphDirectory
+from provisioning.adapters.graph_calls import GraphCalls
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.policy import Document, PolicyDocument
 from provisioning.adapters.tokens import TokenEndpointProof
@@ -25,6 +27,7 @@ from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.tenant import Tenant
 from provisioning.flow import plan
 from provisioning.ports import (
+    AppRoles,
     CallerTokens,
     Clock,
     Directory,
@@ -54,8 +57,8 @@ LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 class CachedCredential:
     """The registrar's own identity, its tokens kept until they run out, as azure-identity does."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._source = RegistrarCredential(emulator)
+    def __init__(self, emulator: Emulator, client_id: str | None = None) -> None:
+        self._source = RegistrarCredential(emulator, client_id=client_id)
         self._now = emulator.now
         self._kept: dict[tuple[str, ...], AccessToken] = {}
 
@@ -73,6 +76,8 @@ class TestServices:
     __test__ = False
 
     directory: Directory
+    app_roles: AppRoles
+    grants: bool
     vault: SecretStore
     proof: TokenProof
     registry: Registry
@@ -125,8 +130,14 @@ class WiredWorld:
         watched = WatchedAdapter(self, self.emulator.session().get_adapter(self.emulator.origin + "/"))
         session, credential = self._session(watched), CachedCredential(self.emulator)
         tenant, clock = self.settings.tenant, self.clock
+        calls, granter = GraphCalls(tenant.graph_endpoint, credential, session, clock), None
+        if self.settings.granter_client_id is not None:
+            identity = CachedCredential(self.emulator, self.settings.granter_client_id)
+            granter = GraphCalls(tenant.graph_endpoint, identity, session, clock)
         services = TestServices(
-            directory=GraphDirectory(tenant.graph_endpoint, credential, session, clock),
+            directory=GraphDirectory(calls, clock),
+            app_roles=GraphAppRoles(calls, granter, clock),
+            grants=self.settings.grants,
             vault=KeyVaultSecrets(
                 tenant.key_vault_url,
                 credential,

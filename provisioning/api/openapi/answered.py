@@ -8,6 +8,7 @@ from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import CallerKind, Role
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.events import ActorKind, EventOutcome, What
+from provisioning.domain.grants import GrantState
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.readiness import Dependency, State
 from provisioning.domain.registration import Status
@@ -112,6 +113,7 @@ def answered(bodies: Mapping[str, Schema]) -> dict[str, Schema]:
             },
             optional=("changed", "keyId", "formerKeyId", "code", "graphRequestId", "policyVersion"),
         ),
+        **_clients(),
         "Readiness": _object(
             "Whether the service can do its work.",
             {
@@ -184,6 +186,12 @@ def _registration(fields: Mapping[str, list[Schema]]) -> Schema:
         "secret": _one_of("The current secret; null where there is none, or not yet.", ref("Secret"), {"type": "null"}),
         "warnings": _list("What works, but perhaps not as the caller thinks; a dry run has the same.", ref("Warning")),
         "findings": _list("What the daily look at Entra and Key Vault found and does not repair.", ref("Failure")),
+        "grants": _list("What became of each permission that a client asks of its resource.", ref("Grant")),
+        "agreement": _one_of(
+            "What the owner of the resource agreed to last; null where nobody was asked.",
+            ref("Agreement"),
+            {"type": "null"},
+        ),
         "nextSteps": _list("What people still have to do before the first useful token.", ref("NextStep")),
         "fhirServerSettings": {
             "type": ["object", "null"],
@@ -195,7 +203,7 @@ def _registration(fields: Mapping[str, list[Schema]]) -> Schema:
     always = (
         *("registrationId", "clientType", "displayName", "owner", "contact", "status", "operation", "createdAt"),
         *("updatedAt", "tenantId", "clientId", "applicationObjectId", "servicePrincipalId", "oauth", "secret"),
-        *("warnings", "findings", "nextSteps"),
+        *("warnings", "findings", "grants", "agreement", "nextSteps"),
     )
     properties = requested | common
     return _object(
@@ -273,6 +281,60 @@ def _parts_of_a_registration() -> dict[str, Schema]:
                 "tokenEndpoint": _text("Where a code or a credential becomes a token."),
                 "authorizationEndpoint": _text("Where users sign in."),
                 "scope": _maybe(_text("The scope to ask for; null until it is known.")),
+            },
+        ),
+    }
+
+
+def _clients() -> dict[str, Schema]:
+    return {
+        "ClientList": _object(
+            "A part of a resource's clients.",
+            {
+                "value": _list("The clients.", ref("Client")),
+                "continuationToken": _maybe(_text("Where the next page begins; null on the last one.")),
+            },
+        ),
+        "Client": _object(
+            "A client of a resource, as the resource's owner sees it.",
+            {
+                "registrationId": _text("The id of the client's registration."),
+                "clientId": _maybe(_text("Its client id.")),
+                "clientType": _text("Of which type it is.", enum=list(ClientType)),
+                "displayName": _text("Its display name."),
+                "owner": _text("The Entra object id of its owner."),
+                "contact": _text("Where notices about it go."),
+                "status": _text("How far it is.", enum=list(Status)),
+                "grants": _list("What became of each permission that it asks for.", ref("Grant")),
+                "agreement": _one_of("What was agreed to last.", ref("Agreement"), {"type": "null"}),
+            },
+        ),
+        "Grant": _object(
+            "A permission that a client asks of its resource.",
+            {
+                "permission": _text("The name of the scope or the app role."),
+                "resource": _text("The registration id of the resource; the client id of one that is not ours."),
+                "state": _text(
+                    "`declared`: a person has to grant it. `granted`: the client holds it. `waits`: see waitsFor.",
+                    enum=list(GrantState),
+                ),
+                "since": _moment("Since when it is so."),
+                "waitsFor": _maybe(
+                    _text(
+                        "`resource-owner`: for that owner's word. `propagation`: until tokens carry it. Else the code "
+                        "of what stands in its way; docs/operations.md has each of them."
+                    )
+                ),
+                "provenAt": _maybe(_moment("When a token of the client was first seen to carry it.")),
+            },
+        ),
+        "Agreement": _object(
+            "What the owner of a resource agreed to.",
+            {
+                "permissions": _list("The permissions, by name; none where it was withdrawn.", {"type": "string"}),
+                "by": _text("The object id of who agreed, or withdrew it."),
+                "via": _maybe(_text("The object id of the application that spoke for this person.")),
+                "at": _moment("When it was agreed, or withdrawn."),
             },
         ),
     }

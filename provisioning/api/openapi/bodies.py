@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter
 
-from provisioning.domain.intake import CHANGEABLE, Decision, RegistrationRequest
+from provisioning.domain.intake import CHANGEABLE, Decision, Permissions, RegistrationRequest
 
 SCHEMAS: Final = "#/components/schemas"
 
@@ -82,6 +82,7 @@ def _other_bodies(fields: Mapping[str, list[Schema]]) -> dict[str, Schema]:
                 }
             },
         ),
+        "Permissions": _tidy(TypeAdapter(Permissions).json_schema()),
         "Decision": decision,
         "Denial": decision
         | {

@@ -140,6 +140,8 @@ ACCEPTED: Final = {
     "secret": None,
     "warnings": [],
     "findings": [],
+    "grants": [],
+    "agreement": None,
     "nextSteps": [],
 }
 _GRANT: Final = {
@@ -173,8 +175,45 @@ ACTIVE: Final = {
         "expiresAt": "2026-07-14T12:00:00Z",
         "rotatesAt": "2026-06-11T00:16:44Z",
     },
+    "grants": [
+        {
+            "permission": "globalReader",
+            "resource": "1f0c63d2-9e6a4d54-1c0c-4f9e-8b1d-6f0a1f0c63d2",
+            "state": "waits",
+            "since": "2026-01-15T12:00:04Z",
+            "waitsFor": "resource-owner",
+            "provenAt": None,
+        }
+    ],
     "nextSteps": [_GRANT, _READ],
 }
+PERMISSIONS: Final = {"permissions": ["globalReader"]}
+CLIENT: Final = {
+    "registrationId": _ID,
+    "clientId": ACTIVE["clientId"],
+    "clientType": "service",
+    "displayName": "Nightly export, test",
+    "owner": _OWNER,
+    "contact": "exports@contoso.example",
+    "status": "active",
+    "grants": [
+        {
+            "permission": "globalReader",
+            "resource": "1f0c63d2-9e6a4d54-1c0c-4f9e-8b1d-6f0a1f0c63d2",
+            "state": "granted",
+            "since": "2026-01-15T12:04:11Z",
+            "waitsFor": None,
+            "provenAt": "2026-01-15T12:04:11Z",
+        }
+    ],
+    "agreement": {
+        "permissions": ["globalReader"],
+        "by": "a11ce000-0000-4000-8000-000000000001",
+        "via": None,
+        "at": "2026-01-15T12:04:09Z",
+    },
+}
+CLIENTS: Final = {"value": [CLIENT], "continuationToken": None}
 LIST: Final = {"value": [ACTIVE], "continuationToken": None}
 PREVIEW: Final = {
     "registrationId": _ID,

@@ -28,6 +28,9 @@ def paths() -> dict[str, Any]:
         f"{one}/approve": {"post": _decide("approve", "Decision", _APPROVE)},
         f"{one}/deny": {"post": _decide("deny", "Denial", _DENY)},
         f"{one}/retry": {"post": _retry()},
+        f"{one}/clients": {"get": _clients()},
+        f"{one}/clients/{{clientId}}/approve": {"post": _agree("approveClient", *_APPROVE_CLIENT)},
+        f"{one}/clients/{{clientId}}/revoke": {"post": _agree("revokeClient", *_REVOKE_CLIENT)},
         "/policy": {"get": _policy()},
         "/ready": {"get": _ready()},
         "/me": {"get": _me()},
@@ -134,6 +137,44 @@ def _retry() -> Schema:
         "Try a failed registration again",
         "Mend its cause before: `operation.failure` has the remedy.",
         example=examples.RETRY_PREVIEW,
+    )
+
+
+def _clients() -> Schema:
+    return _operation(
+        "listClients",
+        "Read who may do what on a resource",
+        "Its clients, in pages, each with what it may do there, since when, and what waits for the resource's owner.",
+        parameters=("registrationId", "top", "continuationToken", "onBehalfOf"),
+        answers={"200": _answer("A page.", "ClientList", examples.CLIENTS)},
+    )
+
+
+_APPROVE_CLIENT: Final = (
+    "Agree that a client of a resource holds what it asks for",
+    "For the owner of the resource. It names every permission that the client asks for, and no other.",
+)
+_REVOKE_CLIENT: Final = (
+    "Take away what a client of a resource was granted",
+    "For the owner of the resource. Tokens that were issued work until they expire. The client itself stays.",
+)
+
+
+def _agree(operation_id: str, summary: str, description: str) -> Schema:
+    body = _body(ref("Permissions"), {"permissions": examples.PERMISSIONS}) if operation_id == "approveClient" else None
+    accepted = _answer(
+        "Accepted. Read the list again.", "Client", examples.CLIENT, headers={**_LOCATION, **_UNTIL_WHEN}
+    )
+    return _operation(
+        operation_id,
+        summary,
+        description,
+        parameters=("registrationId", "clientId", "dryRun", "ifMatch", "onBehalfOf"),
+        body=body,
+        answers={
+            "200": _answer("With dryRun=true: as it would be. Nothing was done.", "Client", examples.CLIENT),
+            "202": accepted,
+        },
     )
 
 

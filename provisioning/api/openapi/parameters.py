@@ -27,6 +27,14 @@ PARAMETERS: Final[Mapping[str, Any]] = {
         "schema": {"type": "string", "pattern": patterns.REGISTRATION_ID},
         "example": "8bcd0a38-5168dfc5-55e5-54a1-ac0e-d5bd8bcd0a38",
     },
+    "clientId": {
+        "name": "clientId",
+        "in": "path",
+        "required": True,
+        "description": "The id of the registration of a client, in any case.",
+        "schema": {"type": "string", "pattern": patterns.REGISTRATION_ID},
+        "example": "8bcd0a38-5168dfc5-55e5-54a1-ac0e-d5bd8bcd0a38",
+    },
     "idempotencyKey": _header(
         "Idempotency-Key",
         "Visible ASCII characters, such as a UUID. The same key, owner and request give the same registration, however "

@@ -99,6 +99,11 @@ REFUSALS: Final[Mapping[str, Codes]] = {
         _ANY, _BODY, _WRITES_ONE, _DECIDES, _POLICY, {403: ("refused-by-policy",), 429: ("too-many-per-hour",)}
     ),
     "denyRegistration": _together(_ANY, _BODY, _WRITES_ONE, _DECIDES),
+    "listClients": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
+    "approveClient": _together(
+        _ANY, _BODY, _WRITES_ONE, _OWNER, {409: ("registration-not-active", "permissions-differ")}
+    ),
+    "revokeClient": _together(_ANY, _NO_BODY, _WRITES_ONE, _OWNER, {409: ("registration-not-active",)}),
     "listEvents": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
     "showPolicy": _together(_ANY, _NO_BODY, _POLICY),
     "showReadiness": _together(_ANY, _NO_BODY, {403: ("role-required",), 503: ("not-ready",)}),
@@ -166,6 +171,9 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
         429: ("too-many-per-hour",),
     },
     "denyRegistration": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed")},
+    "listClients": {400: (*_DRY_RUN, "out-of-range")},
+    "approveClient": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed", "too-few-items", "too-many-items")},
+    "revokeClient": {400: _DRY_RUN},
     "listEvents": {400: (*_DRY_RUN, "out-of-range")},
     "showPolicy": {400: _QUERY},
     "showReadiness": {400: _QUERY},

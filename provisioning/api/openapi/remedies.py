@@ -35,6 +35,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "control-character": "Line breaks and control characters are not allowed. Remove them.",
     "credential-type-unknown": "Send the type secret, federated or certificate.",
     "digest-differs": "The digest is not that of what is asked. Read it again, and decide about that.",
+    "permissions-differ": "These are not what the client asks for. Read the list of clients, and send those.",
     "display-name-not-permitted": "The policy has a rule for names, which GET /policy shows. Choose another name.",
     "encoding-not-supported": "A compressed body is not unpacked here. Send it without Content-Encoding.",
     "fhir-server-already-registered": (

@@ -17,11 +17,12 @@ from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.approval import LAPSES_AFTER, Approval
 from provisioning.domain.callers import Caller, CallerKind, Role
+from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.intake import fingerprint, parse
 from provisioning.domain.operation import Operation, OperationStatus, OperationType, new_id
 from provisioning.domain.registration import Registration, Status, registration_id
 from tests.worlds.memory import MemoryRegistry
-from tests.worlds.request_bodies import MANAGED, a_service_client
+from tests.worlds.request_bodies import MANAGED, a_resource, a_service_client
 from tests.worlds.signed_in import ENTRA, headers_of, principal_of
 from tests.worlds.world import World
 
@@ -38,6 +39,9 @@ delete_registration      yes     404     yes     404     yes     not     yes    
 approve_registration     decides 404     decides 404     decides decides decides decides yes     yes     unknown
 list_events              yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
 deny_registration        yes     404     yes     404     yes     decides yes     yes     yes     yes     yes
+list_clients             yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
+approve_client           yes     404     yes     404     yes     not     yes     yes     yes     404     yes
+revoke_client            yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 show_caller              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 show_readiness           role    role    yes     yes     yes     yes     yes     yes     yes     yes     yes
@@ -56,7 +60,16 @@ ANSWERS: Final = {
     "unknown": (403, "approver-unknown"),
 }
 SUCCESS: Final = dict.fromkeys(
-    ("list_registrations", "show_registration", "list_events", "show_policy", "show_caller", "show_readiness"), 200
+    (
+        "list_registrations",
+        "show_registration",
+        "list_events",
+        "list_clients",
+        "show_policy",
+        "show_caller",
+        "show_readiness",
+    ),
+    200,
 )
 
 ROLES: Final = {"none": None} | {
@@ -83,6 +96,8 @@ STRANGER = "5e1f0000-0000-4000-8000-000000000003"
 BOTS = "5e1f0000-0000-4000-8000-000000000004"
 REQUESTER = "5e1f0000-0000-4000-8000-000000000005"
 NOBODYS = f"00000000-{REQUESTER}"
+CLIENT_ID = registration_id(REQUESTER, REQUESTER, "a client")
+ABOUT_A_CLIENT: Final = ("approve_client", "revoke_client")
 
 
 @dataclass(frozen=True)
@@ -133,6 +148,8 @@ CELLS = [
 
 def row_for(world: World, call: str, owner: str) -> Registration:
     """Have a registration be in the state in which this call is possible; somebody else has asked for it."""
+    if call in ABOUT_A_CLIENT:
+        return server_for(world, owner)
     request, now = parse(client_of(owner)), world.clock.now() - timedelta(days=1)
     status, operation = {
         "retry_registration": (Status.FAILED, OperationStatus.FAILED),
@@ -158,6 +175,27 @@ def row_for(world: World, call: str, owner: str) -> Registration:
     return stored
 
 
+def server_for(world: World, owner: str) -> Registration:
+    """Have a FHIR server be registered for the owner, and a client of it for somebody else."""
+    now, resource = world.clock.now() - timedelta(days=1), ResolvedResource("api://server", "server", "principal")
+    done = Operation(new_id(), OperationType.PROVISION, OperationStatus.SUCCEEDED, now)
+    for identity, body, its_own in (
+        (registration_id(owner, REQUESTER, None), a_resource(owner=owner), {"client_id": "server"}),
+        (
+            CLIENT_ID,
+            client_of(REQUESTER),
+            {"resource": replace(resource, app_roles=(Permission("1", "globalReader"),))},
+        ),
+    ):
+        request = parse(body)
+        row = Registration(identity, REQUESTER, request, fingerprint(request), Status.ACTIVE, done, now, now)
+        stored = world.registry.insert(replace(row, **its_own))
+        assert stored is not None
+        if identity != CLIENT_ID:
+            server = stored
+    return server
+
+
 def client_of(owner: str) -> dict[str, Any]:
     return a_service_client(owner=owner, resource=MANAGED, appRoles=[])
 
@@ -174,11 +212,14 @@ def call_about(name: str, row: Registration, identity: str, headers: dict[str, s
         "approve_registration": decision,
         "deny_registration": decision,
     }.get(name)
+    if name == "approve_client":
+        body = {"permissions": ["globalReader"]}
     about = "" if name in ABOUT_NONE else identity
     if body is None:
-        return Call(f"/api/registrations/{about}", headers, registration_id=about)
+        return Call(f"/api/registrations/{about}", headers, registration_id=about, client_registration_id=CLIENT_ID)
     sent = headers | {"content-type": "application/json"}
-    return Call(f"/api/registrations/{about}", sent, body=json.dumps(body).encode(), registration_id=about)
+    raw = json.dumps(body).encode()
+    return Call(f"/api/registrations/{about}", sent, body=raw, registration_id=about, client_registration_id=CLIENT_ID)
 
 
 def told(answer: Answer) -> tuple[int, str]:

@@ -35,7 +35,7 @@ from tests.worlds.world import World
 TRACE: Final = f"00-{'a' * 32}"
 NOBODYS: Final = "00000000-11111111-2222-4333-8444-555555555555"
 WITHOUT_ID: Final = ("submit_registration", "list_registrations", "show_policy", "show_caller", "show_readiness")
-READS: Final = ("show_registration", "list_events")
+READS: Final = ("show_registration", "list_events", "list_clients")
 ABOUT_ONE: Final = sorted(set(web.CALLS) - set(WITHOUT_ID))
 APPROVER = Caller("a9900000-0000-4000-8000-000000000009", CallerKind.USER, frozenset({Role.APPROVE}), name="Approver")
 STRANGERS: Final = {
@@ -113,6 +113,7 @@ BODIES: Final[Mapping[str, Any]] = {
     "rotate_registration": {"revokePrevious": True},
     "approve_registration": {"digest": "0" * 64, "reason": "Because."},
     "deny_registration": {"digest": "0" * 64, "reason": "Because."},
+    "approve_client": {"permissions": ["globalReader"]},
 }
 
 

@@ -305,6 +305,7 @@ def test_only_a_failed_registration_is_retried() -> None:
 
 SOURCES = ("intake", "fields", "faults", "uris", "names", "certificates", "calls", "web", "submit", "alter")
 NAMED_ELSEWHERE = {
+    "permissions-differ": "tests/unit/flow/test_grants.py: an agreement to something else",
     "registration-not-found": "above: an unknown registration is not found",
     "registration-not-failed": "above: only a failed registration is retried",
     **dict.fromkeys(

@@ -30,6 +30,10 @@ def faults_of(answer: Answer) -> list[tuple[str, str]]:
 def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Answer:
     """Send one call by its name, with the body that it needs unless another is given."""
     act = name.removesuffix("_registration")
+    if name in ("approve_client", "revoke_client"):
+        row = world.registry.get(registration_id.lower())
+        parts["client_registration_id"] = registration_id
+        registration_id = (row.resource.registration_id if row and row.resource else None) or ID
     suffix = f"/{act}" if act in ("retry", "rotate", "approve", "deny") else "/events" if act == "list_events" else ""
     collection = name in ("submit_registration", "list_registrations")
     path = "/api/registrations" if collection else f"/api/registrations/{registration_id}{suffix}"
@@ -39,6 +43,7 @@ def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Ans
         "change_registration": {"displayName": "New"},
         "approve_registration": decision,
         "deny_registration": decision,
+        "approve_client": {"permissions": ["globalReader"]},
     }
     if name in bodies:
         parts = {"headers": JSON, "body": json.dumps(bodies[name]).encode()} | parts
@@ -47,7 +52,15 @@ def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Ans
 
 
 BODILESS = ["delete_registration", "list_events", "list_registrations", "retry_registration", "show_registration"]
-READING = {"list_events", "list_registrations", "show_registration", "show_policy", "show_caller", "show_readiness"}
+READING = {
+    "list_events",
+    "list_clients",
+    "list_registrations",
+    "show_registration",
+    "show_policy",
+    "show_caller",
+    "show_readiness",
+}
 WRITING = sorted(set(web.CALLS) - READING)
 
 
@@ -370,7 +383,7 @@ def test_a_condition_that_is_not_known_is_refused_and_not_ignored(header: str) -
 @pytest.mark.parametrize("name", sorted(set(WRITING) - {"submit_registration"}))
 def test_an_idempotency_key_is_refused_where_it_would_do_nothing(name: str) -> None:
     world = World()
-    headers = {"idempotency-key": "k"} | (JSON if name == "change_registration" else {})
+    headers = {"idempotency-key": "k"} | (JSON if name in {"change_registration", "approve_client"} else {})
     answer = ask(world, name, active(world), headers=headers)
     assert (answer.status, code_of(answer)) == (400, "idempotency-key-not-supported")
 

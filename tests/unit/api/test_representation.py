@@ -53,6 +53,8 @@ def test_an_accepted_registration_shows_what_is_known_and_null_for_what_is_not()
         "secret": None,
         "warnings": [],
         "findings": [],
+        "grants": [],
+        "agreement": None,
         "nextSteps": [],
     }
 

@@ -8,6 +8,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from provisioning.adapters.graph import GraphDirectory
+from provisioning.adapters.graph_calls import GraphCalls
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.transport import next_page_token
 from provisioning.domain.errors import ProvisioningError
@@ -88,7 +89,8 @@ def test_of_a_next_page_only_its_token_is_asked_for_and_never_another_address(to
     session.mount(world.emulator.origin, world.emulator.session().get_adapter(world.emulator.origin))
     tenant, credential = world.settings.tenant, CachedCredential(world.emulator)
     vault = KeyVaultSecrets(tenant.key_vault_url, credential, session, world.clock, verify_challenge_resource=False)
-    directory = GraphDirectory(tenant.graph_endpoint, credential, session, world.clock)
+    calls = GraphCalls(tenant.graph_endpoint, credential, session, world.clock)
+    directory = GraphDirectory(calls, world.clock)
     for marked in (vault.marked, directory.marked_applications):
         with pytest.raises(ProvisioningError):
             marked(token)

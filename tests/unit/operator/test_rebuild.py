@@ -70,6 +70,8 @@ LOST = {
     "created_at": None,
     "clean_up_at": None,
     "findings": (),
+    "agreement": None,
+    "grants": (),
 }
 
 

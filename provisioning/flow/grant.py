@@ -1,0 +1,267 @@
+"""Has a client hold what the owner of its resource agreed to, and nothing beyond that by this service.
+
+Scopes are pre-authorised on the resource, and app roles assigned to the client's service principal. What was agreed is
+on the client's row; the resource's list of clients follows from it. There is no lease: whoever writes the resource's
+list to Entra looks afterwards whether another one has joined it meanwhile, and then writes again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from provisioning import trail
+from provisioning.domain.directory import Permission
+from provisioning.domain.errors import NeedsOperator, ProvisioningError, StaleRegistration, TryAgain
+from provisioning.domain.grants import PROPAGATION, RESOURCE_OWNER, ClientOf, Grant, GrantState
+from provisioning.domain.intake import ResourceApplicationRequest
+from provisioning.domain.manifest import TAG
+from provisioning.domain.registration import Registration, Status
+from provisioning.domain.secrets import MintedSecret
+from provisioning.flow.patience import waits
+from provisioning.flow.resolve import holder_of
+from provisioning.flow.rotate import is_ours
+from provisioning.flow.run import Run
+from provisioning.ports import Services
+
+logger = trail.logger(__name__)
+
+SHOWS_WITHIN: Final = timedelta(seconds=30)
+LOOKED_AT_AGAIN_AFTER: Final = timedelta(minutes=2)
+LONGEST_PAUSE: Final = timedelta(days=1)
+_PAGE: Final = 1000
+
+_Entries = Mapping[str, frozenset[str]]
+
+
+def ensure_granted(run: Run) -> None:
+    """Afterwards the client holds what its resource's owner agreed to, as far as this service may grant it.
+
+    Safe to repeat because Entra lets a role be assigned, and an application pre-authorised, only once. Nothing here
+    fails a registration: what cannot be granted is declared, or waits, and is what a person does next.
+    """
+    if not run.services.grants:
+        run.learn(grants=run.registration.grants or _declared(run), grants_due_at=None)
+        return
+    server = server_of(run.services, run.registration)
+    if server is None:
+        run.learn(grants=_declared(run), grants_due_at=None)
+        return
+    refused = _brought_about(run, server)
+    while run.overtaken():  # somebody agreed, or withdrew that, since the row was read
+        refused = _brought_about(run, server)
+    seen = _proven(run, {each.value for each in run.registration.agreed if each.id not in refused})
+    run.learn(grants=_told(run, refused, seen))
+    run.learn(grants_due_at=_looked_at_again(run.registration, run.services.clock.now()))
+
+
+def ensure_not_preauthorised(run: Run) -> None:
+    """Afterwards the resource of a client that has ended does not pre-authorise it any more.
+
+    Safe to repeat because it has the resource's list in Entra be the one here. App roles end with the client's own
+    service principal. What cannot be written now is found by the check of the resource.
+    """
+    row = run.registration
+    if row.agreement is None or row.status is not Status.DELETING or row.resource is None or not row.resource.scopes:
+        return
+    server = server_of(run.services, row)
+    if server is None:
+        return
+    run.services.registry.put_client(_entry(row, server))
+    try:
+        preauthorise(run.services, server, afresh=True)
+    except NeedsOperator as error:
+        logger.warning("registration %s: it is still pre-authorised: %s", row.id, error.code)
+
+
+def server_of(services: Services, row: Registration) -> Registration | None:
+    """Return the live resource application of ours whose client this is; None for a resource of others."""
+    resource = row.resource
+    if resource is None:
+        return None
+    known = resource.registration_id
+    found = services.registry.get(known) if known is not None else holder_of(services.registry, resource.client_id)
+    live = found is not None and found.status is Status.ACTIVE and found.client_id == resource.client_id
+    return found if live and found is not None and isinstance(found.request, ResourceApplicationRequest) else None
+
+
+def _entry(row: Registration, server: Registration) -> ClientOf:
+    assert row.resource is not None
+    scopes = tuple(each.id for each in row.agreed if each in row.resource.scopes)
+    return ClientOf(server.id, row.id, row.client_id or "", scopes, row.grant_number)
+
+
+def _brought_about(run: Run, server: Registration) -> dict[str, str]:
+    """Have Entra be as was agreed; return the ids of the permissions of which that was refused, and the codes."""
+    row, services = run.registration, run.services
+    entry = _entry(row, server)
+    if services.registry.put_client(entry).number > entry.number:
+        raise StaleRegistration
+    if row.agreement is None or row.resource is None:
+        return {}
+    if not row.resource.scopes:
+        return _assigned(run, server)
+    try:
+        preauthorise(services, server, afresh=row.grant_number > 1)
+    except NeedsOperator as error:
+        return {each.id: error.code for each in row.declared}
+    return {}
+
+
+# --- scopes ---------------------------------------------------------------------------------------------------------
+
+
+def preauthorise(services: Services, server: Registration, *, afresh: bool) -> None:
+    """Have the resource pre-authorise exactly its clients, each for what was agreed; those of others stay.
+
+    One read and one write. Unless `afresh`, nothing is written where Entra shows it to be so: what a replica shows that
+    is late may be as it was before something was withdrawn.
+    """
+    assert server.application_object_id is not None
+    application = services.directory.read_application(server.application_object_id)
+    if application is None or not is_ours(server, application):
+        raise NeedsOperator(
+            "resource-application-lost",
+            "The resource's application is not in Entra any more, or does not carry our mark.",
+            remedy="See the findings of the resource's registration.",
+        )
+    has: _Entries = {client_id: frozenset(scopes) for client_id, scopes in application.preauthorized.items()}
+    while True:
+        listed = clients_of(services, server)
+        wanted = entries(has, listed)
+        if wanted == has and not afresh:
+            return
+        services.directory.update_application(server.application_object_id, {"api": _property(wanted)})
+        has, afresh = wanted, False
+        if clients_of(services, server) == listed:
+            return
+
+
+def entries(has: _Entries, listed: Iterable[ClientOf]) -> _Entries:
+    """Return what the resource pre-authorises once its clients are those that are listed."""
+    ours = {each.client_id: frozenset(each.scopes) for each in listed}
+    others = {client_id: scopes for client_id, scopes in has.items() if client_id not in ours}
+    return others | {client_id: scopes for client_id, scopes in ours.items() if scopes}
+
+
+def clients_of(services: Services, server: Registration) -> list[ClientOf]:
+    """Return the whole list of a resource's clients."""
+    found, token = list[ClientOf](), None
+    while True:
+        page = services.registry.clients(server.id, top=_PAGE, continuation_token=token)
+        found += page.clients
+        token = page.continuation_token
+        if token is None:
+            return found
+
+
+def _property(wanted: _Entries) -> dict[str, Any]:
+    return {
+        "preAuthorizedApplications": [
+            {"appId": client_id, "delegatedPermissionIds": sorted(scopes)}
+            for client_id, scopes in sorted(wanted.items())
+        ]
+    }
+
+
+# --- app roles ------------------------------------------------------------------------------------------------------
+
+
+def _assigned(run: Run, server: Registration) -> dict[str, str]:
+    """Have the client hold the roles that were agreed, and of those that it declares no other.
+
+    One write for each role; before anything was ever withdrawn or changed, nothing has to be looked for.
+    """
+    row, roles = run.registration, run.services.app_roles
+    assert row.service_principal_id is not None
+    assert server.service_principal_id is not None
+    resource_id, mark, refused = server.service_principal_id, f"{TAG}:id={server.id}", dict[str, str]()
+    wanted = {each.id for each in row.agreed}
+    ours = {each.id for each in row.declared} | {each.id for each in row.grants}
+    held = roles.held(row.service_principal_id, resource_id) if row.grant_number > 1 or run.compares else {}
+    for role_id in ours | wanted:
+        try:
+            if role_id in wanted and role_id not in held:
+                roles.assign(resource_id, row.service_principal_id, role_id, mark)
+            elif role_id in held and role_id not in wanted:
+                roles.take_back(resource_id, held[role_id], mark)
+        except NeedsOperator as error:
+            refused[role_id] = error.code
+    return refused
+
+
+def _proven(run: Run, wanted: set[str]) -> frozenset[str] | None:
+    """Return the roles that a token of the client was seen to carry; None where no token can be had for it.
+
+    What it was seen to carry before is not asked for again.
+    """
+    row, services = run.registration, run.services
+    assert row.resource is not None
+    known = frozenset(each.permission for each in row.grants if each.proven_at is not None and each.may_be_held)
+    if not row.resource.app_roles or not row.holds_secret or row.client_id is None or wanted <= known:
+        return known if row.holds_secret else None
+    secret = run.published or services.vault.read(row.secret_name)
+    return known | _seen(run, secret, wanted) if secret is not None else None
+
+
+def _seen(run: Run, secret: MintedSecret, wanted: set[str]) -> frozenset[str]:
+    row, services = run.registration, run.services
+    assert row.client_id is not None
+    assert row.resource is not None
+    until = services.clock.now() + SHOWS_WITHIN
+    for wait in waits():
+        seen, pause = frozenset[str](), wait
+        try:
+            seen = services.proof.roles(row.client_id, secret, row.resource.audience)
+        except TryAgain as unanswered:
+            pause = max(wait, unanswered.retry_after or 0)
+        except ProvisioningError as error:
+            logger.warning("registration %s: no token for its resource: %s", row.id, error.code)
+        if wanted <= seen or services.clock.now() + timedelta(seconds=pause) > until:
+            return seen
+        services.clock.sleep(pause)
+    raise AssertionError("waits never end")
+
+
+# --- what is told ---------------------------------------------------------------------------------------------------
+
+
+def _declared(run: Run) -> tuple[Grant, ...]:
+    return tuple(_grant(run, each, GrantState.DECLARED) for each in run.registration.declared)
+
+
+def _told(run: Run, refused: Mapping[str, str], seen: frozenset[str] | None) -> tuple[Grant, ...]:
+    """Return what became of each permission; one that could not be taken back stays as it was."""
+    row, agreed = run.registration, {each.id for each in run.registration.agreed}
+    told = [_became(run, each, refused, seen) for each in row.declared]
+    stuck = {each.id: each for each in row.grants if each.may_be_held and each.id in refused and each.id not in agreed}
+    return (*(stuck.pop(each.id, each) for each in told), *stuck.values())
+
+
+def _became(run: Run, each: Permission, refused: Mapping[str, str], seen: frozenset[str] | None) -> Grant:
+    row = run.registration
+    if each not in row.agreed:
+        return _grant(run, each, GrantState.WAITS, RESOURCE_OWNER)
+    if each.id in refused:
+        return _grant(run, each, GrantState.WAITS, refused[each.id])
+    if seen is None or (row.resource is not None and each in row.resource.scopes):
+        return _grant(run, each, GrantState.GRANTED)
+    if each.value not in seen:
+        return _grant(run, each, GrantState.WAITS, PROPAGATION)
+    return _grant(run, each, GrantState.GRANTED, proven_at=run.services.clock.now())
+
+
+def _grant(
+    run: Run, of: Permission, state: GrantState, waits_for: str | None = None, proven_at: datetime | None = None
+) -> Grant:
+    """Return the grant: in a state that it had it is since then, and proven since then."""
+    before = next((each for each in run.registration.grants if each.id == of.id), None)
+    if before is None or (before.state, before.waits_for) != (state, waits_for):
+        return Grant(of.value, of.id, state, run.services.clock.now(), waits_for, proven_at)
+    return replace(before, proven_at=before.proven_at or proven_at)
+
+
+def _looked_at_again(row: Registration, now: datetime) -> datetime | None:
+    """Return when what takes time to show is looked for again: later and later, at the latest in a day."""
+    pauses = [now - each.since for each in row.grants if each.waits_for == PROPAGATION]
+    return now + min(max(LOOKED_AT_AGAIN_AFTER, min(pauses)), LONGEST_PAUSE) if pauses else None
