@@ -113,8 +113,8 @@ class Directory(Protocol):
 class AppRoles(Protocol):
     """Who holds which app role of which resource, in Microsoft Entra; all ids are those of service principals."""
 
-    def assign(self, resource_id: str, principal_id: str, app_role_id: str, mark: str) -> None:
-        """Have the principal hold the role, which it may already.
+    def assign(self, resource_id: str, principal_id: str, app_role_id: str, mark: str) -> str | None:
+        """Have the principal hold the role; return the id of the assignment, or None where it held the role already.
 
         Raise GrantDenied where nobody of this service may assign it, which is remembered for an hour. A second
         identity is asked only where the first may not, and only about a resource that carries the mark.

@@ -8,7 +8,7 @@ Entra; hashicorp/terraform-provider-azuread #1290, of a directory role for one s
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from provisioning import trail
@@ -21,6 +21,7 @@ logger = trail.logger(__name__)
 
 DENIAL_REMEMBERED_FOR: Final = timedelta(hours=1)
 PAGE: Final = 100
+T = TypeVar("T")
 
 
 class GraphAppRoles:
@@ -32,18 +33,19 @@ class GraphAppRoles:
         self._clock = clock
         self._denied_until: dict[tuple[str, bool], datetime] = {}
 
-    def assign(self, resource_id: str, principal_id: str, app_role_id: str, mark: str) -> None:
+    def assign(self, resource_id: str, principal_id: str, app_role_id: str, mark: str) -> str | None:
         """As the port says."""
         body = {"principalId": principal_id, "resourceId": resource_id, "appRoleId": app_role_id}
 
-        def post(calls: GraphCalls) -> None:
+        def post(calls: GraphCalls) -> str | None:
             try:
-                calls.call("POST", f"/servicePrincipals/{resource_id}/appRoleAssignedTo", body)
+                return str(calls.call("POST", f"/servicePrincipals/{resource_id}/appRoleAssignedTo", body)["id"])
             except Refused as error:
                 if not error.refused.already_exists:
                     raise
+                return None
 
-        self._by_whoever_may(resource_id, mark, post)
+        return self._by_whoever_may(resource_id, mark, post)
 
     def held(self, principal_id: str, resource_id: str) -> Mapping[str, str]:
         """As the port says. What a client holds of one resource fits into one page."""
@@ -66,7 +68,7 @@ class GraphAppRoles:
 
         self._by_whoever_may(resource_id, mark, delete)
 
-    def _by_whoever_may(self, resource_id: str, mark: str, act: Callable[[GraphCalls], None]) -> None:
+    def _by_whoever_may(self, resource_id: str, mark: str, act: Callable[[GraphCalls], T]) -> T:
         """Act as this app, or else as the granter; who was denied about this resource is not asked for an hour."""
         request_id = None
         for calls in (self._own, self._granter):
@@ -77,7 +79,7 @@ class GraphAppRoles:
             if calls is self._granter and not self._carries(resource_id, mark):
                 continue
             try:
-                act(calls)
+                return act(calls)
             except Refused as error:
                 refused = error.refused
                 if refused.status == HTTPStatus.FORBIDDEN:
@@ -90,8 +92,6 @@ class GraphAppRoles:
                 raise error_of(refused) from None
             except Unanswered:
                 raise unavailable() from None
-            else:
-                return
         logger.info("app roles of %s: nobody of this service may assign them", resource_id)
         raise GrantDenied(request_id)
 

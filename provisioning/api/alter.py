@@ -275,7 +275,7 @@ def _refusal_told(services: Services, wish: Wish, asked: What, row: Registration
 
 def _message(row: Registration, before: Registration) -> str | None:
     """Return what has the queue do what was just asked, agreed or decided."""
-    if not row.pending and row.grants_due_at not in (None, before.grants_due_at):
+    if not row.pending and row.agreement != before.agreement:
         return check_message(DueEntry(row.id, row.grants_due_at or row.updated_at))
     return message_of(row)
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning import trail
+from provisioning.domain.client_types import ClientType
 from provisioning.domain.credentials import credential_expires_at
 from provisioning.domain.directory import Credential
 from provisioning.domain.errors import NeedsOperator
@@ -21,7 +22,7 @@ from provisioning.domain.operation import Failure, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import CurrentSecret, MissingCredential
 from provisioning.flow.change import lacks_change, send_change
-from provisioning.flow.grant import ensure_granted
+from provisioning.flow.grant import clients_of, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
 from provisioning.flow.plan import STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
@@ -64,6 +65,7 @@ def check(run: Run, message: Message) -> list[str]:
         check_ours(run, seen.application)
         if message.run is not None:
             _keep_name(run)
+            _keep_clients(run)
         if before.holds_secret and _begins_rotation(run, message, seen):
             return []
         removed, owner = _clean_up(run, seen), _look_for_owner(run)
@@ -86,6 +88,13 @@ def _keep_grants(run: Run, message: Message) -> None:
     run.compares = message.run is not None
     if row.declared and (run.compares or (row.grants_due_at is not None and row.grants_due_at <= now)):
         ensure_granted(run)
+
+
+def _keep_clients(run: Run) -> None:
+    """Have a resource pre-authorise its clients and nobody who was one, whatever a run that died had left."""
+    server = run.registration
+    if run.services.grants and server.client_type is ClientType.RESOURCE and clients_of(run.services, server):
+        preauthorise(run.services, server, afresh=False)
 
 
 def _keep_name(run: Run) -> None:

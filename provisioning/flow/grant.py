@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from provisioning import trail
 from provisioning.domain.directory import Permission
-from provisioning.domain.errors import NeedsOperator, ProvisioningError, StaleRegistration, TryAgain
+from provisioning.domain.errors import NeedsOperator, ProvisioningError, TryAgain
 from provisioning.domain.grants import PROPAGATION, RESOURCE_OWNER, ClientOf, Grant, GrantState
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import TAG
@@ -27,6 +27,9 @@ from provisioning.ports import Services
 logger = trail.logger(__name__)
 
 SHOWS_WITHIN: Final = timedelta(seconds=30)
+# The host ends a function after ten minutes (`functionTimeout` of host.json): a run that began before somebody took an
+# agreement back, and stood still since, can do nothing any more then.
+RUNS_END_WITHIN: Final = timedelta(minutes=11)
 LOOKED_AT_AGAIN_AFTER: Final = timedelta(minutes=2)
 LONGEST_PAUSE: Final = timedelta(days=1)
 _PAGE: Final = 1000
@@ -95,9 +98,8 @@ def _brought_about(run: Run, server: Registration) -> dict[str, str]:
     """Have Entra be as was agreed; return the ids of the permissions of which that was refused, and the codes."""
     row, services = run.registration, run.services
     entry = _entry(row, server)
-    if services.registry.put_client(entry).number > entry.number:
-        raise StaleRegistration
-    if row.agreement is None or row.resource is None:
+    newer = services.registry.put_client(entry).number > entry.number
+    if newer or row.agreement is None or row.resource is None:
         return {}
     if not row.resource.scopes:
         return _assigned(run, server)
@@ -178,13 +180,16 @@ def _assigned(run: Run, server: Registration) -> dict[str, str]:
     resource_id, mark, refused = server.service_principal_id, f"{TAG}:id={server.id}", dict[str, str]()
     wanted = {each.id for each in row.agreed}
     ours = {each.id for each in row.declared} | {each.id for each in row.grants}
-    held = roles.held(row.service_principal_id, resource_id) if row.grant_number > 1 or run.compares else {}
+    held = dict(roles.held(row.service_principal_id, resource_id)) if row.grant_number > 1 or run.compares else {}
+    held |= run.assigned  # what this run assigned itself not every replica has heard of
     for role_id in ours | wanted:
         try:
             if role_id in wanted and role_id not in held:
-                roles.assign(resource_id, row.service_principal_id, role_id, mark)
+                made = roles.assign(resource_id, row.service_principal_id, role_id, mark)
+                run.assigned |= {role_id: made} if made is not None else {}
             elif role_id in held and role_id not in wanted:
                 roles.take_back(resource_id, held[role_id], mark)
+                run.assigned.pop(role_id, None)
         except NeedsOperator as error:
             refused[role_id] = error.code
     return refused
@@ -262,6 +267,13 @@ def _grant(
 
 
 def _looked_at_again(row: Registration, now: datetime) -> datetime | None:
-    """Return when what takes time to show is looked for again: later and later, at the latest in a day."""
+    """Return when it is looked at again, if it has to be.
+
+    What takes time to show is looked for later and later, at the latest in a day. What was taken back is compared once
+    more when every run has ended that may not know of it.
+    """
     pauses = [now - each.since for each in row.grants if each.waits_for == PROPAGATION]
-    return now + min(max(LOOKED_AT_AGAIN_AFTER, min(pauses)), LONGEST_PAUSE) if pauses else None
+    times = [now + min(max(LOOKED_AT_AGAIN_AFTER, min(pauses)), LONGEST_PAUSE)] if pauses else []
+    if row.agreement is not None and row.agreement.number > 1 and now < row.agreement.at + RUNS_END_WITHIN:
+        times.append(row.agreement.at + RUNS_END_WITHIN)
+    return min(times, default=None)

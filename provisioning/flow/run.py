@@ -109,7 +109,8 @@ class Run:
     """What is known so far, and a secret that was born with the application, in memory only.
 
     `stored` is the row as it was read or written last, and `removed` are the key ids of the credentials removed since.
-    `published` is the secret that this run has published, in memory only. `compares` is whether a reconciliation asks.
+    `published` is the secret that this run has published, in memory only. `assigned` are the app roles that it has
+    assigned: the ids of the assignments, by those of the roles. `compares` is whether a reconciliation asks.
     `certified` is whether the application was seen to have the client's certificate. `unsure` is whether a request to
     create the application may have taken effect although its answer was lost.
     """
@@ -124,6 +125,7 @@ class Run:
     began: datetime = field(init=False)
     stored: Registration = field(init=False)
     removed: list[str] = field(default_factory=list)
+    assigned: dict[str, str] = field(default_factory=dict)
     _learned: dict[str, object] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
@@ -171,14 +173,18 @@ class Run:
     def overtaken(self) -> bool:
         """Take over what is to be granted now; return whether that has changed since the row was read.
 
-        Raise StaleRegistration where another operation has begun: this run has nothing more to say of it.
+        Where another run has ended the operation, or another one has begun, the rest of the row is not taken over: this
+        run ends as it began, and its row is not written over the other's. Of what ends, the deletion takes it back.
         """
         row = self.services.registry.get(self.registration.id)
-        if row is None or (row.operation.id, row.status) != (self.registration.operation.id, self.registration.status):
-            raise StaleRegistration
-        if row.grant_number == self.registration.grant_number:
+        if row is None or row.ending or row.grant_number == self.registration.grant_number:
             return False
-        self.registration, self.stored = self.with_learned(row), row
+        if (row.operation.id, row.status) == (self.registration.operation.id, self.registration.status):
+            self.registration, self.stored = self.with_learned(row), row
+        else:
+            self.registration = replace(
+                self.registration, agreement=row.agreement, change=row.change, resource=row.resource
+            )
         return True
 
     def look_again(self) -> None:

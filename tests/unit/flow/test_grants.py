@@ -1,6 +1,8 @@
 """What a client asks of a resource of ours is granted once its owner agreed to that, and taken back on a word."""
 
 import json
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -12,6 +14,7 @@ from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller
+from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.worlds.checker import check, token_answer
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.signed_in import ALICE, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
@@ -274,3 +277,25 @@ def test_an_answer_that_is_lost_grants_and_takes_back_exactly_what_was_agreed(wh
     world.settle()
     assert (roles(world, service), preauthorized(world, server)) == ([], {})
     check(world)
+
+
+def test_a_run_ends_before_what_was_taken_back_is_compared_once_more() -> None:
+    """The host ends a function after `functionTimeout`, and the run with it."""
+    host = json.loads((Path(__file__).parents[3] / "host.json").read_text())
+    hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
+    assert timedelta(hours=hours, minutes=minutes, seconds=seconds) < RUNS_END_WITHIN
+
+
+def test_a_reconciliation_has_a_server_forget_a_client_that_is_gone() -> None:
+    world, server = a_world()
+    gone, left = world.registered(a_public_client()), world.registered(a_public_client())
+    [scope] = preauthorized(world, server)[left["clientId"]]
+    world.delete(gone["registrationId"])
+    world.delete(left["registrationId"])
+    world.deliver()
+    stale = {"appId": gone["clientId"], "delegatedPermissionIds": [scope]}
+    world.services.directory.update_application(
+        world.row(server).application_object_id or "", {"api": {"preAuthorizedApplications": [stale]}}
+    )
+    world.reconcile()
+    assert preauthorized(world, server) == {}
