@@ -415,8 +415,8 @@ class Permissions(BaseModel):
 
     model_config = _Request.model_config
 
-    permissions: Annotated[tuple[Annotated[str, text(120)], ...], Field(strict=False, min_length=1, max_length=400)] = (
-        Field(description="The names of all permissions that the client asks for, as its grants show them.")
+    permissions: AppRoleNames = Field(
+        description="The names of all permissions that the client asks for, as its grants show them."
     )
 
 

@@ -59,6 +59,7 @@ UNSAID: Mapping[str, str] = {
 
 KNOWN: list[str] = []  # ids of registrations that were answered
 HOLDERS: Sequence[str] = os.environ.get("HOLDERS", "").split()  # which hold a secret, and are deleted by nobody
+RESOURCE = os.environ.get("RESOURCE", "")  # of which they are clients
 
 
 @schemathesis.hook
@@ -86,6 +87,10 @@ def before_call(_: Any, case: Any, __: Any) -> None:
     known = HOLDERS if HOLDERS and case.operation.path.endswith("/rotate") and chance % 2 else KNOWN
     if known and path.get("registrationId", known[0]) not in known:
         path["registrationId"] = known[chance % len(known)]
+    if HOLDERS and "clientId" in path and chance % 2:
+        path |= {"registrationId": RESOURCE, "clientId": HOLDERS[chance % len(HOLDERS)]}
+        if isinstance(body, dict):
+            body["permissions"] = OFFERED["appRoles"]
     if isinstance(body, dict) and "clientType" in body and chance % 4:
         _aim(body, chance)
 

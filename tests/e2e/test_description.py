@@ -47,7 +47,7 @@ class Run:
         return int(found[1]) if found else 0
 
 
-def play(running: Stack, holders: Sequence[str], *options: str) -> Run:
+def play(running: Stack, resource: str, holders: Sequence[str], *options: str) -> Run:
     """Have Schemathesis play the description that the stack serves."""
     began = time.monotonic()
     played = subprocess.run(  # noqa: S603 -- its own arguments
@@ -61,6 +61,7 @@ def play(running: Stack, holders: Sequence[str], *options: str) -> Run:
             "FUNCTION_KEY": KEY,
             "PYTHONPATH": str(ROOT),
             "PYTHONHASHSEED": "0",
+            "RESOURCE": resource,
             "HOLDERS": " ".join(holders),
         },
         stdout=subprocess.PIPE,
@@ -92,9 +93,9 @@ def test_the_described_api_holds_against_itself_in_every_phase_by_every_check(
         running = Stack(given.storage, given.azure, given.settings, host)
         caller = Caller(running, log)
         caller.http.headers["x-functions-key"] = KEY
-        caller.registered(example("resource"))
+        resource = caller.registered(example("resource"))["registrationId"]
         holders = [caller.registered(example("service"))["registrationId"] for _ in range(3)]
-        played = play(running, holders, *options)
+        played = play(running, resource, holders, *options)
     sys.stdout.write(f"{played.cases} cases in {played.seconds:.0f} s\n")
     assert played.exit_code == 0, played.text
     assert re.search(rf"{played.cases} generated, {played.cases} passed", played.text), played.text
