@@ -20,10 +20,11 @@ import jwt
 import requests
 from azure.core.exceptions import AzureError
 from azure.identity import ManagedIdentityCredential
-from azure.keyvault.secrets import KeyVaultSecretIdentifier, SecretClient
+from azure.keyvault.secrets import KeyVaultSecretIdentifier
 
-from dev import demo_callers
+from dev import demo_callers, demo_grants
 from dev.demo_callers import CallersError
+from dev.demo_client import ClientError, Clients
 from dev.stack import stack, stop_on_signals
 from dev.storage import StorageError
 
@@ -41,13 +42,20 @@ _LOG_LINES = 40
 _INVALID_SECRET = 7000215
 # So short that a replaced secret is seen to end; anywhere but beside the storage emulator this is refused.
 _OVERLAP_SECONDS = 15
-_APP_SETTINGS = {"SECRET_OVERLAP": f"PT{_OVERLAP_SECONDS}S", "PLANNER_SCHEDULE": "*/2 * * * * *"}
+_APP_SETTINGS = {
+    "SECRET_OVERLAP": f"PT{_OVERLAP_SECONDS}S",
+    "PLANNER_SCHEDULE": "*/2 * * * * *",
+    "GRANTS": "on",
+}
 _BETWEEN_LOOKS = 1.0
 _PROGRESS_EVERY = 5
 
 
 class DemoError(Exception):
     """The demo found something that is not as it should be."""
+
+
+_FAILURES = (DemoError, ClientError, CallersError, StorageError)
 
 
 @dataclass
@@ -87,7 +95,7 @@ class _Demo:
         self._session.verify = str(running.azure.ca_bundle)
         credential = ManagedIdentityCredential()
         self._graph_token = credential.get_token(f"{self._graph}/.default").token
-        self._vault = SecretClient(self._settings["KEY_VAULT_URL"], credential, verify_challenge_resource=False)
+        self.clients = Clients(self._session, self._settings["KEY_VAULT_URL"])
         self._began = time.monotonic()
 
     @property
@@ -102,7 +110,14 @@ class _Demo:
             if case.status == "active":
                 try:
                     case.proof = self._prove(case, cases)
-                except (DemoError, AzureError, requests.RequestException, jwt.PyJWTError, LookupError) as error:
+                except (
+                    DemoError,
+                    ClientError,
+                    AzureError,
+                    requests.RequestException,
+                    jwt.PyJWTError,
+                    LookupError,
+                ) as error:
                     case.registration["status"] = "unproven"
                     case.proof = f"{type(error).__name__}: {error}"
             else:
@@ -188,54 +203,28 @@ class _Demo:
             return self._prove_resource(case, next(one for one in cases if one.name == "service"))
         if case.name == "public":
             return self._prove_public(case)
-        self._token(case, f"{self._graph}/.default")
+        self._secret(case)
+        self.clients.token(case.registration, f"{self._graph}/.default")
         return "the token endpoint takes the secret"
 
     def _secret(self, case: _Case) -> str:
         """Returns the client's current secret, from the vault."""
-        at = KeyVaultSecretIdentifier(str(case.registration["secret"]["id"]))
-        case.vault_name = at.name
-        return str(self._vault.get_secret(at.name).value)
-
-    def _ask(self, case: _Case, secret: str, scope: str) -> requests.Response:
-        return self._session.post(
-            case.registration["oauth"]["tokenEndpoint"],
-            data={
-                "grant_type": "client_credentials",
-                "client_id": case.client_id,
-                "client_secret": secret,
-                "scope": scope,
-            },
-            timeout=_TIMEOUT,
-        )
+        case.vault_name = KeyVaultSecretIdentifier(str(case.registration["secret"]["id"])).name
+        return self.clients.secret(case.registration)
 
     def _works(self, case: _Case, secret: str) -> bool:
         """Whether the token endpoint takes a secret; raises DemoError for anything but yes and an unknown secret."""
-        answer = self._ask(case, secret, f"{self._graph}/.default")
+        answer = self.clients.ask(case.registration, secret, f"{self._graph}/.default")
         works: bool = answer.status_code == requests.codes.ok
         if not works and _INVALID_SECRET not in answer.json().get("error_codes", ()):
             raise DemoError(f"the token endpoint answered {answer.status_code} {answer.json().get('error', '')}")
         return works
 
-    def _token(self, case: _Case, scope: str) -> str:
-        """Returns a token for a client, by its secret from the vault."""
-        answer = self._ask(case, self._secret(case), scope)
-        if answer.status_code != requests.codes.ok:
-            raise DemoError(f"the token endpoint answered {answer.status_code} {answer.json().get('error', '')}")
-        return str(answer.json()["access_token"])
-
     def _prove_resource(self, case: _Case, client: _Case) -> str:
-        """Does with a token what the FHIR server does, with the settings that the registration gives for it."""
-        given = case.registration["fhirServerSettings"]
-        audience = given["FhirServer__Security__Authentication__Audience"]
-        authority = given["FhirServer__Security__Authentication__Authority"]
         if not client.registration.get("secret"):
             raise DemoError("there is no service client to ask for a token")
-        token = self._token(client, f"{audience}/.default")
-        metadata = self._get(f"{authority}/.well-known/openid-configuration")
-        keys = jwt.PyJWKSet.from_dict(self._get(metadata["jwks_uri"]))
-        key = keys[jwt.get_unverified_header(token)["kid"]]
-        jwt.decode(token, key, algorithms=["RS256"], audience=audience, issuer=metadata["issuer"])
+        audience = case.registration["fhirServerSettings"]["FhirServer__Security__Authentication__Audience"]
+        self.clients.taken_by(case.registration, self.clients.token(client.registration, f"{audience}/.default"))
         return f"a token for {audience} passes issuer, signature, audience"
 
     def _prove_public(self, case: _Case) -> str:
@@ -287,12 +276,15 @@ def main(_: argparse.Namespace) -> int:
                     print("Rotating the secret of the service client ...", flush=True)
                     demo.rotate(cases[-1])
                     print("\nCallers who sign in, on a host that asks for it ...", flush=True)
-                    demo_callers.show(running, Path(folder))
+                    with demo_callers.signed_in(running, Path(folder)) as callers:
+                        server = demo_callers.show(callers)
+                        print("\nA client of that server, which its owner agrees to ...", flush=True)
+                        demo_grants.show(callers, demo.clients, server)
                     rotated = True
         except KeyboardInterrupt:
             print("\nStopped; nothing is left running.")
             return 130
-        except (DemoError, CallersError, StorageError, RuntimeError, requests.RequestException, AzureError) as error:
+        except (*_FAILURES, RuntimeError, requests.RequestException, AzureError, jwt.PyJWTError) as error:
             print(f"The demo failed: {error}", file=sys.stderr)
         if rotated:
             print(

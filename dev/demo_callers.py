@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -15,6 +16,7 @@ from dev.emulator.sts.accounts import ACCOUNTS, TEAM
 from dev.host import HostProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from dev.stack import Cloud
@@ -41,7 +43,7 @@ class CallersError(Exception):
     """A caller was answered something else than it should be."""
 
 
-class _Callers:
+class Callers:
     """The API, as each of the local callers sees it."""
 
     def __init__(self, api: str) -> None:
@@ -70,29 +72,36 @@ class _Callers:
         return registration
 
     def say(self, who: str, what: str) -> None:
+        """Prints what somebody does, and when."""
         print(f"  {time.monotonic() - self._began:6.1f} s  {who:<12}  {what}", flush=True)
 
 
-def show(cloud: Cloud, folder: Path) -> None:
-    """Plays the scene and prints it; raises CallersError where anybody may do more or less than they should."""
+@contextmanager
+def signed_in(cloud: Cloud, folder: Path) -> Iterator[Callers]:
+    """Serves the cloud for callers who sign in."""
     policy = folder / "policy.json"
     policy.write_text(json.dumps(_POLICY), encoding="utf-8")
     settings = {**cloud.settings, "CALLER_AUTH": "entra", "POLICY": str(policy)}
     with HostProcess(settings, log_file=folder / "callers.log") as host:
-        callers = _Callers(f"{host.origin}/api")
-        server = _register_server(callers)
-        _look_as_another_team(callers, server)
-        _have_a_bot_ask_and_somebody_agree(callers)
+        yield Callers(f"{host.origin}/api")
 
 
-def _register_server(callers: _Callers) -> dict[str, Any]:
-    body = _body("resource", "Clinic", TEAM) | {"fhirServerUrl": _SERVER}
-    server = callers.ended("alice", callers.ask("alice", 202, "POST", "/registrations", json=body))
+def show(callers: Callers) -> dict[str, Any]:
+    """Plays the scene, prints it, and returns the server; raises CallersError where anybody may do more or less."""
+    server = _register_server(callers)
+    _look_as_another_team(callers, server)
+    _have_a_bot_ask_and_somebody_agree(callers)
+    return server
+
+
+def _register_server(callers: Callers) -> dict[str, Any]:
+    asked = body("resource", "Clinic", TEAM) | {"fhirServerUrl": _SERVER}
+    server = callers.ended("alice", callers.ask("alice", 202, "POST", "/registrations", json=asked))
     callers.say("alice", f"registers {_SERVER} for her team: {server['status']}")
     return server
 
 
-def _look_as_another_team(callers: _Callers, server: dict[str, Any]) -> None:
+def _look_as_another_team(callers: Callers, server: dict[str, Any]) -> None:
     identity = server["registrationId"]
     told = callers.ask("mallory", 404, "GET", f"/registrations/{identity}")
     unknown = callers.ask("mallory", 404, "GET", f"/registrations/{identity[:-1]}{'0' if identity[-1] != '0' else '1'}")
@@ -101,10 +110,10 @@ def _look_as_another_team(callers: _Callers, server: dict[str, Any]) -> None:
     callers.say("mallory", "asks for it: 404, as for one that does not exist")
 
 
-def _have_a_bot_ask_and_somebody_agree(callers: _Callers) -> None:
+def _have_a_bot_ask_and_somebody_agree(callers: Callers) -> None:
     alice = ACCOUNTS["alice"].object_id
-    body = _body("service", "Importer", alice) | {"resource": _SERVER, "appRoles": ["globalWriter"]}
-    waits = callers.ask("bot", 202, "POST", "/registrations", json=body, headers={"On-Behalf-Of": alice})
+    asked = body("service", "Importer", alice) | {"resource": _SERVER, "appRoles": ["globalWriter"]}
+    waits = callers.ask("bot", 202, "POST", "/registrations", json=asked, headers={"On-Behalf-Of": alice})
     identity, approval = waits["registrationId"], waits["approval"]
     callers.say("bot", f"asks for a client for alice: {waits['operation']['status']}, by rule {approval['rules'][0]}")
     decision = {"digest": approval["digest"], "reason": "The clinic imports its old records."}
@@ -118,5 +127,6 @@ def _have_a_bot_ask_and_somebody_agree(callers: _Callers) -> None:
     callers.say("alice", f"reads who did what: {', '.join(told)}")
 
 
-def _body(client_type: str, name: str, owner: str) -> dict[str, str]:
+def body(client_type: str, name: str, owner: str) -> dict[str, Any]:
+    """Returns the common fields of a request."""
     return {"clientType": client_type, "displayName": name, "owner": owner, "contact": "clinic@contoso.example"}
