@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, field, replace
+from dataclasses import asdict, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,7 +20,6 @@ from provisioning.domain.events import Event
 from provisioning.domain.intake import RegistrationRequest, changed_names, dump
 from provisioning.domain.judgement import ApprovalNeeded
 from provisioning.domain.operation import Failure
-from provisioning.domain.readiness import Check, State, is_ready
 from provisioning.domain.registration import Registration
 from provisioning.domain.values import dataclass
 from provisioning.flow.rotate import rotates_at
@@ -52,11 +51,11 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
             "id": operation.id,
             "type": operation.type,
             "status": operation.status,
-            "requestedAt": _time(operation.requested_at),
+            "requestedAt": instant(operation.requested_at),
             "failure": _failure(operation.failure),
         },
-        "createdAt": _time(registration.created_at),
-        "updatedAt": _time(registration.updated_at),
+        "createdAt": instant(registration.created_at),
+        "updatedAt": instant(registration.updated_at),
         "tenantId": tenant.id,
         "clientId": registration.client_id,
         "applicationObjectId": registration.application_object_id,
@@ -65,8 +64,8 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
         "secret": {
             "id": secret.id,
             "keyId": secret.key_id,
-            "expiresAt": _time(secret.expires_at),
-            "rotatesAt": _time(rotates_at(registration, services.secrets)),
+            "expiresAt": instant(secret.expires_at),
+            "rotatesAt": instant(rotates_at(registration, services.secrets)),
         }
         if secret
         else None,
@@ -99,11 +98,11 @@ def _approval(registration: Registration, approval: Approval) -> dict[str, Any]:
         "who": approval.who,
         "askedBy": approval.asked_by or registration.caller,
         "askedVia": approval.asked_via if approval.asked_by else registration.via,
-        "lapsesAt": _time(approval.lapses_at),
+        "lapsesAt": instant(approval.lapses_at),
         "outcome": approval.outcome,
         "decidedBy": approval.decided_by,
         "decidedVia": approval.decided_via,
-        "decidedAt": _time(approval.decided_at),
+        "decidedAt": instant(approval.decided_at),
         "reason": approval.reason,
     }
     if registration.proposal is not None:
@@ -171,23 +170,6 @@ def approvals_needed(approvals: Sequence[ApprovalNeeded]) -> list[dict[str, str]
     return [{"rule": each.rule, "whose": each.whose, "pointer": each.refusal.pointer} for each in approvals]
 
 
-def readiness(checks: tuple[Check, ...], looked_at: datetime) -> Answer:
-    """Return 200 and each check, or 503 where anything is lacking."""
-    content = {"checks": [_told_check(each) for each in checks], "checkedAt": _time(looked_at)}
-    if is_ready(checks):
-        return ok({"ready": True, **content})
-    lacking = dict.fromkeys(each.dependency.value for each in checks if each.state is State.LACKING)
-    detail = f"Something is lacking; see checks: {', '.join(lacking)}."
-    answer = problem(503, "not-ready", detail, headers={"Retry-After": "30"})
-    return replace(answer, body=json.dumps({**json.loads(answer.body), "ready": False, **content}))
-
-
-def _told_check(check: Check) -> dict[str, str]:
-    told = {"dependency": check.dependency, "what": check.what, "state": check.state, "code": check.code}
-    told |= {"message": check.message, "remedy": check.remedy}
-    return {name: value for name, value in told.items() if value}
-
-
 def _failure(failure: Failure | None) -> dict[str, str] | None:
     if failure is None:
         return None
@@ -195,7 +177,8 @@ def _failure(failure: Failure | None) -> dict[str, str] | None:
     return content | ({"graphRequestId": failure.graph_request_id} if failure.graph_request_id else {})
 
 
-def _time(moment: datetime | None) -> str | None:
+def instant(moment: datetime | None) -> str | None:
+    """Return a time as it is answered."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment is not None else None
 
 

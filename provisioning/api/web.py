@@ -23,7 +23,6 @@ from provisioning.api.answers import (
     differences,
     ok,
     problem,
-    readiness,
     represent,
     represent_event,
     shown,
@@ -45,9 +44,7 @@ from provisioning.api.calls import (
 )
 from provisioning.api.clients import approve_client, list_clients, revoke_client
 from provisioning.api.guidance import next_steps
-from provisioning.api.lists import ListQuery, listed
 from provisioning.api.prefer import preferred_wait
-from provisioning.api.ready import latest
 from provisioning.api.submit import Accepted, preview, submit
 from provisioning.api.wait import wait
 from provisioning.api.warnings import Warning_, consequences, of_owner
@@ -258,6 +255,8 @@ def list_events(services: Services, caller: Caller, call: Call) -> Answer:
 
 def list_registrations(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /registrations: 200 and a page of registrations."""
+    from provisioning.api.lists import ListQuery, listed
+
     no_body(call)
     page = listed(services, caller, ListQuery.read(call))
     value = [represent(registration, services) for registration in page.registrations]
@@ -275,12 +274,13 @@ def show_policy(services: Services, caller: Caller, call: Call) -> Answer:
 
 def show_readiness(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /ready: 200, or 503 where anything is lacking, and each check; for callers with a role."""
+    from provisioning.api import ready
+
     no_body(call)
     no_parameters(call)
     if not caller.roles:
         raise RequestRejected(403, "role-required", f"This needs an app role, such as {Role.READ_ALL}.")
-    checks, looked_at = latest(services)
-    return readiness(checks, looked_at)
+    return ready.show(services)
 
 
 def show_caller(services: Services, caller: Caller, call: Call) -> Answer:

@@ -3,7 +3,6 @@
 A scope and an app role of one value are one permission, as Entra has it: with one id, and equal texts in the manifest.
 """
 
-import difflib
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -135,10 +134,16 @@ def _texts(kind: str, unknown: Mapping[int, str], offered: Mapping[str, Permissi
     for count, (index, name) in enumerate(unknown.items()):
         near = in_any_case.get(name.lower()) or NEAREST.get(name)
         if near is None and count < _MOST_COMPARISONS:
-            near = next(iter(difflib.get_close_matches(name, list(in_any_case.values())[:_MOST_COMPARED], n=1)), None)
+            near = _nearest(name, list(in_any_case.values())[:_MOST_COMPARED])
         guess = f" Did you mean {near}?" if near is not None and count < _MOST_GUESSES else ""
         listed = f" {_existing(offered.values())}" if count == 0 else ""
         yield index, f"The resource has no {kind} of this name.{guess}{listed}"
+
+
+def _nearest(name: str, names: Sequence[str]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 -- which few requests need
+
+    return next(iter(get_close_matches(name, names, n=1)), None)
 
 
 def _existing(offered: Iterable[Permission]) -> str:

@@ -4,14 +4,15 @@ What the rules are is in `fields.py`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Any, Final
 
-from pydantic import AfterValidator, GetJsonSchemaHandler, ValidationError, ValidationInfo
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, ValidationInfo
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from provisioning.domain.errors import Fault
+from provisioning.domain.values import dataclass
 
 Lifetimes = tuple[timedelta, timedelta]  # a secret lives longer than the first, at most as long as the second
 
@@ -38,10 +39,15 @@ FindFaults = Callable[[Any, Mapping[str, Any], Basis], Iterable[Fault]]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule(AfterValidator):
-    """A validator, and the keywords of JSON Schema that hold for whatever it accepts."""
+class Rule:
+    """A validator of a field, after its type, and the keywords of JSON Schema that hold for whatever it accepts."""
 
-    keywords: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    check: Callable[[Any, ValidationInfo], Any]
+    keywords: Mapping[str, Any] = field(compare=False)
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of the type with the check; pydantic's own validators ask its signature each time."""
+        return core_schema.with_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Return the schema of what is accepted."""
