@@ -19,8 +19,6 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from azure.data.tables import TableServiceClient
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
@@ -188,6 +186,8 @@ def write_table(location: Path, name: str, keys: Iterable[Mapping[str, str]]) ->
 
     They are written into the file that it keeps: through its API each takes it 4 ms, which is hours for a large table.
     """
+    from azure.data.tables import TableServiceClient  # noqa: PLC0415 - a host would load it that serves an app without
+
     first, *others = keys
     with Azurite(location=location) as storage:
         service = TableServiceClient.from_connection_string(storage.connection_string)
