@@ -118,9 +118,9 @@ def represent_grants(row: Registration) -> list[dict[str, Any]]:
             "permission": each.permission,
             "resource": (resource.registration_id or resource.client_id) if resource is not None else None,
             "state": each.state,
-            "since": _time(each.since),
+            "since": instant(each.since),
             "waitsFor": each.waits_for,
-            "provenAt": _time(each.proven_at),
+            "provenAt": instant(each.proven_at),
         }
         for each in row.grants
     ]
@@ -135,7 +135,7 @@ def represent_agreement(row: Registration) -> dict[str, Any] | None:
         "permissions": list(agreement.permissions),
         "by": agreement.by,
         "via": agreement.via,
-        "at": _time(agreement.at),
+        "at": instant(agreement.at),
     }
 
 

@@ -3,11 +3,11 @@
 What a client asks of a resource of ours is granted by this service once the resource's owner agreed to exactly that.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from provisioning.domain.operation import Kept
+from provisioning.domain.values import dataclass
 
 # What a grant waits for, beside the code of what Entra refused.
 RESOURCE_OWNER: Final = "resource-owner"
