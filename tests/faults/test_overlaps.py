@@ -11,7 +11,7 @@ from tests.worlds.request_bodies import REQUESTS
 # Thousands of runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover
 
-SEEDS = 40
+SEEDS = 24
 
 
 def calls_reached(schedule: str) -> int:
