@@ -61,7 +61,8 @@ def _refused(name: str) -> Callable[..., Any]:
 
 class _RehearsedDirectory(_Only):
     def __init__(self, inner: Directory, noted: Noted) -> None:
-        super().__init__(inner, ("find_application", "read_application", "marked_applications", "find_resource"))
+        reads = ("find_application", "read_application", "marked_applications", "find_resource", "knows")
+        super().__init__(inner, reads)
         self._noted = noted
 
     def remove_secret(self, _object_id: str, key_id: str) -> None:

@@ -55,6 +55,17 @@ def test_what_it_wrote_before_a_lull_takes_nothing_from_its_share(lull: int) -> 
     assert 0.9 < 19 / (sent[-1] - sent[0]) / MOST_PER_SECOND < 1
 
 
+def test_a_share_is_that_of_the_whole_time_since_it_became_busy() -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    for _ in range(150):  # fifteen a second, for ten seconds: all that Graph lets through of this process
+        clock.time += timedelta(seconds=1 / 15)
+        pace.let_through()
+    pace.slow_down(1)
+    sent = turns(pace, clock, 20)
+    assert 0.9 < 19 / (sent[-1] - sent[0]) / 15 < 1
+
+
 def test_nothing_waits_before_graph_refuses_a_write() -> None:
     clock = VirtualClock()
     assert set(turns(Pace(clock), clock, 1000)) == {0.0}

@@ -18,6 +18,12 @@ def test_a_text_may_be_as_long_as_entra_allows_and_no_longer(name: str, longest:
     assert codes_of(a_resource(**{name: ""})) == [(f"#/{name}", "wrong-length")]
 
 
+def test_the_name_of_a_resource_may_be_as_long_as_an_identifier_uri_and_no_longer() -> None:
+    name = "https://fhir.contoso.example/".ljust(255, "x")
+    assert parse(a_service_client(resource=name))
+    assert codes_of(a_service_client(resource=name + "x")) == [("#/resource", "wrong-length")]
+
+
 @pytest.mark.parametrize("text", ["a\nb", "a\tb", "a\x00b", "a\x7fb", "a\x85b", "a\u2028b", "a\u2029b", "a\ud800b"])
 def test_control_characters_are_refused_in_texts(text: str) -> None:
     assert codes_of(a_resource(displayName=text, description=text)) == [

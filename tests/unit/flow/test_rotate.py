@@ -68,6 +68,14 @@ def test_nothing_is_removable_when_the_current_secret_has_ended(left: timedelta)
     assert removed(credential("old", timedelta(days=180)), secret=current(left=left)) == []
 
 
+@pytest.mark.parametrize("in_entra", [True, False])
+def test_a_secret_has_ended_by_whichever_of_its_two_ends_comes_first(in_entra: bool) -> None:
+    later = NOW + timedelta(days=9)
+    secret = replace(current(), expires_at=later if in_entra else NOW)
+    own = Credential("current", "registrar:now", secret.minted_at, NOW if in_entra else later)
+    assert removable([credential("old", timedelta(days=180)), own], secret, NOW, POLICY, None) == []
+
+
 def test_a_revoked_secret_is_removable_as_soon_as_a_younger_one_is_current() -> None:
     leaked, fresh = credential("leaked", timedelta(days=2)), current(timedelta(minutes=1))
     assert removed(leaked, secret=fresh, revoke_before=NOW - timedelta(minutes=2)) == ["leaked"]

@@ -8,6 +8,8 @@ from provisioning.operator.rehearsal import NotRehearsed, rehearsed
 from tests.worlds.command_line import typed
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.request_bodies import MANAGED, a_public_client, a_resource, a_service_client
+from tests.worlds.signed_in import ALICE, ENTRA
+from tests.worlds.steps import post_as
 from tests.worlds.world import World
 
 CLIENT = a_service_client(resource=MANAGED, appRoles=[])
@@ -86,6 +88,24 @@ def test_what_somebody_changed_by_hand_would_be_found() -> None:
     assert planned(world) == [("reconciliation", ["find notes-changed"])]
     world.reconcile()
     assert planned(world) == []
+
+
+def test_where_callers_sign_in_it_is_looked_for_owners_too() -> None:
+    world = World(settings=ENTRA)
+    post_as(world, ALICE, CLIENT | {"owner": ALICE.object_id})
+    world.deliver()
+    assert planned(world) == []
+
+
+def test_whose_a_name_is_a_rehearsal_tells_and_claims_nothing() -> None:
+    world = World()
+    server = str(world.registered(a_resource())["registrationId"])
+    services, _ = rehearsed(world.services)
+    held = str(world.row(server).client_id)
+    assert services.registry.claim(held, "another") == server
+    assert services.registry.claim(held, "another", instead_of=server) == "another"
+    assert services.registry.claim("a free name", "another") == "another"
+    assert world.registry.holder("a free name") is None
 
 
 def test_an_application_that_is_gone_would_be_found() -> None:
