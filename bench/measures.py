@@ -160,7 +160,7 @@ def many_clients(size: Size) -> Iterator[Found]:
             with spawned() as pool:  # a process that does nothing else
                 bare.append(1000 * pool.submit(cpu_seconds, on.settings, fewer).result() / fewer)
         rotations = [on.rotate(host, rotated) for _ in range(rounds)]
-        on.slow_down(0)
+        on.emulator.faults.clear()
         on.register(host, in_all - FEW - rounds * number)
         _, many = on.used(host)
     yield beside_ideal(loads, number)
