@@ -69,7 +69,7 @@ def test_nothing_is_removable_when_the_current_secret_has_ended(left: timedelta)
 
 
 @pytest.mark.parametrize("in_entra", [True, False])
-def test_a_secret_has_ended_by_whichever_of_its_two_ends_comes_first(in_entra: bool) -> None:
+def test_a_secret_has_ended_by_whichever_of_its_two_ends_comes_first(*, in_entra: bool) -> None:
     later = NOW + timedelta(days=9)
     secret = replace(current(), expires_at=later if in_entra else NOW)
     own = Credential("current", "registrar:now", secret.minted_at, NOW if in_entra else later)
