@@ -13,7 +13,7 @@ from provisioning import trail
 from provisioning.api.calls import Wish, not_found
 from provisioning.api.enforce import approval_of, check_change, check_place, take_place
 from provisioning.api.submit import Accepted, check_owner, is_unseen, message_may_be_lost, message_of
-from provisioning.domain.approval import Approval, Outcome, Proposal, check_decider, not_an_approver
+from provisioning.domain.approval import Approval, Outcome, Proposal, check_decider, check_in_person, not_an_approver
 from provisioning.domain.callers import Role
 from provisioning.domain.errors import NeedsOperator, RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.events import What, refused, wished
@@ -176,8 +176,10 @@ def agree(services: Services, wish: Wish, server: Registration, permissions: Col
 
     Who asks acts for that owner, which was judged before. Nothing is pending for it: the client's next check grants it,
     or takes it back. Raises RequestRejected: 404 for what is no client of the resource, 409 for one that is not active,
-    or where the permissions are not exactly those that it declares.
+    or where the permissions are not exactly those that it declares; 403 for consent that is not given in person.
     """
+    if permissions is not None:
+        check_in_person(wish.caller)
 
     def agreed(row: Registration, now: datetime) -> Registration:
         _check_active(row)

@@ -62,10 +62,10 @@ def approval_of(
 
 
 def agreed_by_asking(row: Registration, resource: Registration | None, caller: Caller) -> Registration:
-    """Return the new registration with the agreement of its resource's owner, if whoever asks acts for that owner."""
+    """Return the new registration with its resource's owner's agreement, where that owner asks for it in person."""
     if resource is None or isinstance(row.request, ResourceApplicationRequest):
         return row
-    if not caller.may_change(resource.request.owner):
+    if caller.via is not None or not caller.may_change(resource.request.owner):
         return row
     names = asked_names(row.request)
     return replace(row, agreement=Agreement(1, names, caller.object_id, row.created_at, caller.via))

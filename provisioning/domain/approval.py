@@ -116,7 +116,7 @@ def check_decider(approval: Approval, outcome: Outcome, caller: Caller, asked_by
 
     Whoever may delete the registration may deny, which takes back what was asked. Otherwise: with function keys nobody
     knows who approves; whoever asked does not approve, in person or through an application, nor does the application
-    through which it was asked.
+    through which it was asked; and an application that names somebody shows nobody's consent.
     """
     if outcome is Outcome.DENIED and caller.may_change(owner):
         return
@@ -128,6 +128,15 @@ def check_decider(approval: Approval, outcome: Outcome, caller: Caller, asked_by
         raise RequestRejected(403, "own-request", "Whoever asked for it does not approve it. Ask somebody else.")
     if not approval.may_be_read_by(caller):
         raise not_an_approver()
+    check_in_person(caller)
+
+
+def check_in_person(caller: Caller) -> None:
+    """Raise RequestRejected (403) where an application speaks for whoever consents: it may name anybody."""
+    if caller.via is not None:
+        raise RequestRejected(
+            403, "not-in-person", "Consent is given in person: sign in, and send it without On-Behalf-Of."
+        )
 
 
 def not_an_approver() -> RequestRejected:

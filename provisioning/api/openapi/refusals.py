@@ -33,7 +33,7 @@ _WRITES_ONE: Final[Codes] = {
 }
 _OWNER: Final[Codes] = {403: ("not-the-owner",)}
 _DECIDES: Final[Codes] = {
-    403: ("approver-unknown", "own-request", "not-an-approver"),
+    403: ("approver-unknown", "own-request", "not-an-approver", "not-in-person"),
     409: ("nothing-to-decide", "digest-differs", "operation-in-progress"),
 }
 # What looks a resource up in Entra, as a dry run does at once and otherwise the queue function.
@@ -101,7 +101,8 @@ REFUSALS: Final[Mapping[str, Codes]] = {
     "denyRegistration": _together(_ANY, _BODY, _WRITES_ONE, _DECIDES),
     "listClients": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
     "approveClient": _together(
-        _ANY, _BODY, _WRITES_ONE, _OWNER, {409: ("registration-not-active", "permissions-differ")}
+        *(_ANY, _BODY, _WRITES_ONE, _OWNER),
+        {403: ("not-in-person",), 409: ("registration-not-active", "permissions-differ")},
     ),
     "revokeClient": _together(_ANY, _NO_BODY, _WRITES_ONE, _OWNER, {409: ("registration-not-active",)}),
     "listEvents": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
@@ -172,7 +173,7 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
     },
     "denyRegistration": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed")},
     "listClients": {400: (*_DRY_RUN, "out-of-range")},
-    "approveClient": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed", "too-few-items", "too-many-items")},
+    "approveClient": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed", "too-many-items", *_NAMES)},
     "revokeClient": {400: _DRY_RUN},
     "listEvents": {400: (*_DRY_RUN, "out-of-range")},
     "showPolicy": {400: _QUERY},

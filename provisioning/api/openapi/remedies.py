@@ -112,6 +112,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "operation-in-progress": "An operation is pending. Wait until it has ended, then send this again.",
     "out-of-range": "Send a number within the limits that the message names.",
     "outer-whitespace": "White space at the beginning or end is not allowed. Remove it.",
+    "not-in-person": "Whoever consents signs in, and sends it without On-Behalf-Of.",
     "own-request": "Whoever asked for it does not approve it. Ask somebody else.",
     "owner-not-yours": (
         "Name yourself or one of your groups. Another owner needs the app role Registrations.Manage.All."

@@ -58,6 +58,7 @@ ANSWERS: Final = {
     "owner": (403, "owner-not-yours"),
     "decides": (403, "not-an-approver"),
     "unknown": (403, "approver-unknown"),
+    "person": (403, "not-in-person"),
 }
 SUCCESS: Final = dict.fromkeys(
     (
@@ -117,7 +118,9 @@ class Cell:
         if self.kind == "key":
             return EXPECTED[self.call, "key", "any"]
         role = self.role if self.kind != "bot" or self.role == "Create" else "none"
-        return EXPECTED[self.call, role, "own" if self.whose in OWN[self.kind] else "other"]
+        outcome = EXPECTED[self.call, role, "own" if self.whose in OWN[self.kind] else "other"]
+        # A bot shows nobody's consent.
+        return "person" if (self.kind, self.call, outcome) == ("bot", "approve_client", "yes") else outcome
 
     @property
     def owner(self) -> str:

@@ -20,7 +20,7 @@ from tests.worlds.approvals import APPROVER
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.servers import FOR_ALICES_TEAM as ONLY_ALICES
-from tests.worlds.signed_in import ALICE, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
+from tests.worlds.signed_in import ALICE, BOT, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
 from tests.worlds.steps import post_as
 from tests.worlds.world import World
 
@@ -196,6 +196,18 @@ def test_whoever_asked_through_a_bot_and_the_bot_itself_approve_in_no_guise() ->
         with pytest.raises(RequestRejected) as raised:
             check_decider(approval, Outcome.APPROVED, caller, frozenset(asked_by), TEAM)
         assert raised.value.code == "own-request"
+
+
+def test_a_bot_shows_nobodys_consent_whoever_it_names() -> None:
+    asked_by, owner = frozenset({ALICE.object_id}), MALLORY.object_id
+    approval = Approval("digest", ("rule",), datetime.max.replace(tzinfo=UTC), owner)
+    in_person = Caller(owner, CallerKind.USER)
+    check_decider(approval, Outcome.APPROVED, in_person, asked_by, TEAM)
+    for outcome in (Outcome.APPROVED, Outcome.DENIED):
+        with pytest.raises(RequestRejected) as raised:
+            check_decider(approval, outcome, replace(in_person, via=BOT.object_id), asked_by, TEAM)
+        assert raised.value.code == "not-in-person"
+    check_decider(approval, Outcome.DENIED, replace(in_person, via=BOT.object_id), asked_by, owner)
 
 
 def test_whoever_asks_again_for_what_another_asked_for_approves_it_no_more_than_the_other(world: World) -> None:

@@ -17,7 +17,7 @@ from provisioning.domain.callers import Caller
 from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.worlds.checker import check, token_answer
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
-from tests.worlds.signed_in import ALICE, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
+from tests.worlds.signed_in import ALICE, BOT, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
 from tests.worlds.steps import body_of, code_of, operations, post_as, text_of
 from tests.worlds.world import World
 
@@ -212,6 +212,41 @@ def test_a_client_that_is_deleted_is_not_pre_authorised_any_more_and_what_others
     world.delete(client["registrationId"])
     world.deliver()
     assert list(preauthorized(world, server)) == [by_hand["appId"]]
+
+
+def said_by_a_bot(world: World, what: str, server: str, client: str, **more: Any) -> Answer:
+    """A bot names the owner of the server, which is a group, as the person."""
+    headers = {"content-type": "application/json"} if more else {}
+    headers |= headers_of(BOT, world.emulator) | {"on-behalf-of": TEAM}
+    body = json.dumps(more).encode() if more else b""
+    path = f"/api/registrations/{server}/clients/{client}/{what}"
+    call = Call(path, headers, body=body, registration_id=server, client_registration_id=client, method="POST")
+    answer = world.call(web.CALLS[f"{what}_client"], call)
+    world.deliver()
+    return answer
+
+
+def test_a_bot_agrees_for_nobody_and_may_take_back_for_the_owner() -> None:
+    world, server, client = a_server_of_others()
+    answer = said_by_a_bot(world, "approve", server, client, permissions=["globalReader"])
+    assert (answer.status, code_of(answer)) == (403, "not-in-person")
+    assert owner_says(world, "approve", server, client, ALICE, permissions=["globalReader"]).status == 202
+    assert roles(world, client) == ["globalReader"]
+    assert said_by_a_bot(world, "revoke", server, client).status == 202
+    assert roles(world, client) == []
+
+
+def test_what_a_bot_registers_for_the_owner_of_its_server_is_not_agreed_to_by_that() -> None:
+    world = World(settings={**ENTRA, **ON})
+    post_as(world, ALICE, a_resource(owner=ALICE.object_id))
+    world.deliver()
+    asked = a_service_client(owner=ALICE.object_id)
+    for headers, state in (({"on-behalf-of": ALICE.object_id}, "waits"), ({}, "granted")):
+        sent = headers_of(BOT if headers else ALICE, world.emulator) | headers | {"content-type": "application/json"}
+        call = Call("/api/registrations", sent, "", json.dumps(asked).encode(), method="POST")
+        answer = world.call(web.submit_registration, call)
+        world.deliver()
+        assert states(world, body_of(answer)["registrationId"])[0][0] == state
 
 
 # --- rights, and time -----------------------------------------------------------------------------------------------
