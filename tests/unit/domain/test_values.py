@@ -105,6 +105,11 @@ def test_what_is_missing_or_unknown_is_refused_by_name(kind: Any) -> None:
         kind()
     with pytest.raises(TypeError, match="other"):
         kind("a", other=1)
+    with pytest.raises(TypeError, match="name"):
+        kind("a", name="b")
+    for args, given in (((), {"other": 1}), (("a", (), "", {}, 5), {})):
+        with pytest.raises(TypeError):
+            kind(*args, **given)
 
 
 def test_a_value_survives_pickling() -> None:
