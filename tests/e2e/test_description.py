@@ -81,7 +81,7 @@ def test_the_described_api_holds_against_itself_in_every_phase_by_every_check(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     longer: int | None = request.config.getoption("--fuzz")
-    options = [f"--max-examples={longer}"] if longer else ["--max-examples=20", f"--seed={SEED}"]
+    options = [f"--max-examples={longer}"] if longer else ["--max-examples=12", f"--seed={SEED}"]
     before, log = files(), tmp_path / "host.log"
     policy = tmp_path / "policy.json"
     policy.write_text(json.dumps(POLICY))

@@ -193,3 +193,14 @@ def test_the_repr_of_a_minted_secret_hides_its_text(world: World) -> None:
     )
     assert SECRET_MARKER in minted.text
     assert SECRET_MARKER not in repr(minted) + str(minted) + f"{minted}"
+
+
+def test_what_graph_refuses_for_another_reason_is_not_asked_for_again_without_its_secret(world: World) -> None:
+    refusal = Fault("status", "graph.createApplication", status=400, code="SomethingNew", times=None)
+    world.emulator.faults.add(refusal)
+    before = operations(world)["graph.createApplication"]
+    registration_id = submitted(world, a_service_client())
+    world.deliver()
+    assert failure_of(world, registration_id)["code"] == "graph-refused"
+    # Once, and once more before it is believed.
+    assert operations(world)["graph.createApplication"] - before == 2

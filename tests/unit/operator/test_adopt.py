@@ -177,6 +177,16 @@ def test_a_client_with_a_certificate_keeps_it_and_gets_no_secret() -> None:
     assert world.get(identity)["findings"] == []
 
 
+def test_a_client_with_a_secret_and_a_certificate_goes_on_with_a_secret() -> None:
+    world = World()
+    key = {"type": "AsymmetricX509Cert", "usage": "Verify", "key": _base64(), "displayName": "CN=by hand"}
+    hand = by_hand(world, keyCredentials=[key])
+    row = world.row(adopted(world, hand))
+    assert (row.status, row.credential_type) == (Status.ACTIVE, "secret")
+    assert token_answer(world, hand.client_id, world.emulator.vault.get(row.secret_name)["value"]).status_code == 200
+    assert hand.works()
+
+
 def _base64() -> str:
     return "".join(a_certificate().pem.splitlines()[1:-1])
 
