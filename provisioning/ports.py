@@ -199,6 +199,26 @@ class Notifier(Protocol):
         ...
 
 
+class Callbacks(Protocol):
+    """The callbacks of registrations, to URLs that callers chose."""
+
+    @property
+    def public_key(self) -> str:
+        """What verifies them, as Standard Webhooks writes it."""
+        ...
+
+    def allows(self, url: str) -> bool:
+        """Whether the operator names the host of the URL."""
+        ...
+
+    def send(self, url: str, notice: Notice) -> None:
+        """Return once the receiver took it; raise TryAgain otherwise, and never NeedsOperator.
+
+        Nothing is reached that is not of the internet.
+        """
+        ...
+
+
 class Registry(Protocol):
     """What we remember: registrations, what is due, whose a resource's name is, and which notices wait."""
 
@@ -316,12 +336,12 @@ class Registry(Protocol):
         """Have the notice not wait; a second time is no error."""
         ...
 
-    def notices(self, subject: str | None = None, most: int = 1000) -> list[Notice]:
-        """Return the notices that wait, of one subject or of all, oldest first, at most `most`."""
+    def notices(self, mailbox: str | None = None, most: int = 1000) -> list[Notice]:
+        """Return the notices that wait, in one mailbox or in all, oldest first, at most `most`."""
         ...
 
-    def subjects_of_notices(self, until: datetime) -> list[str]:
-        """Return the subjects whose oldest notice is due up to `until`, due or not the others, in no order."""
+    def mailboxes(self, until: datetime) -> list[str]:
+        """Return the mailboxes whose oldest notice is due up to `until`, due or not the others, in no order."""
         ...
 
 
@@ -406,6 +426,11 @@ class Services(Protocol):
     @property
     def notifier(self) -> Notifier | None:
         """Who is told of events; None where nobody is."""
+        ...
+
+    @property
+    def callbacks(self) -> Callbacks | None:
+        """The callbacks of registrations; None where the operator allows none."""
         ...
 
     @property

@@ -32,6 +32,7 @@ _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}", re.ASCII)
 _LONGEST_PROOF: Final = timedelta(minutes=7)
 _STORAGE: Final = "AzureWebJobsStorage"
 _WEBHOOK_KEY: Final = "whsec_"
+_CALLBACK_KEY: Final = "whsk_"
 # Of the storage emulators: published by Microsoft, the same on every machine.
 _DEVELOPMENT_ACCOUNT: Final = (
     "devstoreaccount1",
@@ -51,6 +52,7 @@ _OF_THE_APP: Final = frozenset(
 )
 _POLICY: Final = Path(__file__).with_name("policy.json")
 _WEBHOOK: Final = ("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET")
+_CALLBACKS: Final = ("CALLBACK_HOSTS", "CALLBACK_SIGNING_KEY")
 _FORMATS: Final = ("cloudevents", "teams")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -130,6 +132,14 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackSettings:
+    """The hosts that callbacks may go to, and the private key that signs them, which hides itself in `repr`."""
+
+    hosts: tuple[str, ...]
+    seed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Telemetry:
     """Where spans go: to Application Insights, to a collector, or to both."""
 
@@ -146,6 +156,7 @@ class Settings:
     secrets: SecretPolicy
     allowed_resources: Mapping[str, str]
     webhook: Webhook | None
+    callbacks: CallbackSettings | None
     client_id: str | None
     has_identity_endpoint: bool
     ca_bundle: str | None
@@ -181,6 +192,7 @@ class Settings:
             secrets=reader.secret_policy(storage),
             allowed_resources=reader.resources("ALLOWED_RESOURCES", tenant_id),
             webhook=reader.webhook("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET", "NOTIFY_WEBHOOK_FORMAT", storage),
+            callbacks=reader.callbacks("CALLBACK_HOSTS", "CALLBACK_SIGNING_KEY"),
             page=reader.page("WEBSITE_HOSTNAME"),
             client_id=reader.guid("AZURE_CLIENT_ID"),
             has_identity_endpoint="IDENTITY_ENDPOINT" in env,
@@ -215,8 +227,9 @@ def from_file(path: str) -> Settings:
         found = {str(name): str(value) for name, value in values.items() if name not in _OF_THE_APP}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         raise SettingsError(["--settings: must name a file of app settings, as az or func write it"]) from None
-    if any(found.get(name, "").startswith("@Microsoft.KeyVault(") for name in _WEBHOOK):
-        found = {name: value for name, value in found.items() if name not in _WEBHOOK}
+    for together in (_WEBHOOK, _CALLBACKS):
+        if any(found.get(name, "").startswith("@Microsoft.KeyVault(") for name in together):
+            found = {name: value for name, value in found.items() if name not in together}
     return Settings.from_env({**os.environ, **found})
 
 
@@ -345,6 +358,17 @@ class _Reader:
             self.faults.append(f"{url_name}: is required beside {secret_name}")
         return Webhook(url, key, teams) if url else None
 
+    def callbacks(self, hosts_name: str, key_name: str) -> CallbackSettings | None:
+        hosts = tuple(host.lower() for host in self.items(hosts_name))
+        if not all(_DOMAIN.fullmatch(host.removeprefix("*.")) for host in hosts):
+            self.faults.append(f"{hosts_name}: must be hosts joined by commas, such as ci.contoso.com, *.contoso.com")
+        seed = self._parsed(key_name, _callback_key, b"", f"must be {_CALLBACK_KEY} and 32 bytes in base64")
+        given = {name: bool(self._env.get(name, "").strip()) for name in (hosts_name, key_name)}
+        if len({*given.values()}) > 1:
+            absent = next(name for name, is_given in given.items() if not is_given)
+            self.faults.append(f"{absent}: is required beside {key_name if absent == hosts_name else hosts_name}")
+        return CallbackSettings(hosts, seed) if all(given.values()) else None
+
     def storage(self) -> Storage:
         connection_string = self._env.get(_STORAGE, "").strip() or None
         account = self._parsed(
@@ -436,6 +460,13 @@ def _webhook_key(text: str) -> bytes:
     if not text.startswith(_WEBHOOK_KEY) or not 24 <= len(key) <= 64:  # noqa: PLR2004 -- of Standard Webhooks
         raise ValueError
     return key
+
+
+def _callback_key(text: str) -> bytes:
+    seed = base64.b64decode(text.removeprefix(_CALLBACK_KEY), validate=True)
+    if not text.startswith(_CALLBACK_KEY) or len(seed) != 32:  # noqa: PLR2004 -- of Ed25519
+        raise ValueError
+    return seed
 
 
 def _positive(text: str) -> int:

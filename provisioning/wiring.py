@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from provisioning.domain.notices import source_of
 from provisioning.ports import (
     AppRoles,
+    Callbacks,
     CallerTokens,
     Directory,
     Notifier,
@@ -194,6 +195,18 @@ class AzureServices:
         from provisioning.adapters.webhook import WebhookNotifier
 
         return WebhookNotifier(webhook.url, webhook.key, source_of(self.tenant), self._session, self.clock)
+
+    @cached_property
+    def callbacks(self) -> Callbacks | None:
+        """Callbacks to the hosts that the settings name, if they name any."""
+        allowed = self._settings.callbacks
+        if allowed is None:
+            return None
+        from provisioning.adapters.callbacks import SignedCallbacks
+        from provisioning.adapters.public_hosts import public_session
+
+        session = public_session(self._tls)
+        return SignedCallbacks(allowed.hosts, allowed.seed, source_of(self.tenant), session, self.clock)
 
     @cached_property
     def _session(self) -> "requests.Session":

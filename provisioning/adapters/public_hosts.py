@@ -13,7 +13,9 @@ in Azure, which is of a public range).
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 import requests
@@ -24,6 +26,9 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 Resolve = Callable[[str, int], Iterable[str]]
 IsPublic = Callable[[str], bool]
+
+# Seconds: a function has ten minutes for all that it does.
+LONGEST: Final = 20.0
 
 _OF_THE_PLATFORM: Final = frozenset({"168.63.129.16"})
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
@@ -57,11 +62,15 @@ def addresses_of(host: str, port: int) -> Iterable[str]:
 
 
 def public_session(
-    context: ssl.SSLContext, resolve: Resolve = addresses_of, is_public: IsPublic = is_public_address
+    context: ssl.SSLContext,
+    resolve: Resolve = addresses_of,
+    is_public: IsPublic = is_public_address,
+    longest: float = LONGEST,
 ) -> requests.Session:
     """Return a session that reaches public addresses by https only, keeps no proxy, and repeats nothing.
 
-    Whatever else it is asked for raises requests.RequestException, before a byte is sent.
+    Whatever else it is asked for raises requests.RequestException, before a byte is sent. No connection lasts longer
+    than `longest` seconds: one that answers a byte at a time keeps every other limit.
     """
 
     class Connection(HTTPSConnection):
@@ -76,7 +85,7 @@ def public_session(
             timeout = self.timeout if isinstance(self.timeout, int | float) else None
             for address in addresses:
                 try:
-                    return socket.create_connection((address, self.port), timeout)
+                    return _ending(socket.create_connection((address, self.port), timeout), longest)
                 except OSError:
                     continue
             raise NewConnectionError(self, "no address of the name takes a connection")
@@ -89,6 +98,21 @@ def public_session(
     session.adapters.clear()
     session.mount("https://", _Direct(context, Pool))
     return session
+
+
+def _ending(connection: socket.socket, seconds: float) -> socket.socket:
+    """Return the connection, which is shut down after so many seconds, whatever it is doing then."""
+    # TLS takes the socket over and leaves this object behind without one: what it is shut down by is its own.
+    other = connection.dup()
+
+    def end() -> None:
+        with other, suppress(OSError):
+            other.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    return connection
 
 
 class _Session(requests.Session):

@@ -20,7 +20,7 @@ from provisioning.domain.events import Actor, ActorKind, Event, EventOutcome, Wh
 from provisioning.domain.grants import Agreement, Grant, GrantState
 from provisioning.domain.intake import dump, restore
 from provisioning.domain.names import Hold
-from provisioning.domain.notices import Notice
+from provisioning.domain.notices import CALLBACK, Notice
 from provisioning.domain.operation import DueEntry, Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.secrets import MissingCredential, SecretState
@@ -86,7 +86,7 @@ def hold_of(entity: Mapping[str, Any]) -> Hold | None:
 
 def notice_key(notice: Notice) -> dict[str, str]:
     """Return the key of a notice: the same for the same id, so that two puts are one row."""
-    return {"PartitionKey": notice.subject, "RowKey": notice.id}
+    return {"PartitionKey": notice.mailbox, "RowKey": notice.id}
 
 
 def registration_entity(registration: Registration) -> dict[str, Any]:
@@ -293,15 +293,16 @@ def notice_of(entity: Mapping[str, Any]) -> Notice:
     return Notice(
         id=entity["RowKey"],
         type=entity["type"],
-        subject=entity["PartitionKey"],
+        subject=entity["PartitionKey"].removeprefix(CALLBACK),
         time=_instant(entity["time"]),
         data=json.loads(_joined(entity, "data")),
         trace_id=entity.get("traceId"),
+        callback=entity["PartitionKey"].startswith(CALLBACK),
     )
 
 
 def waiting_of(entity: Mapping[str, Any]) -> tuple[datetime, str, str, datetime]:
-    """Return the time, the id and the subject of a row's notice, and when it is due."""
+    """Return the time, the id and the mailbox of a row's notice, and when it is due."""
     return _instant(entity["time"]), entity["RowKey"], entity["PartitionKey"], _instant(entity["dueAt"])
 
 

@@ -10,7 +10,7 @@ created when first found missing.
     names           PartitionKey: hash of the name      RowKey: the same            which registration holds it
     owners          PartitionKey: owner                 RowKey: registration id     may be stale, never missing
     clients         PartitionKey: resource              RowKey: registration id     the clients of a resource
-    notices         PartitionKey: subject               RowKey: the notice's id     only those that wait
+    notices         PartitionKey: mailbox               RowKey: the notice's id     only those that wait
 
 What a row looks like is in `rows.py`; what is done with `owners`, `names` and `clients`, in files of those names.
 """
@@ -348,24 +348,24 @@ class TableRegistry:
         except ResourceNotFoundError:
             return
 
-    def notices(self, subject: str | None = None, most: int = 1000) -> list[Notice]:
+    def notices(self, mailbox: str | None = None, most: int = 1000) -> list[Notice]:
         """As the port says. Sorted here, where few rows are, so that the key can be the id alone."""
 
         def read(table: TableClient) -> list[Any]:
-            if subject is None:
+            if mailbox is None:
                 return list(table.list_entities())
-            return list(table.query_entities("PartitionKey eq @subject", parameters={"subject": subject}))
+            return list(table.query_entities("PartitionKey eq @mailbox", parameters={"mailbox": mailbox}))
 
         found = _readable("notice", notice_of, self._on(self._notices, read))
         return sorted(found, key=lambda each: (each.time, each.id))[:most]
 
-    def subjects_of_notices(self, until: datetime) -> list[str]:
+    def mailboxes(self, until: datetime) -> list[str]:
         """As the port says: one pass over the table, which holds only what waits."""
         columns = ["PartitionKey", "RowKey", "time", "dueAt"]
         rows = self._on(self._notices, lambda table: list(table.list_entities(select=columns)))
         newest_first = sorted(_readable("notice", waiting_of, rows), reverse=True)
-        oldest = {subject: due_at for _, _, subject, due_at in newest_first}
-        return [subject for subject, due_at in oldest.items() if due_at <= until]
+        oldest = {mailbox: due_at for _, _, mailbox, due_at in newest_first}
+        return [mailbox for mailbox, due_at in oldest.items() if due_at <= until]
 
     def _on(self, table: TableClient, action: Callable[[TableClient], T]) -> T:
         """Do it; where the table is missing, create it and do it again; translate what time heals."""

@@ -75,6 +75,8 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
         "agreement": represent_agreement(registration),
         "nextSteps": [asdict(step) for step in left_to_do(registration, tenant)],
     }
+    if registration.request.callback_url is not None and services.callbacks is not None:
+        content["callbackKey"] = services.callbacks.public_key
     if registration.approval is not None:
         content["approval"] = _approval(registration, registration.approval)
     if operation.supersedes is not None:

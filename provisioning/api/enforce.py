@@ -6,6 +6,7 @@ from dataclasses import replace
 from provisioning.domain.approval import LAPSES_AFTER, Approval
 from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import Fault, RequestRejected
+from provisioning.domain.faults import broken_rules
 from provisioning.domain.grants import Agreement
 from provisioning.domain.intake import RegistrationRequest, ResourceApplicationRequest
 from provisioning.domain.judgement import SERVER_NOT_CLAIMABLE, Asked, Decision, judge, too_many
@@ -76,8 +77,10 @@ def check_change(
 ) -> Decision:
     """Return what the policy says of a change: of what it would break, and what is not broken as it is.
 
-    Raises RequestRejected for what the policy refuses.
+    Raises RequestRejected for what the policy refuses, and for another callback where the operator allows none.
     """
+    if request.callback_url != row.request.callback_url and (faults := callback_faults(services, request)):
+        raise broken_rules(faults)
     names = names_of_resolved(row.resource)
     if not isinstance(request, ResourceApplicationRequest):
         names |= names_of(request.resource, None, services.tenant)
@@ -86,6 +89,15 @@ def check_change(
     refuse(decision)
     check_approvable(decision, caller)
     return decision
+
+
+def callback_faults(services: Services, request: RegistrationRequest) -> list[Fault]:
+    """Return the fault of a callback where the operator allows none, or not to its host."""
+    url, callbacks = request.callback_url, services.callbacks if request.callback_url is not None else None
+    if url is None or (callbacks is not None and callbacks.allows(url)):
+        return []
+    message = "The operator of this service allows no callback to this host. Leave it out, or ask the operator."
+    return [Fault("#/callbackUrl", "callback-not-allowed", message)]
 
 
 def check_approvable(decision: Decision, caller: Caller) -> None:

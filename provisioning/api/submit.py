@@ -13,6 +13,7 @@ from provisioning import trail
 from provisioning.api.enforce import (
     agreed_by_asking,
     approval_of,
+    callback_faults,
     check_approvable,
     check_new,
     check_place,
@@ -206,6 +207,7 @@ def _check(
     """
     faults = secret_lifetime_faults(request, services.secrets.lifetimes)
     faults += certificate_validity_faults(request, services.clock.now())
+    faults += callback_faults(services, request)
     if isinstance(request, ResourceApplicationRequest):
         names = ours = None
         faults += _claim_faults(services, policy, request)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, JsonValue
 
 from provisioning.domain import patterns
+from provisioning.domain.callbacks import LONGEST_CALLBACK_URL, callback_url_faults
 from provisioning.domain.certificates import LARGEST, certificate_faults, normalise_certificate
 from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import Fault
@@ -284,6 +285,16 @@ Certificate = Annotated[
     str,
     rule(
         lambda pem, *_: certificate_faults(pem), normalise_certificate, maxLength=LARGEST, pattern=patterns.CERTIFICATE
+    ),
+]
+CallbackUrl = Annotated[
+    str,
+    rule(
+        lambda url, *_: callback_url_faults(url),
+        normalise_redirect_uri,
+        format="uri",
+        maxLength=LONGEST_CALLBACK_URL,
+        pattern=patterns.CALLBACK_URL,
     ),
 ]
 ServerUrl = Annotated[

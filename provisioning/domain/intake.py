@@ -29,6 +29,7 @@ from provisioning.domain.faults import (
 from provisioning.domain.fields import (
     AppRoleNames,
     Audience,
+    CallbackUrl,
     Certificate,
     DefinedAppRoles,
     DefinedScopes,
@@ -105,6 +106,11 @@ class _Request(BaseModel):
     )
     service_management_reference: Reference | None = Field(
         default=None, description="Reference into your service inventory; some tenants require one."
+    )
+    callback_url: CallbackUrl | None = Field(
+        default=None,
+        description="Where notices about it are posted by https, signed, on a host that the operator of this service "
+        "allows.",
     )
 
     HINTS: ClassVar[Mapping[str, str]] = {}
@@ -317,7 +323,7 @@ REQUEST_TYPES: Final[Mapping[ClientType, type[RegistrationRequest]]] = {
     ClientType.SERVICE: ServiceClientRequest,
 }
 
-_CHANGEABLE: Final = ("displayName", "owner", "contact", "description")
+_CHANGEABLE: Final = ("displayName", "owner", "contact", "description", "callbackUrl")
 CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
     ResourceApplicationRequest: _CHANGEABLE,
     ConfidentialClientRequest: (*_CHANGEABLE, "redirectUris", "logoutUrl"),

@@ -11,7 +11,7 @@ from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from provisioning.domain.notices import REGISTRAR
+from provisioning.domain.notices import CALLBACK, REGISTRAR
 from provisioning.domain.operation import DueEntry, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.traces import TRACE_ID
@@ -148,18 +148,20 @@ def _page(content: Mapping[str, Any]) -> ReconcilePage:
     )
 
 
-def notice_message(subject: str) -> str:
-    """Return the message that has the waiting notices of a subject sent."""
-    return json.dumps({"subject": subject})
+def notice_message(mailbox: str) -> str:
+    """Return the message that has the notices sent that wait in a mailbox."""
+    return json.dumps({"subject": mailbox})
 
 
 def read_notice_message(body: bytes) -> str | None:
-    """Return the subject; None for a message that this service never wrote."""
+    """Return the mailbox; None for a message that this service never wrote."""
     try:
-        subject = json.loads(body)["subject"]
-        return subject if subject == REGISTRAR else _matching(REGISTRATION_ID, subject)
+        mailbox: str = json.loads(body)["subject"]
+        if mailbox != REGISTRAR:
+            _matching(REGISTRATION_ID, mailbox.removeprefix(CALLBACK))
     except _UNREADABLE:
         return None
+    return mailbox
 
 
 _UNREADABLE: Final = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)

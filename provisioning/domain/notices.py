@@ -30,6 +30,8 @@ DRIFT: Final = "registration.drift"
 HEARTBEAT: Final = "registrar.heartbeat"
 
 REGISTRAR: Final = "registrar"
+# How the mailbox of a registration's callback begins; what follows is its id.
+CALLBACK: Final = "callback:"
 
 # Days before the end at which an expiry is told, longest first.
 THRESHOLDS: Final = (30, 14, 7, 1)
@@ -52,7 +54,8 @@ class Notice:
     """One event that the operator is told of.
 
     `id` is the same for the same event however often it is put or sent: receivers know a repeat by it. `subject` is
-    a registration's id, or `registrar`. `data` holds JSON values. `trace_id` is that of what led to it.
+    a registration's id, or `registrar`. `data` holds JSON values. `trace_id` is that of what led to it. `callback`
+    is whether it is for the callback of its registration, and not for the operator.
     """
 
     id: str
@@ -61,6 +64,12 @@ class Notice:
     time: datetime
     data: Mapping[str, Any]
     trace_id: str | None = None
+    callback: bool = False
+
+    @property
+    def mailbox(self) -> str:
+        """Where it waits, apart from all others': for the operator, or for the callback of its registration."""
+        return f"{CALLBACK}{self.subject}" if self.callback else self.subject
 
     def __post_init__(self) -> None:
         """Refuse an id that is no table key and no header, or has a full stop, which ends it in what is signed."""

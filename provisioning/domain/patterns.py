@@ -54,6 +54,7 @@ _SCHEMES: Final = "|".join(
 
 SERVER_URL: Final = f"^{_HTTPS}://{_HOST}{_PORT}(?:/{_SEGMENT})*/*$"
 ISSUER: Final = f"^{_HTTPS}://{_HOST}{_PORT}(?:/{_IN_PATH}*)?$"
+CALLBACK_URL: Final = f"^{_HTTPS}://{_HOST}(?:[/?]{_REST}*)?$"
 LOGOUT_URL: Final = f"^{_HTTPS}://(?:{_HOST}|{_LOCALHOST}){_PORT}(?:[/?]{_REST}*)?$"
 WEB_REDIRECT_URI: Final = f"^{_WEB}$"
 PUBLIC_REDIRECT_URI: Final = f"^(?:{_WEB}|(?:{_SCHEMES}):{_REST}+)$"

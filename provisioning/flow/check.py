@@ -238,13 +238,13 @@ def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
         codes = ", ".join(each.code for each in registration.findings)
         logger.warning("registration %s: found: %s", registration.id, codes)
     if registration.findings and not are_same(registration.findings, before.findings):
-        notices += announce(run.services, of_drift(registration, registration.findings, now))
+        notices += announce(run.services, of_drift(registration, registration.findings, now), registration)
     expires_at = credential_expires_at(registration)
     days = expiry_days(expires_at, now) if expires_at is not None and not rotates(registration) else None
     if expires_at is not None and days is not None and days < (before.expiry_noticed or NEVER_NOTICED):
         what = registration.credential_type or "credential"
         logger.warning("registration %s: its %s ends in %d days, and nothing replaces it", registration.id, what, days)
-        notices += announce(run.services, of_expiry(registration, what, expires_at, days))
+        notices += announce(run.services, of_expiry(registration, what, expires_at, days), registration)
     run.learn(expiry_noticed=days)
     return notices
 

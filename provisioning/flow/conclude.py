@@ -61,7 +61,7 @@ def conclude(run: Run, message: Message, before: Registration, ended: Registrati
             raise
         due_at, notices = _show_current_secret(services, ended.id), list[str]()
     else:
-        due_at, notices = ended.due_at, announce(services, of_ended_operation(ended))
+        due_at, notices = ended.due_at, announce(services, of_ended_operation(ended), ended)
         failure = ended.operation.failure
         level = logging.ERROR if failure else logging.INFO
         what = f"failed with {failure.code}" if failure else "succeeded"
@@ -112,7 +112,7 @@ def announce_again(services: Services, message: Message, row: Registration) -> l
     if not ended or message.due_at in (None, row.due_at):
         return []
     its_own = message.due_at < row.operation.requested_at + GIVEN_UP_AFTER + 2 * DUE_AGAIN_AFTER
-    return announce(services, of_ended_operation(row)) if its_own and row.last_error is None else []
+    return announce(services, of_ended_operation(row), row) if its_own and row.last_error is None else []
 
 
 def _show_current_secret(services: Services, registration_id: str) -> datetime | None:
@@ -210,7 +210,7 @@ def _decide(services: Services, message: Message, registration: Registration) ->
     put_due(services, decided)
     write(services, registration, decided)
     if not decided.pending:
-        announce(services, of_ended_operation(decided))
+        announce(services, of_ended_operation(decided), decided)
     forget_due(services, message, registration, keep=decided.due_at)
 
 
@@ -218,7 +218,7 @@ def _report_failing_checks(services: Services, row: Registration) -> None:
     """Have a registration at rest, and a notice, say that nobody can look after it."""
     found = (row.last_error.failure,) if row.last_error is not None else ()
     if not are_same(found, row.findings):
-        announce(services, of_drift(row, found, services.clock.now()))
+        announce(services, of_drift(row, found, services.clock.now()), row)
         write(services, row, replace(row, findings=found))
 
 
@@ -226,7 +226,7 @@ def _report_delay(services: Services, waiting: Registration) -> None:
     """Tell of a deletion that a person has to help along."""
     error = waiting.last_error
     if waiting.operation.type is OperationType.DELETE and error is not None and not error.passing:
-        announce(services, of_drift(waiting, [error.failure], waiting.updated_at))
+        announce(services, of_drift(waiting, [error.failure], waiting.updated_at), waiting)
 
 
 _NO_REASON: Final = Failure(

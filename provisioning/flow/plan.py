@@ -87,13 +87,13 @@ def tried_again_after(policy: SecretPolicy) -> timedelta:
 
 @briefly
 def waiting_notices(services: Services) -> list[str]:
-    """Return one message for each subject whose oldest notice has waited for two minutes, or as long as it was put off.
+    """Return one message for each mailbox whose oldest notice has waited for two minutes, or as long as it was put off.
 
     A run that fails puts it off for longer than its message comes back, so that at most one is under way.
     """
-    if services.notifier is None:
+    if services.notifier is None and services.callbacks is None:
         return []
-    return [notice_message(subject) for subject in services.registry.subjects_of_notices(services.clock.now())]
+    return [notice_message(mailbox) for mailbox in services.registry.mailboxes(services.clock.now())]
 
 
 def forget_due(

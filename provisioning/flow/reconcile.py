@@ -56,7 +56,9 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     part = page.part if following else _FOLLOWS.get(page.part)
     if part is None:
         logger.info("%s: %s", page, counts)
-        return Outgoing(tuple(messages), tuple(announce(services, heartbeat(page.run, services.clock.now(), counts))))
+        return Outgoing(
+            tuple(messages), tuple(announce(services, heartbeat(page.run, services.clock.now(), counts), None))
+        )
     return Outgoing((*messages, page_message(ReconcilePage(page.run, part, following, counts, page.trace_id))))
 
 

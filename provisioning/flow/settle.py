@@ -47,7 +47,7 @@ def _told(run: Run, message: Message, row: Registration, approval: Approval) -> 
     """Put the notice, and note that: a run that dies in between puts the same one again."""
     services = run.services
     logger.info("registration %s: waits for an approval", row.id)
-    notices = announce(services, of_requested_approval(row, approval))
+    notices = announce(services, of_requested_approval(row, approval), row)
     told = replace(row, approval=replace(approval, told=True), last_error=None)
     told = replace(told, due_at=next_due(told, services.secrets, services.clock.now()))
     put_due(services, told)

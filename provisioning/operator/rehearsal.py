@@ -13,6 +13,7 @@ from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.tenant import Tenant
 from provisioning.ports import (
     AppRoles,
+    Callbacks,
     CallerTokens,
     Clock,
     Directory,
@@ -103,6 +104,7 @@ class _Rehearsed:
     registry: Registry
     queues: Queues
     notifier: Notifier | None
+    callbacks: Callbacks | None
     clock: Clock
     tenant: Tenant
     secrets: SecretPolicy
@@ -125,6 +127,7 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
         registry=cast("Registry", _RehearsedRegistry(services.registry, noted)),
         queues=cast("Queues", _Only(services.queues, ("names",))),
         notifier=services.notifier,
+        callbacks=None,
         clock=services.clock,
         tenant=services.tenant,
         secrets=services.secrets,

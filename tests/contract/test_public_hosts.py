@@ -1,7 +1,9 @@
 """A URL that a caller chose leads to the internet or nowhere: by address, name, redirect, proxy and changing names."""
 
 import ssl
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import requests
 
 from provisioning.adapters.public_hosts import addresses_of, is_public_address, public_session
 from provisioning.adapters.transport import tls_context
-from tests.worlds.https_receiver import HttpsReceiver, answering
+from tests.worlds.https_receiver import Handler, HttpsReceiver, answering
 
 TIMEOUT = 5
 
@@ -133,6 +135,22 @@ def test_a_redirect_is_not_followed(server: HttpsReceiver, status: int) -> None:
         answer = session.post(server.url, data=b"x", timeout=TIMEOUT, allow_redirects=follows)
         assert answer.status_code == status
     assert (set(names.asked), len(server.received)) == ({"localhost"}, 2)
+
+
+def test_an_answer_that_comes_a_byte_at_a_time_ends_all_the_same(server: HttpsReceiver) -> None:
+    def drip(handler: Handler) -> None:
+        with suppress(OSError):
+            while True:
+                handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: y"[:1])
+                handler.wfile.flush()
+                time.sleep(0.05)
+
+    server.answer = drip
+    began = time.monotonic()
+    session = public_session(trusting(server), Names(["127.0.0.1"]), plays_public, longest=0.4)
+    with pytest.raises(requests.RequestException):
+        session.post(server.url, data=b"x", timeout=TIMEOUT)
+    assert time.monotonic() - began < TIMEOUT
 
 
 def test_nothing_but_https_is_asked_for(server: HttpsReceiver) -> None:

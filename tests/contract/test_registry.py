@@ -295,7 +295,7 @@ def test_a_notice_put_twice_is_one_and_removed_twice_is_no_error(registry: Regis
 
 def test_before_the_first_notice_there_is_none(registry: Registry) -> None:
     registry.remove_notice(a_notice("mine", 1))
-    assert (registry.notices(), registry.notices("mine"), registry.subjects_of_notices(NOW)) == ([], [], [])
+    assert (registry.notices(), registry.notices("mine"), registry.mailboxes(NOW)) == ([], [], [])
 
 
 def test_a_long_notice_fits(registry: Registry) -> None:
@@ -312,10 +312,10 @@ def test_a_subject_is_due_when_its_oldest_notice_is(registry: Registry) -> None:
     registry.put_notice(a_notice("later", 2, after=2), NOW)
     registry.put_notice(a_notice("due", 3, after=1), NOW)
     registry.put_notice(a_notice("due", 4, after=2), later)
-    assert registry.subjects_of_notices(NOW - timedelta(microseconds=1)) == []
-    assert registry.subjects_of_notices(NOW) == ["due"]
-    assert sorted(registry.subjects_of_notices(later)) == ["due", "later"]
+    assert registry.mailboxes(NOW - timedelta(microseconds=1)) == []
+    assert registry.mailboxes(NOW) == ["due"]
+    assert sorted(registry.mailboxes(later)) == ["due", "later"]
     registry.put_notice(a_notice("due", 3, after=1), later)
-    assert registry.subjects_of_notices(NOW) == []
+    assert registry.mailboxes(NOW) == []
     registry.remove_notice(a_notice("later", 1))
-    assert registry.subjects_of_notices(NOW) == ["later"]
+    assert registry.mailboxes(NOW) == ["later"]

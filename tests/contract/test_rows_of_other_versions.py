@@ -358,7 +358,7 @@ def test_notices_of_another_version_keep_what_it_added_and_stop_none_of_ours(tab
         table.upsert_entity({"PartitionKey": "subject", "RowKey": f"strange{number}", **columns})
     table.upsert_entity({"PartitionKey": "subject", "RowKey": "no.id", "type": "t", "time": "2026-01-15T12:00:00Z"})
     assert registry.notices("subject") == registry.notices() == [notice]
-    assert registry.subjects_of_notices(now) == ["subject"]
+    assert registry.mailboxes(now) == ["subject"]
     shorter = Notice("id", "registration.active", "subject", now, {"long": "x"})
     registry.put_notice(shorter, now + timedelta(minutes=30))
     assert registry.notices("subject") == [shorter]

@@ -131,7 +131,7 @@ def test_no_password_of_this_machine_is_sent(
 def test_the_verification_that_is_shown_takes_a_notice_and_refuses_a_changed_one(server: HttpsReceiver) -> None:
     notifier(server).send(NOTICE)
     [received] = server.received
-    [example] = re.findall(r"```python\n(.*?)```", Path("docs/notices.md").read_text(encoding="utf-8"), re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", Path("docs/notices.md").read_text(encoding="utf-8"), re.DOTALL)
     shown: dict[str, Any] = {}
     exec(example, shown)  # noqa: S102 -- the document of this repository
     seen: set[str] = set()

@@ -43,6 +43,7 @@ UNSAID: Mapping[str, str] = {
     "subject-duplicate": "as name-duplicate",
     "not-a-duration": "a duration that is longer than anything can last",
     "secret-lifetime-out-of-range": "the settings",
+    "callback-not-allowed": "the settings",
     "secret-lifetime-without-secret": "one field about another",
     "certificate-unreadable": "X.509",
     "field-not-changeable": "which fields can be changed depends on the client type",

@@ -114,6 +114,8 @@ def test_all_wrong_settings_are_named_together() -> None:
         "NOTIFY_WEBHOOK_URL": "http://notices.example",
         "NOTIFY_WEBHOOK_SECRET": "secret",
         "NOTIFY_WEBHOOK_FORMAT": "html",
+        "CALLBACK_HOSTS": "https://ci.contoso.example",
+        "CALLBACK_SIGNING_KEY": "whsec_x",
     }
     assert sorted(set(names(**wrong))) == sorted(wrong)
 
@@ -139,6 +141,8 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("NOTIFY_WEBHOOK_URL", f"https://{MARKER}@notices.example"),
         ("NOTIFY_WEBHOOK_SECRET", MARKER),
         ("NOTIFY_WEBHOOK_FORMAT", MARKER),
+        ("CALLBACK_HOSTS", f"{MARKER}/x"),
+        ("CALLBACK_SIGNING_KEY", f"whsk_{MARKER}"),
         ("NOTIFY_WEBHOOK_SECRET", f"whsec_{MARKER}"),
         ("REQUESTS_CA_BUNDLE", f"/no/such/{MARKER}"),
         ("AzureWebJobsStorage__clientId", MARKER),
@@ -522,3 +526,18 @@ def test_cards_for_teams_need_no_secret_and_take_none() -> None:
 )
 def test_the_page_is_where_the_platform_says_that_this_app_is(host: str, page: str | None) -> None:
     assert read(WEBSITE_HOSTNAME=host).page == page
+
+
+def test_callbacks_need_hosts_and_a_key_of_ed25519() -> None:
+    key = "whsk_" + base64.b64encode(bytes(32)).decode()
+    allowed = read(CALLBACK_HOSTS="ci.contoso.example, *.Fabrikam.example", CALLBACK_SIGNING_KEY=key).callbacks
+    assert allowed is not None
+    assert (allowed.hosts, allowed.seed) == (("ci.contoso.example", "*.fabrikam.example"), bytes(32))
+    assert key not in repr(allowed)
+    assert read().callbacks is None
+    assert names(CALLBACK_HOSTS="ci.contoso.example") == ["CALLBACK_SIGNING_KEY"]
+    assert names(CALLBACK_SIGNING_KEY=key) == ["CALLBACK_HOSTS"]
+    for wrong in ("*", "*.", "https://ci.contoso.example", "ci.contoso.example:443", "a.*.example", "localhost"):
+        assert names(CALLBACK_HOSTS=wrong, CALLBACK_SIGNING_KEY=key) == ["CALLBACK_HOSTS"]
+    for wrong in (key[:-4], key.replace("whsk_", "whsec_"), "whsk_" + base64.b64encode(bytes(64)).decode()):
+        assert names(CALLBACK_HOSTS="ci.contoso.example", CALLBACK_SIGNING_KEY=wrong) == ["CALLBACK_SIGNING_KEY"]

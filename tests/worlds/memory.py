@@ -27,7 +27,7 @@ class MemoryRegistry:
         self.holds: dict[str, Hold] = {}
         self.owned: dict[tuple[str, str], datetime | None] = {}
         self.hours: Counter[tuple[str, str]] = Counter()
-        self.waiting: dict[str, tuple[Notice, datetime]] = {}
+        self.waiting: dict[tuple[str, str], tuple[Notice, datetime]] = {}
         self.told: dict[str, list[Event]] = {}
         self.clients_of: dict[tuple[str, str], ClientOf] = {}
         self._writes = 0
@@ -176,20 +176,20 @@ class MemoryRegistry:
 
     def put_notice(self, notice: Notice, due_at: datetime) -> None:
         with self._lock:
-            self.waiting[notice.id] = (notice, due_at)
+            self.waiting[notice.mailbox, notice.id] = (notice, due_at)
 
     def remove_notice(self, notice: Notice) -> None:
         with self._lock:
-            self.waiting.pop(notice.id, None)
+            self.waiting.pop((notice.mailbox, notice.id), None)
 
-    def notices(self, subject: str | None = None, most: int = 1000) -> list[Notice]:
+    def notices(self, mailbox: str | None = None, most: int = 1000) -> list[Notice]:
         with self._lock:
-            found = [notice for notice, _ in self.waiting.values() if subject in (None, notice.subject)]
+            found = [notice for notice, _ in self.waiting.values() if mailbox in (None, notice.mailbox)]
         return sorted(found, key=lambda notice: (notice.time, notice.id))[:most]
 
-    def subjects_of_notices(self, until: datetime) -> list[str]:
-        oldest = {notice.subject: notice.id for notice in reversed(self.notices(most=len(self.waiting)))}
-        return [subject for subject, notice_id in oldest.items() if self.waiting[notice_id][1] <= until]
+    def mailboxes(self, until: datetime) -> list[str]:
+        oldest = {notice.mailbox: notice.id for notice in reversed(self.notices(most=len(self.waiting)))}
+        return [mailbox for mailbox, notice_id in oldest.items() if self.waiting[mailbox, notice_id][1] <= until]
 
 
 def _place(event: Event) -> str:

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any, Final
 
 import requests
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from requests.adapters import BaseAdapter, HTTPAdapter
 from standardwebhooks import Webhook
 from urllib3 import HTTPResponse
@@ -55,3 +56,27 @@ class Receiver(BaseAdapter):
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+CALLBACK_SEED: Final = bytes(range(32, 64))
+
+
+class CallbackReceiver(Receiver):
+    """The receiver of callbacks at any path of one host, which has the public key and no secret."""
+
+    origin = "https://ci.contoso.example"
+    url = f"{origin}/fhir?token={WEBHOOK_TOKEN}"
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings that allow callbacks to it."""
+        key = "whsk_" + base64.b64encode(CALLBACK_SEED).decode()
+        return {"CALLBACK_HOSTS": "ci.contoso.example", "CALLBACK_SIGNING_KEY": key}
+
+    def _is_signed(self, request: requests.PreparedRequest) -> bool:
+        """Whether the signature is right, as whoever has the public key verifies it."""
+        assert isinstance(request.body, bytes)
+        version, _, signature = request.headers["webhook-signature"].partition(",")
+        signed = f"{request.headers['webhook-id']}.{request.headers['webhook-timestamp']}.".encode() + request.body
+        public = Ed25519PrivateKey.from_private_bytes(CALLBACK_SEED).public_key()
+        public.verify(base64.b64decode(signature), signed)
+        return version == "v1a"

@@ -46,6 +46,7 @@ ANOTHER: Mapping[str, Any] = {
     "contact": "others@contoso.example",
     "description": "What it is for",
     "serviceManagementReference": "SVC-0042",
+    "callbackUrl": "https://ci.contoso.example/fhir",
     "fhirServerUrl": OTHER_SERVER,
     "scopes": ["patient.all.read"],
     "appRoles": ["globalExporter"],

@@ -15,6 +15,7 @@ from dev.emulator import Emulator
 from dev.emulator.client import RegistrarCredential
 from provisioning.adapters.app_roles import GraphAppRoles
 from provisioning.adapters.bearer import EntraCallerTokens
+from provisioning.adapters.callbacks import SignedCallbacks
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.graph_calls import GraphCalls
 from provisioning.adapters.keyvault import KeyVaultSecrets
@@ -28,6 +29,7 @@ from provisioning.domain.tenant import Tenant
 from provisioning.flow import plan
 from provisioning.ports import (
     AppRoles,
+    Callbacks,
     CallerTokens,
     Clock,
     Directory,
@@ -43,7 +45,7 @@ from provisioning.settings import Settings
 from tests.worlds.clock import VirtualClock
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.outside import WatchedAdapter, WatchedRegistry, WorldQueues, straight
-from tests.worlds.receiver import Receiver
+from tests.worlds.receiver import CallbackReceiver, Receiver
 from tests.worlds.request_bodies import a_policy
 from tests.worlds.watch import Watch
 
@@ -82,6 +84,7 @@ class TestServices:
     proof: TokenProof
     registry: Registry
     notifier: Notifier | None
+    callbacks: Callbacks | None
     queues: Queues
     clock: Clock
     tenant: Tenant
@@ -101,6 +104,7 @@ class WiredWorld:
         *,
         registry: Registry | None = None,
         receiver: Receiver | None = None,
+        called_back: CallbackReceiver | None = None,
         settings: Mapping[str, str] | None = None,
         rules: Sequence[Mapping[str, Any]] | None = None,
         **emulator: Any,
@@ -108,8 +112,9 @@ class WiredWorld:
         self.clock = VirtualClock()
         self.emulator = Emulator(now=self.clock.now, sleep=self.clock.sleep, **emulator)
         self.receiver = receiver
+        self.called_back = called_back
         self._asked_for = settings
-        told = receiver.settings() if receiver else {}
+        told = (receiver.settings() if receiver else {}) | (called_back.settings() if called_back else {})
         self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **told, **(settings or {})})
         self.registry = registry or MemoryRegistry()
         self.policy = a_policy(*rules) if rules is not None else Path(self.settings.policy).read_bytes()
@@ -150,6 +155,7 @@ class WiredWorld:
             ),
             registry=cast("Registry", WatchedRegistry(self, self.registry)),
             notifier=self._notifier(),
+            callbacks=self._callbacks(),
             queues=WorldQueues(self),
             clock=clock,
             tenant=tenant,
@@ -198,6 +204,13 @@ class WiredWorld:
             return None
         session = self._session(WatchedAdapter(self, self.receiver), webhook.url)
         return WebhookNotifier(webhook.url, webhook.key, source_of(self.settings.tenant), session, self.clock)
+
+    def _callbacks(self) -> Callbacks | None:
+        allowed = self.settings.callbacks
+        if self.called_back is None or allowed is None:
+            return None
+        session = self._session(WatchedAdapter(self, self.called_back), self.called_back.origin)
+        return SignedCallbacks(allowed.hosts, allowed.seed, source_of(self.settings.tenant), session, self.clock)
 
     @property
     def told(self) -> Sequence[object]:

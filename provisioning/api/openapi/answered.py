@@ -192,6 +192,9 @@ def _registration(fields: Mapping[str, list[Schema]]) -> Schema:
             ref("Agreement"),
             {"type": "null"},
         ),
+        "callbackKey": _text(
+            "The public key that verifies what is posted to callbackUrl, as Standard Webhooks writes it."
+        ),
         "nextSteps": _list("What people still have to do before the first useful token.", ref("NextStep")),
         "fhirServerSettings": {
             "type": ["object", "null"],

@@ -124,6 +124,7 @@ _URIS: Final = (
     *("too-few-items", "too-many-items", "uri-not-absolute", "uri-too-long", "uri-character", "uri-fragment"),
     *("uri-empty-query", "uri-wildcard", "uri-host", "uri-ipv6", "uri-credentials", "uri-not-https", "uri-scheme"),
     *("uri-unsafe-scheme", "uri-client-id", "uri-duplicate", "uri-differs-by-port"),
+    *("uri-not-public", "callback-not-allowed"),
 )
 _NAMES: Final = (
     *("name-is-uri", "name-character", "name-leading-dot", "name-duplicate", "role-named-as-scope"),
@@ -136,7 +137,7 @@ _CREDENTIALS: Final = (
     *("certificate-ends-too-soon", "not-a-duration", "secret-lifetime-out-of-range", "secret-lifetime-without-secret"),
 )
 _RESOURCES: Final = (
-    *("uri-query", "uri-path", "uri-not-public", "name-not-claimable", "mapped-claims-unverified-audience"),
+    *("uri-query", "uri-path", "name-not-claimable", "mapped-claims-unverified-audience"),
     *("resource-not-allowed", "resource-not-found", "resource-is-a-client", "resource-not-active"),
     *("scope-required", "scope-not-found", "app-role-not-found", "permission-missing", "graph-refused"),
 )

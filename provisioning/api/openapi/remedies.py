@@ -16,6 +16,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "body-not-delivered": "A body was announced and none arrived. Send it with its Content-Length, and not in chunks.",
     "body-not-expected": "This call takes no body. Send it without one.",
     "body-too-large": "A request may have at most 64 KB.",
+    "callback-not-allowed": "The operator allows no callbacks to this host. Use another, leave it out, or ask.",
     "certificate-chain": "Send the client's own certificate only, without those of its issuers.",
     "certificate-ends-too-soon": "The certificate ends within seven days. Send a newer one.",
     "certificate-expired": "The certificate has expired. Send one that is valid.",

@@ -228,6 +228,13 @@ BAD: dict[str, Bad] = {
     "a log-out URL by http": Bad(
         a_confidential_client(logoutUrl=f"http://{MARKER}.example/"), {"#/logoutUrl": "uri-not-https"}
     ),
+    "a callback to a host that the operator does not allow": Bad(
+        a_resource(callbackUrl=f"https://{MARKER}.example/"), {"#/callbackUrl": "callback-not-allowed"}
+    ),
+    "a callback by http": Bad(a_resource(callbackUrl=f"http://{MARKER}.example/"), {"#/callbackUrl": "uri-not-https"}),
+    "a callback to this machine": Bad(
+        a_resource(callbackUrl="https://127.0.0.1/"), {"#/callbackUrl": "uri-not-public"}
+    ),
     "an unknown platform": Bad(a_public_client(platform="ios"), {"#/platform": "not-one-of"}),
     # credentials
     "a lifetime in words": Bad(a_service_client(secretLifetime=MARKER), {"#/secretLifetime": "not-a-duration"}),

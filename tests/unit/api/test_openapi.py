@@ -228,7 +228,7 @@ def test_an_answer_has_nothing_that_is_not_described(schema: str, content: Any) 
     assert faults(schema, content, strict=True) == []
 
 
-OPTIONAL = {"description", "serviceManagementReference", "secretLifetime"}
+OPTIONAL = {"description", "serviceManagementReference", "callbackUrl", "callbackKey", "secretLifetime"}
 
 
 def test_the_examples_of_answers_are_as_described_and_have_just_what_such_an_answer_has() -> None:

@@ -251,6 +251,7 @@ LIMITS: dict[str, tuple[int, int, Callable[[int], dict[str, Any]]]] = {
     "resource": (1, 255, lambda size: a_service_client(resource="x" * size)),
     "fhirServerUrl": (0, 220, lambda size: a_resource(fhirServerUrl=URL.ljust(size, "x"))),
     "logoutUrl": (0, 255, lambda size: a_confidential_client(logoutUrl=URL.ljust(size, "x"))),
+    "callbackUrl": (0, 1024, lambda size: a_resource(callbackUrl=URL.ljust(size, "x"))),
     "issuer": (0, 600, lambda size: trusted(subject="s", issuer=URL.ljust(size, "x"))),
     "subject": (1, 600, lambda size: trusted(subject="x" * size)),
     "audience": (1, 600, lambda size: trusted(subject="s", audience="x" * size)),

@@ -13,7 +13,7 @@ from tests.worlds.request_bodies import OWNER
 
 thorough = settings(max_examples=120, deadline=None, derandomize=True, database=None)
 slow = settings(max_examples=60, deadline=None, derandomize=True, database=None)
-COMMON = {"clientType", "displayName", "owner", "contact", "description", "serviceManagementReference"}
+COMMON = {"clientType", "displayName", "owner", "contact", "description", "serviceManagementReference", "callbackUrl"}
 FIELDS = {
     "resource": COMMON | {"fhirServerUrl", "scopes", "appRoles", "accessTokenVersion", "acceptMappedClaims"},
     "confidential": COMMON

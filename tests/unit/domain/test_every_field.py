@@ -60,6 +60,7 @@ class Use(NamedTuple):
 OWN_USE: Mapping[str, Use] = {
     "owner": Use("decides who has access: lists are by it", lambda row: registration_entity(row)["owner"]),
     "contact": Use("notices name whom to tell", lambda row: of_ended_operation(row.succeeded(NOW)).data),
+    "callbackUrl": Use("notices about it go there too", lambda row: row.request.callback_url),
     "autoRotate": Use("decides whether the planner has the secret replaced", rotates),
 }
 

@@ -37,7 +37,7 @@ def put(world: World, subject: str, name: str) -> list[str]:
     """Have a notice wait; return the messages that have it sent."""
     world.clock.sleep(0.001)
     notice = Notice(f"{SHORT.get(subject, subject)}-{name}", HEARTBEAT, subject, world.clock.now(), {"name": name})
-    return announce(world.services, notice)
+    return announce(world.services, notice, None)
 
 
 def tell(world: World, subject: str, *names: str) -> None:

@@ -131,6 +131,7 @@ export const words = {
     contact: ["E-mail for notices", "A team's address is better than a person's. It decides nothing."],
     description: ["What it is for", "For administrators who read it in Entra."],
     serviceManagementReference: ["Service reference", "Of your service inventory. Some tenants require one."],
+    callbackUrl: ["Callback URL", "Where notices about it are posted, signed. The operator allows some hosts."],
     resource: ["FHIR server", "What it calls: the URL of the FHIR server, or one that is registered here."],
     fhirServerUrl: ["URL of the FHIR server", "Its base URL. It becomes the audience of tokens."],
     platform: ["Platform", ""],
