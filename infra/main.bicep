@@ -44,6 +44,12 @@ param notifyWebhookSecretUri string = ''
 @allowed(['cloudevents', 'teams'])
 param notifyWebhookFormat string = 'cloudevents'
 
+@description('Hosts that callbacks of registrations may go to, joined by commas. Empty for no callbacks.')
+param callbackHosts string = ''
+
+@description('Address of the vault secret that signs callbacks.')
+param callbackSigningKeyUri string = ''
+
 @description('Version of Python.')
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
@@ -99,6 +105,8 @@ module registrar 'registrar.bicep' = {
     notifyWebhookUrl: notifyWebhookUrl
     notifyWebhookSecretUri: notifyWebhookSecretUri
     notifyWebhookFormat: notifyWebhookFormat
+    callbackHosts: callbackHosts
+    callbackSigningKeyUri: callbackSigningKeyUri
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     maximumInstanceCount: maximumInstanceCount

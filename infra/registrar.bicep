@@ -19,6 +19,8 @@ param policy string = ''
 param notifyWebhookUrl string = ''
 param notifyWebhookSecretUri string = ''
 param notifyWebhookFormat string = 'cloudevents'
+param callbackHosts string = ''
+param callbackSigningKeyUri string = ''
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
 param alwaysReadyHttp int = 0
@@ -118,6 +120,8 @@ module app 'modules/app.bicep' = {
     notifyWebhookUrl: notifyWebhookUrl
     notifyWebhookSecretUri: notifyWebhookSecretUri
     notifyWebhookFormat: notifyWebhookFormat
+    callbackHosts: callbackHosts
+    callbackSigningKeyUri: callbackSigningKeyUri
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     maximumInstanceCount: maximumInstanceCount

@@ -13,6 +13,8 @@ param policy string
 param notifyWebhookUrl string
 param notifyWebhookSecretUri string
 param notifyWebhookFormat string
+param callbackHosts string
+param callbackSigningKeyUri string
 param pythonVersion string
 param alwaysReadyHttp int
 param maximumInstanceCount int
@@ -138,6 +140,8 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     NOTIFY_WEBHOOK_URL: notifyWebhookUrl
     NOTIFY_WEBHOOK_SECRET: empty(notifyWebhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${notifyWebhookSecretUri})'
     NOTIFY_WEBHOOK_FORMAT: notifyWebhookFormat
+    CALLBACK_HOSTS: callbackHosts
+    CALLBACK_SIGNING_KEY: empty(callbackSigningKeyUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackSigningKeyUri})'
   }
 }
 

@@ -21,6 +21,7 @@ GIVEN = {
     "allowedResources": "",
     "apiClientId": API,
     "authorityHost": "https://login.microsoftonline.com",
+    "callbackHosts": "",
     "graphEndpoint": "https://graph.microsoft.com",
     "insightsConnectionString": "InstrumentationKey=1",
     "notifyWebhookFormat": "cloudevents",
