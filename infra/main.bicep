@@ -33,6 +33,16 @@ param allowedResources string = ''
 @description('Address of a policy document in a blob, or empty for the built-in one.')
 param policy string = ''
 
+@description('Whether clients are granted what the owner of their resource agreed to.')
+@allowed(['off', 'on'])
+param grants string = 'off'
+
+@description('Client id of a second managed identity, which assigns app roles. Empty for none.')
+param granterClientId string = ''
+
+@description('Resource id of that identity.')
+param granterIdentityId string = ''
+
 @description('Where notices go: a Key Vault reference, or an https URL. Empty for none.')
 @secure()
 param notifyWebhookUrl string = ''
@@ -102,6 +112,9 @@ module registrar 'registrar.bicep' = {
     verifiedDomains: verifiedDomains
     allowedResources: allowedResources
     policy: policy
+    grants: grants
+    granterClientId: granterClientId
+    granterIdentityId: granterIdentityId
     notifyWebhookUrl: notifyWebhookUrl
     notifyWebhookSecretUri: notifyWebhookSecretUri
     notifyWebhookFormat: notifyWebhookFormat

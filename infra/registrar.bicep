@@ -15,6 +15,10 @@ param graphEndpoint string = 'https://graph.microsoft.com'
 param verifiedDomains string = ''
 param allowedResources string = ''
 param policy string = ''
+@allowed(['off', 'on'])
+param grants string = 'off'
+param granterClientId string = ''
+param granterIdentityId string = ''
 @secure()
 param notifyWebhookUrl string = ''
 param notifyWebhookSecretUri string = ''
@@ -117,6 +121,9 @@ module app 'modules/app.bicep' = {
     verifiedDomains: verifiedDomains
     allowedResources: allowedResources
     policy: policy
+    grants: grants
+    granterClientId: granterClientId
+    granterIdentityId: granterIdentityId
     notifyWebhookUrl: notifyWebhookUrl
     notifyWebhookSecretUri: notifyWebhookSecretUri
     notifyWebhookFormat: notifyWebhookFormat

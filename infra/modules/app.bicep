@@ -9,6 +9,9 @@ param graphEndpoint string
 param verifiedDomains string
 param allowedResources string
 param policy string
+param grants string
+param granterClientId string
+param granterIdentityId string
 @secure()
 param notifyWebhookUrl string
 param notifyWebhookSecretUri string
@@ -58,10 +61,12 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   kind: 'functionapp,linux'
   identity: {
     type: 'UserAssigned'
-    userAssignedIdentities: {
+    userAssignedIdentities: union({
       '${registrarIdentityId}': {}
       '${signInIdentityId}': {}
-    }
+    }, empty(granterIdentityId) ? {} : {
+      '${granterIdentityId}': {}
+    })
   }
   properties: {
     serverFarmId: plan.id
@@ -137,6 +142,8 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     PLANNER_SCHEDULE: '0 */5 * * * *'
     RECONCILE_SCHEDULE: '0 30 2 * * *'
     PYTHON_THREADPOOL_THREAD_COUNT: '32'
+    GRANTS: grants
+    GRANTER_CLIENT_ID: granterClientId
     NOTIFY_WEBHOOK_URL: notifyWebhookUrl
     NOTIFY_WEBHOOK_SECRET: empty(notifyWebhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${notifyWebhookSecretUri})'
     NOTIFY_WEBHOOK_FORMAT: notifyWebhookFormat

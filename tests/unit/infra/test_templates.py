@@ -22,6 +22,8 @@ GIVEN = {
     "apiClientId": API,
     "authorityHost": "https://login.microsoftonline.com",
     "callbackHosts": "",
+    "granterClientId": "",
+    "grants": "off",
     "graphEndpoint": "https://graph.microsoft.com",
     "insightsConnectionString": "InstrumentationKey=1",
     "notifyWebhookFormat": "cloudevents",
