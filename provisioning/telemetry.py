@@ -1,4 +1,4 @@
-"""Spans: what was done, for how long, and within what; for whoever listens, which is nobody unless the settings say so.
+"""Spans and measures: what was done, for how long, within what, and how often; nobody listens unless settings say so.
 
 A span is known when it ends, so that the first call of a process has one although the settings are read within it.
 Who listens is in `adapters/`. All that leads from one call belongs to its trace; the call itself, or for a trace that
@@ -7,7 +7,7 @@ somebody else began a place in that, is above everything that messages bring on 
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -43,15 +43,30 @@ class Span:
 
 
 Listener = Callable[[Span], None]
+# A measure: its name in `adapters/metrics.py`, its value, and words of this service's own making.
+Measurer = Callable[[str, float, Mapping[str, str]], None]
 
 _CURRENT: Final[ContextVar[Span | None]] = ContextVar("span", default=None)
 _LISTENERS: Final[list[Listener]] = []
+_MEASURERS: Final[list[Measurer]] = []
 
 
 def listen(listener: Listener) -> Callable[[], None]:
     """Have a listener be told of each span that ends; return what ends that."""
     _LISTENERS.append(listener)
     return lambda: _LISTENERS.remove(listener)
+
+
+def listen_to_measures(measurer: Measurer) -> Callable[[], None]:
+    """Have it be told of each measure from now on; return what ends that."""
+    _MEASURERS.append(measurer)
+    return lambda: _MEASURERS.remove(measurer)
+
+
+def measure(name: str, value: float = 1, **attributes: str) -> None:
+    """Tell whoever listens of a number; of ids, names and texts that anybody sent, nothing."""
+    for measurer in _MEASURERS:
+        measurer(name, value, attributes)
 
 
 def root_of(trace_id: str) -> str:

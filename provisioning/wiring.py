@@ -64,15 +64,18 @@ class AzureServices:
             self._tell(settings.telemetry)
 
     def _tell(self, telemetry: Telemetry) -> None:
-        """Have spans be sent where the settings say; only then OpenTelemetry is loaded."""
-        from provisioning.adapters import opentelemetry
+        """Have spans and measures be sent where the settings say; only then OpenTelemetry is loaded."""
+        from provisioning.adapters import metrics, opentelemetry
 
-        exporters = []
+        spans, measures = [], []
         if telemetry.connection_string is not None:
-            exporters.append(opentelemetry.to_application_insights(telemetry.connection_string, self._identity))
+            spans.append(opentelemetry.to_application_insights(telemetry.connection_string, self._identity))
+            measures.append(metrics.to_application_insights(telemetry.connection_string, self._identity))
         if telemetry.collector is not None:
-            exporters.append(opentelemetry.to_collector(telemetry.collector, self._settings.ca_bundle))
-        self.stop_telling = opentelemetry.start(exporters)
+            spans.append(opentelemetry.to_collector(telemetry.collector, self._settings.ca_bundle))
+            measures.append(metrics.to_collector(telemetry.collector, self._settings.ca_bundle))
+        opentelemetry.start(spans)
+        metrics.start([metrics.periodically(each) for each in measures])
 
     @cached_property
     def registry(self) -> Registry:

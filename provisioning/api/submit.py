@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.api.enforce import (
     agreed_by_asking,
     approval_of,
@@ -104,6 +104,8 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
         told = wished(trail.current(), What.REQUESTED, None, registration)
         stored = services.registry.insert(registration, told)
         if stored is not None:
+            waits = "yes" if registration.awaits_approval else "no"
+            telemetry.measure("registrar.requests.accepted", client_type=registration.client_type, waits=waits)
             return Accepted(stored, message_of(stored), stored)
         existing = services.registry.get(registration.id)
         if existing is None:

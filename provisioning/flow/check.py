@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.credentials import credential_expires_at
 from provisioning.domain.directory import Credential
@@ -159,6 +159,7 @@ def _clean_up(run: Run, seen: View) -> list[Credential]:
     """Remove what may be removed, and return it; send a change that Entra lacks, and learn when to come again."""
     application, current, policy = check_ours(run, seen.application), seen.current, run.services.secrets
     removed = remove(run, seen, replaced_credentials(run, seen))
+    telemetry.measure("registrar.credentials.removed", len(removed))
     if lacks_change(run, application):
         send_change(run, application)
     if current is None:
@@ -237,6 +238,8 @@ def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
     if registration.findings:
         codes = ", ".join(each.code for each in registration.findings)
         logger.warning("registration %s: found: %s", registration.id, codes)
+        for each in registration.findings:
+            telemetry.measure("registrar.findings", code=each.code)
     if registration.findings and not are_same(registration.findings, before.findings):
         notices += announce(run.services, of_drift(registration, registration.findings, now), registration)
     expires_at = credential_expires_at(registration)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.errors import StaleRegistration, TryAgain, UnreadableRow
 from provisioning.domain.messages import (
     DROPPED,
@@ -66,11 +66,20 @@ def conclude(run: Run, message: Message, before: Registration, ended: Registrati
         level = logging.ERROR if failure else logging.INFO
         what = f"failed with {failure.code}" if failure else "succeeded"
         logger.log(level, "registration %s: %s %s", ended.id, ended.operation.type, what)
+        _measure(ended, now)
     forget_due(services, message, before, keep=due_at)
     messages: tuple[str, ...] = ()
     if due_at is not None and due_at <= services.clock.now():
         messages = (check_message(DueEntry(ended.id, due_at)),)  # what was asked for meanwhile does not wait
     return Outgoing(messages, tuple(notices))
+
+
+def _measure(ended: Registration, now: datetime) -> None:
+    operation = ended.operation
+    code = operation.failure.code if operation.failure is not None else "none"
+    telemetry.measure("registrar.operations.ended", operation=operation.type, code=code)
+    took = (now - operation.requested_at).total_seconds()
+    telemetry.measure("registrar.operations.duration", took, operation=operation.type)
 
 
 def _open_again(run: Run, ended: Registration) -> Registration | None:
@@ -190,6 +199,7 @@ def give_up(services: Services, message: Message | ReconcilePage | None) -> None
 
 
 def _decide(services: Services, message: Message, registration: Registration) -> None:
+    telemetry.measure("registrar.messages.poisoned")
     if message.is_check and not registration.pending:
         _report_failing_checks(services, registration)
     if not registration.pending or not message.concerns(registration):

@@ -6,7 +6,7 @@ is current; a secret whose text was lost on the way stays on the application, ha
 
 from datetime import timedelta
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.durations import parse_duration
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, PublishBoundPassed, TryAgain
 from provisioning.domain.registration import Registration
@@ -133,6 +133,7 @@ def publish(
                 return current
             return services.vault.publish(name, minted, tags, not_after)
         except PublishBoundPassed:
+            telemetry.measure("registrar.publications.late")
             if not attempted:
                 discard(services, registration, minted)
             raise

@@ -7,7 +7,7 @@ stale, never missing; whoever acts on it checks the row.
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.credentials import credential_expires_at
 from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.messages import Message, check_message, notice_message
@@ -33,6 +33,9 @@ def due_messages(services: Services) -> list[str]:
     """Return one message for each entry due now, oldest first. Nothing is written, so a second planner does no harm."""
     with trail.following(None, Actor(ActorKind.PLANNER)) as turn:
         entries = services.registry.due(services.clock.now(), MOST_PER_TURN)
+        oldest = (services.clock.now() - entries[0].due_at).total_seconds() if entries else 0.0
+        telemetry.measure("registrar.due.entries", len(entries))
+        telemetry.measure("registrar.due.age", oldest)
         return [check_message(entry, turn.trace_id) for entry in entries]
 
 

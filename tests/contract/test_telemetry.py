@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from dev.emulator.server import EmulatorServer
-from provisioning.adapters import opentelemetry
+from provisioning.adapters import metrics, opentelemetry
 from provisioning.api import web
 from provisioning.api.calls import Call
 from provisioning.domain.messages import read_message
@@ -90,6 +91,24 @@ def test_one_registration_is_one_trace_with_every_span_and_no_secret(environment
     assert "Bearer" not in told
 
 
+def test_what_is_measured_of_a_registration_arrives_with_its_units_and_no_id(environment: dict[str, str]) -> None:
+    services, reader = AzureServices(Settings.from_env(environment)), InMemoryMetricReader()
+    stop = metrics.start([reader])
+    registered(services, a_resource(fhirServerUrl="https://measured.contoso.example"))
+    measures = reader.get_metrics_data()
+    stop()
+    assert measures is not None
+    [one] = [scope for each in measures.resource_metrics for scope in each.scope_metrics]
+    assert all(each.unit == metrics.METRICS[each.name].unit for each in one.metrics)
+    assert {each.name for each in one.metrics} >= {"registrar.requests.accepted", metrics.CALLS}
+    [calls] = [each for each in one.metrics if each.name == metrics.CALLS]
+    told = [dict(point.attributes or {}) for point in calls.data.data_points]
+    assert {"server.address": "localhost", "http.response.status_code": "201"} in told
+    assert all(each.keys() <= metrics.METRICS[metrics.CALLS].attributes for each in told)
+    assert not leaked(measures.to_json())
+    assert "registration_id" not in measures.to_json()
+
+
 def parent_of(span: ReadableSpan, by_id: dict[int, ReadableSpan]) -> ReadableSpan:
     assert span.parent is not None
     return by_id[span.parent.span_id]
@@ -128,8 +147,8 @@ print(json.dumps([[each for each in sys.modules if each.startswith("opentelemetr
     ("setting", "listeners"),
     [
         ({}, 0),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, 1),
-        ({"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000000"}, 1),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, 2),
+        ({"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000000"}, 2),
     ],
     ids=["neither", "a collector", "Application Insights"],
 )
