@@ -98,7 +98,7 @@ def _host_faults(uri: str, parts: SplitResult, fault: _MakeFault) -> Iterator[Fa
     host = parts.hostname or ""
     if not uri[len(parts.scheme) + 1 :].startswith("//"):
         yield fault("uri-host", HOST_RULE)
-    elif "[" in parts.netloc or "]" in parts.netloc:
+    elif "[" in parts.netloc:  # `urlsplit` takes none without its other half
         yield fault("uri-ipv6", "Entra does not support [::1] or any IPv6 host. Use http://127.0.0.1, or a host name.")
     elif parts.scheme == "http" and host not in LOOPBACK_HOSTS:
         yield fault("uri-not-https", "Use https; plain http is for http://localhost and http://127.0.0.1 only.")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from azure.identity import ManagedIdentityCredential
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -130,6 +131,14 @@ def test_what_is_not_known_to_be_harmless_never_leaves() -> None:
         "error.type": "ValueError",
     }
     assert opentelemetry.redacted(Span("a\nb", Kind.CLIENT, "1" * 32, "2" * 16, None, now)).name == "redacted"
+
+
+def test_nothing_of_what_is_told_is_kept_on_a_disk() -> None:
+    credential, connection = ManagedIdentityCredential(), "InstrumentationKey=00000000-0000-0000-0000-000000000000"
+    for adapter in (opentelemetry, metrics):
+        exporter = adapter.to_application_insights(connection, credential)
+        assert vars(exporter)["storage"] is None
+        exporter.shutdown()
 
 
 LOADED = """

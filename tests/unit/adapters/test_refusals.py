@@ -194,6 +194,17 @@ def test_only_one_conflict_of_key_vault_is_a_deleted_secret(inner: str, ours: st
     assert not isinstance(raised.value, OutcomeUnknown)
 
 
+@pytest.mark.parametrize(("status", "final"), [(400, True), (403, True), (499, True), (500, False), (503, False)])
+def test_key_vault_refuses_for_good_by_any_status_of_the_caller_and_by_none_of_its_own(
+    status: int, *, final: bool
+) -> None:
+    world = World()
+    world.emulator.faults.add(Fault("status", "vault.setSecret", status=status, code="SomethingNew"))
+    with pytest.raises(ProvisioningError) as raised:
+        published(world)
+    assert isinstance(raised.value, NeedsOperator) is final
+
+
 def test_a_404_of_somebody_on_the_way_is_no_secret_that_is_missing() -> None:
     world = World()
     for ask in (world.services.vault.current, world.services.vault.read, world.services.vault.remove):

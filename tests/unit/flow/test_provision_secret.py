@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from dev.emulator import SECRET_MARKER, Fault
 from dev.emulator.client import Client
+from provisioning.flow.mint import belongs_to
 from tests.worlds.checker import check, token_answer
 from tests.worlds.leaks import leaked
 from tests.worlds.request_bodies import a_service_client
@@ -204,3 +206,25 @@ def test_what_graph_refuses_for_another_reason_is_not_asked_for_again_without_it
     assert failure_of(world, registration_id)["code"] == "graph-refused"
     # Once, and once more before it is believed.
     assert operations(world)["graph.createApplication"] - before == 2
+
+
+@pytest.mark.parametrize("mark", ["id", "clientId"])
+def test_a_version_is_a_registrations_own_by_all_of_its_marks_together(world: World, mark: str) -> None:
+    row = world.row(world.registered(a_service_client())["registrationId"])
+    current = world.services.vault.current(row.secret_name)
+    assert current is not None
+    assert belongs_to(current, row)
+    assert not belongs_to(replace(current, tags={**current.tags, mark: "another"}), row)
+    assert not belongs_to(replace(current, key_id=None), row)
+
+
+def test_a_message_that_fails_for_good_is_decided_on_the_trace_of_its_operation(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = world.row(submitted(world, a_service_client()))
+    [queued] = world.queue
+    queued.poison = True
+    caplog.set_level(logging.INFO)
+    world.deliver()
+    [line] = [each.getMessage() for each in caplog.records if "waits, after" in each.getMessage()]
+    assert f"[{row.operation.trace_id}]" in line
