@@ -74,6 +74,14 @@ def public_session(
     """
 
     class Connection(HTTPSConnection):
+        _end: _End | None = None
+
+        def close(self) -> None:
+            """Close it, and wait for its end no longer."""
+            super().close()
+            if self._end is not None:
+                self._end.cancel()
+
         def _new_conn(self) -> socket.socket:
             """Connect to an address that was looked at; of a name that leads to any other, to none."""
             try:
@@ -85,9 +93,11 @@ def public_session(
             timeout = self.timeout if isinstance(self.timeout, int | float) else None
             for address in addresses:
                 try:
-                    return _ending(socket.create_connection((address, self.port), timeout), longest)
+                    connection = socket.create_connection((address, self.port), timeout)
                 except OSError:
                     continue
+                self._end = _End(connection, longest)
+                return connection
             raise NewConnectionError(self, "no address of the name takes a connection")
 
     class Pool(HTTPSConnectionPool):
@@ -100,19 +110,25 @@ def public_session(
     return session
 
 
-def _ending(connection: socket.socket, seconds: float) -> socket.socket:
-    """Return the connection, which is shut down after so many seconds, whatever it is doing then."""
-    # TLS takes the socket over and leaves this object behind without one: what it is shut down by is its own.
-    other = connection.dup()
+class _End:
+    """Shuts a connection down after so many seconds, whatever it is doing then, unless it is cancelled before."""
 
-    def end() -> None:
-        with other, suppress(OSError):
-            other.shutdown(socket.SHUT_RDWR)
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        # TLS takes the socket over and leaves this object behind without one: what it is shut down by is its own.
+        self._connection = connection.dup()
+        self._timer = threading.Timer(seconds, self._shut_down)
+        self._timer.daemon = True
+        self._timer.start()
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    return connection
+    def cancel(self) -> None:
+        """Let it be; a second time is no error."""
+        self._timer.cancel()
+        self._connection.close()
+
+    def _shut_down(self) -> None:
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
 
 
 class _Session(requests.Session):

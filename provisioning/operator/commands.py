@@ -46,7 +46,8 @@ def status(desk: Desk, _: Namespace) -> int:
         "pending": pending,
         "overdue": len(entries),
         "oldestDueAt": time_text(entries[0].due_at) if entries else None,
-        "noticesWaiting": len(notices),
+        "noticesWaiting": sum(not each.callback for each in notices),
+        "callbacksWaiting": sum(each.callback for each in notices),
         "failed": dict(failed.most_common()),
         "findings": dict(findings.most_common()),
     }

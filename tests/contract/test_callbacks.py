@@ -10,13 +10,14 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 
 from provisioning.adapters.callbacks import SignedCallbacks
-from provisioning.adapters.public_hosts import is_public_address, public_session
+from provisioning.adapters.public_hosts import public_session
 from provisioning.adapters.transport import tls_context
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.notices import FAILED, Notice
-from provisioning.wiring import SystemClock
+from provisioning.settings import Settings
+from provisioning.wiring import AzureServices, SystemClock
 from tests.worlds.https_receiver import HttpsReceiver, answering
-from tests.worlds.receiver import WEBHOOK_TOKEN
+from tests.worlds.receiver import WEBHOOK_TOKEN, CallbackReceiver
 
 NOTICE = Notice("an-id", FAILED, "subject", datetime(2026, 11, 23, tzinfo=UTC), {"a": "é"}, callback=True)
 
@@ -27,10 +28,10 @@ def server(tmp_path: Path) -> Iterator[HttpsReceiver]:
         yield running
 
 
-def callbacks(server: HttpsReceiver, *, real: bool = False) -> SignedCallbacks:
-    """Callbacks for which this machine plays the internet, unless its addresses are to be what they are."""
-    is_public = is_public_address if real else (lambda address: address == "127.0.0.1")
-    session = public_session(tls_context(server.ca_bundle), lambda *_: ["127.0.0.1"], is_public)
+def callbacks(server: HttpsReceiver) -> SignedCallbacks:
+    """Callbacks for which this machine plays the internet."""
+    context = tls_context(server.ca_bundle)
+    session = public_session(context, lambda *_: ["127.0.0.1"], lambda address: address == "127.0.0.1")
     return SignedCallbacks(["localhost"], bytes(range(32)), "urn:test", session, SystemClock())
 
 
@@ -50,8 +51,21 @@ def test_the_verification_that_is_shown_takes_a_callback_and_refuses_a_changed_o
 
 
 def test_a_callback_that_leads_to_this_machine_is_not_sent(server: HttpsReceiver) -> None:
+    services = AzureServices(
+        Settings.from_env(
+            {
+                "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+                "AZURE_TENANT_ID": "11111111-aaaa-4aaa-8aaa-000000000001",
+                "KEY_VAULT_URL": "https://v.vault.azure.net",
+                "REQUESTS_CA_BUNDLE": server.ca_bundle,
+                **CallbackReceiver().settings(),
+            }
+        )
+    )
+    assert services.callbacks is not None
+    assert services.callbacks.allows(CallbackReceiver.url)
     with pytest.raises(TryAgain) as caught:
-        callbacks(server, real=True).send(server.url, NOTICE)
+        services.callbacks.send(server.url, NOTICE)
     assert WEBHOOK_TOKEN not in str(caught.value)
     assert server.received == []
 

@@ -1,6 +1,7 @@
 """A URL that a caller chose leads to the internet or nowhere: by address, name, redirect, proxy and changing names."""
 
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -151,6 +152,18 @@ def test_an_answer_that_comes_a_byte_at_a_time_ends_all_the_same(server: HttpsRe
     with pytest.raises(requests.RequestException):
         session.post(server.url, data=b"x", timeout=TIMEOUT)
     assert time.monotonic() - began < TIMEOUT
+
+
+def test_a_connection_that_is_closed_leaves_nothing_that_waits_for_its_end(server: HttpsReceiver) -> None:
+    def waiting() -> int:
+        return sum(isinstance(each, threading.Timer) and not each.finished.is_set() for each in threading.enumerate())
+
+    before, session = waiting(), public_session(trusting(server), Names(["127.0.0.1"]), plays_public)
+    for _ in range(5):
+        with session.post(server.url, data=b"x", timeout=TIMEOUT, headers={"Connection": "close"}) as answer:
+            assert answer.status_code == 204
+    session.close()
+    assert waiting() == before
 
 
 def test_nothing_but_https_is_asked_for(server: HttpsReceiver) -> None:

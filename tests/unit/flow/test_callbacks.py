@@ -1,14 +1,18 @@
 """Callbacks: who asks for one hears of its own registration, and nobody waits for a receiver that somebody chose."""
 
+import logging
+from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
 from provisioning.domain.messages import notice_message, read_notice_message
 from provisioning.domain.notices import CALLBACK
 from provisioning.flow.notify import CALLBACK_GIVEN_UP_AFTER
-from tests.worlds.receiver import CALLBACK_SEED, CallbackReceiver, Receiver
+from tests.worlds.outside import Died
+from tests.worlds.receiver import CALLBACK_SEED, WEBHOOK_TOKEN, CallbackReceiver, Receiver
 from tests.worlds.request_bodies import a_public_client, a_resource
 from tests.worlds.world import World
 
@@ -106,6 +110,20 @@ def test_a_dead_callback_delays_no_notice_of_the_operator_and_is_given_up(
     assert world.clock.now() - began >= CALLBACK_GIVEN_UP_AFTER
 
 
+@pytest.mark.parametrize("status", [None, 302, 500, 204])
+def test_neither_the_token_in_the_url_nor_the_key_is_logged(
+    world: World, team: CallbackReceiver, caplog: pytest.LogCaptureFixture, status: int | None
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    team.status = status
+    world.registered(a_resource(callbackUrl=URL))
+    world.deliver()
+    assert "callback " in caplog.text
+    key = team.settings()["CALLBACK_SIGNING_KEY"].removeprefix("whsk_")
+    for text in (WEBHOOK_TOKEN, key, repr(CALLBACK_SEED)):
+        assert text not in caplog.text + repr(world.settings)
+
+
 def test_a_callback_that_is_back_gets_what_waited_in_order(world: World, team: CallbackReceiver) -> None:
     team.status = HTTPStatus.INTERNAL_SERVER_ERROR
     registration_id = world.registered(a_resource(callbackUrl=URL))["registrationId"]
@@ -138,3 +156,35 @@ def test_a_message_about_a_callback_names_a_registration_and_nothing_else(world:
     assert read_notice_message(notice_message(mailbox).encode()) == mailbox
     for other in (CALLBACK, f"{CALLBACK}{CALLBACK}{registration_id}", f"{CALLBACK}registrar", f"x:{registration_id}"):
         assert read_notice_message(notice_message(other).encode()) is None
+
+
+class DiesOnce:
+    """Has the process die at one outside call: before it is made, or once it is done."""
+
+    def __init__(self, at: int, *, after: bool) -> None:
+        self.at, self.after, self.calls = at, after, 0
+
+    def __call__(self, _name: str, action: Callable[[], Any]) -> Any:
+        self.calls += 1
+        if self.calls != self.at:
+            return action()
+        if self.after:
+            action()
+        raise Died
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_wherever_a_process_dies_a_team_is_told_all_the_same(*, after: bool) -> None:
+    deaths = 0
+    while True:
+        team, operator = CallbackReceiver(), Receiver()
+        world = World(receiver=operator, called_back=team)
+        world.post(a_resource(callbackUrl=URL))
+        world.outside = dies = DiesOnce(deaths + 1, after=after)
+        world.settle()
+        assert {event["type"] for event in team.taken} == {"registration.active"}, dies.at
+        assert {event["id"] for event in team.taken} == {event["id"] for event in operator.taken}, dies.at
+        if dies.calls < dies.at:
+            break
+        deaths += 1
+    assert deaths > 10

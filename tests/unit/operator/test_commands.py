@@ -195,7 +195,7 @@ def test_status_counts_what_there_is_and_what_needs_somebody() -> None:
     found = typed(world, "status", "--json").json
     assert found["registrations"] == {"active": 1, "failed": 1}
     assert found["failed"] == {"quota-exceeded": 1}
-    assert (found["pending"], found["overdue"], found["noticesWaiting"]) == (0, 0, 0)
+    assert (found["pending"], found["overdue"], found["noticesWaiting"], found["callbacksWaiting"]) == (0, 0, 0, 0)
     world.clock.time += timedelta(days=200)
     assert typed(world, "status", "--json").json["overdue"] == 1
     assert "failed:          1 quota-exceeded" in typed(world, "status").out
