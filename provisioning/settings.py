@@ -218,8 +218,8 @@ def from_file(path: str) -> Settings:
     """Return the settings that a file has: a list of names and values, or a local.settings.json.
 
     The environment has what the file has not. What holds only where the app runs is left out: its identity, its files,
-    who names its callers, and a reference into Key Vault, with the URL of the webhook. Raises SettingsError for a file
-    that is neither.
+    who names its callers, and a reference into Key Vault, with the URL of the webhook or the hosts of callbacks. Raises
+    SettingsError for a file that is neither.
     """
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))

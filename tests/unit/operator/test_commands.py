@@ -166,6 +166,8 @@ def test_the_settings_of_an_app_are_read_as_whoever_runs_it_and_not_as_the_app(
         "REQUESTS_CA_BUNDLE": "/home/site/wwwroot/ca.pem",
         "NOTIFY_WEBHOOK_URL": "https://hooks.contoso.example",
         "NOTIFY_WEBHOOK_SECRET": "@Microsoft.KeyVault(SecretUri=https://my-vault.vault.azure.net/secrets/x)",
+        "CALLBACK_HOSTS": "ci.contoso.example",
+        "CALLBACK_SIGNING_KEY": "@Microsoft.KeyVault(SecretUri=https://my-vault.vault.azure.net/secrets/y)",
     }
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
@@ -175,6 +177,7 @@ def test_the_settings_of_an_app_are_read_as_whoever_runs_it_and_not_as_the_app(
     settings = from_file(str(file))
     assert (settings.client_id, settings.storage.client_id, settings.storage.managed) == (None, None, False)
     assert (settings.front_door, settings.webhook, settings.ca_bundle) == (None, None, None)
+    assert settings.callbacks is None
     assert settings.storage.queue_service_uri == "https://registrar.queue.core.windows.net"
 
 
