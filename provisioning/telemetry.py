@@ -57,6 +57,11 @@ def listen(listener: Listener) -> Callable[[], None]:
     return lambda: _LISTENERS.remove(listener)
 
 
+def is_heard() -> bool:
+    """Whether anybody listens to spans: who makes many of them need not make any otherwise."""
+    return bool(_LISTENERS)
+
+
 def listen_to_measures(measurer: Measurer) -> Callable[[], None]:
     """Have it be told of each measure from now on; return what ends that."""
     _MEASURERS.append(measurer)

@@ -80,6 +80,8 @@ class _Session(requests.Session):
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # noqa: ANN401 -- as requests
         """Send it, as a span. Of the address only the host is told: a path may name a secret, and a query be one."""
+        if not telemetry.is_heard():
+            return super().send(request, **options)
         with telemetry.span(f"{request.method} outside", telemetry.Kind.CLIENT) as made:
             made.attributes["http.request.method"] = request.method or ""
             made.attributes["server.address"] = urlsplit(request.url or "").hostname or ""
