@@ -49,7 +49,8 @@ class GraphAppRoles:
 
     def held(self, principal_id: str, resource_id: str) -> Mapping[str, str]:
         """As the port says. What a client holds of one resource fits into one page."""
-        path = f"/servicePrincipals/{principal_id}/appRoleAssignments?$filter=resourceId eq '{resource_id}'&$top={PAGE}"
+        # The id stands bare: it is an Edm.Guid ("List appRoleAssignments granted to a user", example 2).
+        path = f"/servicePrincipals/{principal_id}/appRoleAssignments?$filter=resourceId eq {resource_id}&$top={PAGE}"
         found = self._own.read(path)
         if found is None:
             raise _not_replicated()

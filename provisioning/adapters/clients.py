@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import TableClient, UpdateMode
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables import TableClient
 
-from provisioning.adapters.owners import On
+from provisioning.adapters.on import On, changed
 from provisioning.adapters.rows import SCHEMA_VERSION
 from provisioning.domain.grants import ClientOf
 
@@ -41,17 +40,8 @@ class ClientsTable:
             there = client_of(read)
             if there.number >= client.number:
                 return there
-            if self._change(read, entity):
+            if changed(self._on, self._table, read, entity):
                 return client
-
-    def _change(self, read: Any, entity: Mapping[str, Any]) -> bool:  # noqa: ANN401 -- an entity
-        """Write to the row as it was read; False where somebody was faster."""
-        guard = {"etag": read.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-        try:
-            self._on(self._table, lambda table: table.update_entity(entity, mode=UpdateMode.MERGE, **guard))
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return False
-        return True
 
     def listed(self, resource_id: str, after: str, most: int) -> list[ClientOf]:
         """Return at most so many clients of the resource whose ids come after that one."""

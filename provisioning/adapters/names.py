@@ -8,11 +8,10 @@ A row is made by whoever is first, and never removed. It changes hands under its
 from collections.abc import Mapping
 from typing import Any
 
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import TableClient, UpdateMode
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.data.tables import TableClient
 
-from provisioning.adapters.owners import On
+from provisioning.adapters.on import On, changed
 from provisioning.adapters.rows import SCHEMA_VERSION, hold_columns, hold_of, name_key
 from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.names import Hold
@@ -35,7 +34,7 @@ class NamesTable:
         else:
             return registration_id
         while (holder := _holder(taken := self._read(name))) == instead_of != registration_id:
-            if self._change(taken, entity):
+            if changed(self._on, self._table, taken, entity):
                 return registration_id
         return holder
 
@@ -50,7 +49,7 @@ class NamesTable:
         """As the port says. Two requests: who holds the name is read, and guards the write."""
         try:
             while _holder(taken := self._read(name)) == registration_id:
-                if self._change(taken, {**name_key(name), **hold_columns(hold)}):
+                if changed(self._on, self._table, taken, {**name_key(name), **hold_columns(hold)}):
                     return
         except ResourceNotFoundError:
             return
@@ -65,15 +64,6 @@ class NamesTable:
     def _read(self, name: str) -> Any:  # noqa: ANN401 -- an entity
         key = name_key(name)
         return self._on(self._table, lambda table: table.get_entity(key["PartitionKey"], key["RowKey"]))
-
-    def _change(self, read: Any, entity: Mapping[str, Any]) -> bool:  # noqa: ANN401 -- an entity
-        """Write to the row as it was read; False where somebody was faster."""
-        guard = {"etag": read.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-        try:
-            self._on(self._table, lambda table: table.update_entity(entity, mode=UpdateMode.MERGE, **guard))
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return False
-        return True
 
 
 def _holder(entity: Mapping[str, Any]) -> str:

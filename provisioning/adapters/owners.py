@@ -14,17 +14,16 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
+from provisioning.adapters.on import On
 from provisioning.adapters.rows import SCHEMA_VERSION, time_key
 from provisioning.adapters.transactions import transact
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.quota import Count, Exceeded, Quota
-
-T = TypeVar("T")
 
 COUNT: Final = "!count"  # before every id
 BEFORE_ALL_IDS: Final = "!~"
@@ -35,14 +34,6 @@ _IN_ONE_TRANSACTION: Final = 100
 # An answer to HTTP takes at most 230 s; until long after that the row of what is listed may still be on its way.
 _ROW_MAY_FOLLOW: Final = timedelta(minutes=10)
 _UNKNOWN: Final = -1
-
-
-class On(Protocol):
-    """How the registry acts on a table: a missing one is created, and what time heals is told as such."""
-
-    def __call__(self, table: TableClient, action: Callable[[TableClient], T]) -> T:
-        """Return what the action returns."""
-        ...
 
 
 class OwnersTable:

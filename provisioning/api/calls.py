@@ -21,6 +21,7 @@ from provisioning.domain.errors import Fault, RequestRejected
 from provisioning.domain.faults import respelt
 from provisioning.domain.registration import Registration
 from provisioning.domain.values import dataclass
+from provisioning.ports import Services
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 LARGEST_BODY: Final = 64 * 1024
@@ -113,6 +114,14 @@ def entity_tag(row: Registration) -> str:
 
 def _entity_tags(header: str) -> list[str]:
     return _ENTITY_TAG.findall(header)
+
+
+def called_about(services: Services, caller: Caller, call: Call) -> Registration:
+    """Return the registration that the call names; raise RequestRejected (404) where the caller may know of none."""
+    found = services.registry.get(registration_id(call))
+    if found is None or not found.readable_by(caller):
+        raise not_found()
+    return found
 
 
 def not_found() -> RequestRejected:

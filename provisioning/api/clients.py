@@ -8,7 +8,7 @@ from typing import Any
 
 from provisioning.api import alter
 from provisioning.api.answers import Answer, ok, represent_agreement, represent_grants, welcomed
-from provisioning.api.calls import Call, Wish, json_body, no_body, not_found, read_page, registration_id, wish
+from provisioning.api.calls import Call, Wish, called_about, json_body, no_body, not_found, read_page, wish
 from provisioning.domain.callers import Caller
 from provisioning.domain.errors import UnreadableRow
 from provisioning.domain.intake import parse_permissions
@@ -20,9 +20,7 @@ def list_clients(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /registrations/{id}/clients: 200 and a page of the resource's clients, each with what it may do."""
     no_body(call)
     top, continuation_token = read_page(call)
-    server = services.registry.get(registration_id(call))
-    if server is None or not server.readable_by(caller):
-        raise not_found()
+    server = called_about(services, caller, call)
     page = services.registry.clients(server.id, top=top, continuation_token=continuation_token)
     rows = [_row(services, each.registration_id) for each in page.clients]
     value = [_client(row) for row in rows if row is not None]

@@ -31,11 +31,11 @@ from provisioning.api.calls import (
     MERGE_PATCH,
     Call,
     Wish,
+    called_about,
     idempotency_key,
     json_body,
     no_body,
     no_parameters,
-    not_found,
     read_dry_run,
     read_page,
     registration_id,
@@ -234,9 +234,7 @@ def show_registration(services: Services, caller: Caller, call: Call) -> Answer:
     no_body(call)
     no_parameters(call)
     seconds = preferred_wait(call.headers)
-    found = services.registry.get(registration_id(call))
-    if found is None or not found.readable_by(caller):
-        raise not_found()
+    found = called_about(services, caller, call)
     waited = wait(services, caller, found, seconds)
     return shown(waited.registration, services, waited.headers)
 
@@ -245,9 +243,7 @@ def list_events(services: Services, caller: Caller, call: Call) -> Answer:
     """GET /registrations/{id}/events: 200 and a page of what was done to the registration, oldest first."""
     no_body(call)
     top, continuation_token = read_page(call)
-    found = services.registry.get(registration_id(call))
-    if found is None or not found.readable_by(caller):
-        raise not_found()
+    found = called_about(services, caller, call)
     page = services.registry.events(found.id, top=top, continuation_token=continuation_token)
     value = [represent_event(event) for event in page.events]
     return ok({"value": value, "continuationToken": page.continuation_token})

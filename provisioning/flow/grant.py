@@ -180,7 +180,10 @@ def _assigned(run: Run, server: Registration) -> dict[str, str]:
     resource_id, mark, refused = server.service_principal_id, f"{TAG}:id={server.id}", dict[str, str]()
     wanted = {each.id for each in row.agreed}
     ours = {each.id for each in row.declared} | {each.id for each in row.grants}
-    held = dict(roles.held(row.service_principal_id, resource_id)) if row.grant_number > 1 or run.compares else {}
+    try:
+        held = dict(roles.held(row.service_principal_id, resource_id)) if row.grant_number > 1 or run.compares else {}
+    except NeedsOperator as error:
+        return dict.fromkeys(ours | wanted, error.code)
     held |= run.assigned  # what this run assigned itself not every replica has heard of
     for role_id in ours | wanted:
         try:

@@ -22,6 +22,7 @@ _ANY = re.compile(rf"(?P<name>\w+)/any\(\s*(?P<v>\w+)\s*:\s*(?P=v)\s+eq\s+{_TEXT
 _ANY_STARTS = re.compile(
     rf"(?P<name>\w+)/any\(\s*(?P<v>\w+)\s*:\s*startswith\(\s*(?P=v)\s*,\s*{_TEXT}\s*\)\s*\)", re.IGNORECASE
 )
+_GUID = re.compile(r"(?P<name>\w+)\s+eq\s+(?P<guid>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\b")
 _ONE_TEXT = re.compile(r"'((?:[^']|'')*)'")
 _TIMES = frozenset({"createdDateTime"})
 MOST_OR = 15  # comparisons joined by `or`, or values of an `in`
@@ -37,6 +38,7 @@ class Supported:
     starts: frozenset[str]
     any: frozenset[str]
     ordered: frozenset[str] = frozenset()  # by `ge` and `le`
+    guids: frozenset[str] = frozenset()  # by `eq`, without quotes
     advanced: frozenset[str] = frozenset()  # these need ConsistencyLevel: eventual and $count=true
 
 
@@ -55,7 +57,9 @@ SERVICE_PRINCIPAL = Supported(
     advanced=frozenset({"notes"}),
 )
 
-ASSIGNMENT = Supported(equals=frozenset({"resourceId", "principalId"}), starts=frozenset(), any=frozenset())
+# "List appRoleAssignments granted to a user", example 2: the resource's id stands bare. One in quotes is refused, as
+# that of a role is ("Invalid filter clause"; Microsoft Q&A 603125).
+ASSIGNMENT = Supported(equals=frozenset(), starts=frozenset(), any=frozenset(), guids=frozenset({"resourceId"}))
 
 ROLE_DEFINITION = Supported(equals=frozenset({"id", "displayName"}), starts=frozenset(), any=frozenset())
 ROLE_ASSIGNMENT = Supported(
@@ -113,6 +117,7 @@ class _Filter:
         supported = self._supported
         forms = (
             (_EQUALS, supported.equals, _equals),
+            (_GUID, supported.guids, _equals_guid),
             (_IN, supported.equals, _in),
             (_ORDERED, supported.ordered, _ordered),
             (_STARTS, supported.starts, _starts),
@@ -156,6 +161,11 @@ def _fold(value: object) -> object:
 
 def _equals(name: str, match: re.Match[str]) -> Test:
     value = _fold(_literal(match))
+    return lambda item: bool(_fold(item[name]) == value)
+
+
+def _equals_guid(name: str, match: re.Match[str]) -> Test:
+    value = _fold(match["guid"])
     return lambda item: bool(_fold(item[name]) == value)
 
 

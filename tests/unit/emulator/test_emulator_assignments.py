@@ -200,3 +200,16 @@ def test_what_is_pre_authorised_counts_among_what_an_application_may_hold(pair: 
     clients = [f"99999999-0000-4000-8000-{number:012d}" for number in range(500)]
     assert preauthorise(pair, *(entry(each, ID + "1") for each in clients[:490])).status_code == 204
     assert "exceeded its limit" in refusal(preauthorise(pair, *(entry(each, ID + "1") for each in clients)))[1]
+
+
+def test_a_list_is_filtered_by_the_resources_id_without_quotes_and_by_nothing_else() -> None:
+    pair = Pair()
+    assert pair.assign().status_code == 201
+
+    def listed(clause: str) -> requests.Response:
+        return pair.entra.graph("GET", f"/servicePrincipals/{pair.client}/appRoleAssignments?$filter={clause}")
+
+    assert [each["appRoleId"] for each in listed(f"resourceId eq {pair.resource}").json()["value"]] == [READER]
+    assert listed(f"resourceId eq {ANOTHER}").json()["value"] == []
+    for clause in (f"resourceId eq '{pair.resource}'", f"principalId eq {pair.client}", f"appRoleId eq {READER}"):
+        assert listed(clause).status_code == 400, clause

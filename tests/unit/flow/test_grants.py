@@ -56,6 +56,7 @@ def preauthorized(world: World, server: str) -> dict[str, list[str]]:
 
 def owner_says(world: World, what: str, server: str, client: str, caller: Caller | None = None, **more: Any) -> Answer:
     headers = {"content-type": "application/json"} | (headers_of(caller, world.emulator) if caller else {})
+    headers |= {"on-behalf-of": more.pop("speaks_for")} if "speaks_for" in more else {}
     body = json.dumps(more).encode() if more else b""
     path = f"/api/registrations/{server}/clients/{client}/{what}"
     call = Call(path, headers, body=body, registration_id=server, client_registration_id=client, method="POST")
@@ -214,25 +215,14 @@ def test_a_client_that_is_deleted_is_not_pre_authorised_any_more_and_what_others
     assert list(preauthorized(world, server)) == [by_hand["appId"]]
 
 
-def said_by_a_bot(world: World, what: str, server: str, client: str, **more: Any) -> Answer:
-    """A bot names the owner of the server, which is a group, as the person."""
-    headers = {"content-type": "application/json"} if more else {}
-    headers |= headers_of(BOT, world.emulator) | {"on-behalf-of": TEAM}
-    body = json.dumps(more).encode() if more else b""
-    path = f"/api/registrations/{server}/clients/{client}/{what}"
-    call = Call(path, headers, body=body, registration_id=server, client_registration_id=client, method="POST")
-    answer = world.call(web.CALLS[f"{what}_client"], call)
-    world.deliver()
-    return answer
-
-
 def test_a_bot_agrees_for_nobody_and_may_take_back_for_the_owner() -> None:
     world, server, client = a_server_of_others()
-    answer = said_by_a_bot(world, "approve", server, client, permissions=["globalReader"])
+    # It names the owner of the server, which is a group, as the person.
+    answer = owner_says(world, "approve", server, client, BOT, speaks_for=TEAM, permissions=["globalReader"])
     assert (answer.status, code_of(answer)) == (403, "not-in-person")
     assert owner_says(world, "approve", server, client, ALICE, permissions=["globalReader"]).status == 202
     assert roles(world, client) == ["globalReader"]
-    assert said_by_a_bot(world, "revoke", server, client).status == 202
+    assert owner_says(world, "revoke", server, client, BOT, speaks_for=TEAM).status == 202
     assert roles(world, client) == []
 
 
@@ -334,3 +324,19 @@ def test_a_reconciliation_has_a_server_forget_a_client_that_is_gone() -> None:
     )
     world.reconcile()
     assert preauthorized(world, server) == {}
+
+
+def test_where_nobody_may_read_what_a_client_holds_it_waits_and_nothing_fails() -> None:
+    world, server = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    world.emulator.faults.add(
+        Fault("status", "graph.listAppRoleAssignments", status=403, code="Authorization_RequestDenied", times=None)
+    )
+    assert owner_says(world, "revoke", server, client).status == 202
+    assert world.row(client).status == "active"
+    assert [each["code"] for each in world.get(client)["findings"]] == []
+    assert roles(world, client) == ["globalReader"], "it cannot be seen, and so not taken"
+    assert grants(world, client) == [("globalReader", "granted", None)], "what could not be taken back stays as it was"
+    world.emulator.faults.clear()
+    world.reconcile()
+    assert (roles(world, client), grants(world, client)) == ([], [("globalReader", "waits", "resource-owner")])
