@@ -27,8 +27,8 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test browser driver test-browser coverage kill fuzz nights rebuild check bench lock lock-check \
-  package package-check infra-check infra-models worker worker-check clean
+.PHONY: help setup demo run test browser driver test-browser coverage faults description kill fuzz nights rebuild \
+  check bench lock lock-check package package-check infra-check infra-models worker worker-check clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,12 +54,18 @@ coverage: setup ## Run the tests that start no process of their own, and say wha
 	@$(BIN)/python -m pytest $(AT_ONCE) --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 \
 	  tests/unit tests/contract $(PYTEST)
 
+faults: setup ## Play every fault schedule, a third of which is part of `make test`
+	@$(BIN)/python -m pytest $(AT_ONCE) --schedules=all tests/faults $(PYTEST)
+
+description: setup ## Play the described API against itself, in every phase and by every check
+	@$(BIN)/python -m pytest tests/e2e/description.py --quiet --capture=no $(PYTEST)
+
 kill: setup ## Kill the host at 200 points of the flow; KILL="a kill point" plays one again
 	@$(BIN)/python -m pytest tests/e2e/test_kills.py --quiet \
 	  $(if $(KILL),--kill="$(KILL)",--kills=200 --numprocesses=4 --dist=worksteal) $(PYTEST)
 
 fuzz: setup ## Play the described API against itself for longer; FUZZ=500 makes so many requests of each call and phase
-	@$(BIN)/python -m pytest tests/e2e/test_description.py --quiet --capture=no --fuzz=$(or $(FUZZ),200) $(PYTEST)
+	@$(BIN)/python -m pytest tests/e2e/description.py --quiet --capture=no --fuzz=$(or $(FUZZ),200) $(PYTEST)
 
 nights: setup ## Play six nights of whoever is on call on the local stack: symptom, log line, remedy
 	@$(BIN)/python -m pytest tests/e2e/nights.py --numprocesses=2 --quiet $(PYTEST)

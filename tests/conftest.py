@@ -14,7 +14,7 @@ from dev.storage import Azurite
 from tests.e2e.kills import SAMPLE, kill_points
 from tests.faults import conditions, crossings, grants, overlaps  # noqa: F401 -- they add their kinds of schedules
 from tests.faults.consumer import TALLY
-from tests.faults.schedules import PLAYED, replay
+from tests.faults.schedules import PLAYED, play_all, replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,9 +23,16 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that say which fault schedule, kill points and requests are played."""
     parser.addoption("--replay", help="one fault schedule, by the name that a failure printed")
+    parser.addoption("--schedules", choices=["some", "all"], default="some", help="how many fault schedules")
     parser.addoption("--kill", help="one kill point, by the name that a failure printed")
     parser.addoption("--kills", type=int, help="so many kill points, instead of a sample")
     parser.addoption("--fuzz", type=int, help="so many requests of each call by chance, instead of a sample")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have all fault schedules be played where that was asked for."""
+    if config.getoption("--schedules") == "all":
+        play_all()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

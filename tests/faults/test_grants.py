@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.grants import GRANTS, at_once, take_back
 from tests.faults.misgranted import grant_what_is_declared, look_once_at_the_list, look_once_at_what_was_taken_back
-from tests.faults.schedules import after_effects, answers_in_turn, deaths_between, play, replay
+from tests.faults.schedules import after_effects, answers_in_turn, deaths_between, play, replay, sampled
 
 # Hundreds of runs of what other tests cover already: tracing them would double the time.
 pytestmark = pytest.mark.no_cover
@@ -18,13 +18,13 @@ LIVES = [scenario for scenario in GRANTS if not scenario.startswith("grant-")]
 
 @pytest.mark.parametrize("scenario", GRANTS)
 def test_a_death_at_any_outside_call_is_survived(scenario: str) -> None:
-    for schedule in (deaths_between if scenario in LIVES else after_effects)(scenario):
+    for schedule in sampled((deaths_between if scenario in LIVES else after_effects)(scenario)):
         replay(schedule)
 
 
 @pytest.mark.parametrize("scenario", LIVES)
 def test_an_answer_that_is_lost_late_or_refused_in_passing_is_survived_at_any_call(scenario: str) -> None:
-    for schedule in answers_in_turn(scenario):
+    for schedule in sampled(answers_in_turn(scenario)):
         replay(schedule)
 
 
