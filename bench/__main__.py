@@ -3,21 +3,20 @@
 import argparse
 import os
 import platform
-import re
 import statistics
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.measures import answers, cold_start, importing, many_clients, one_client, planner, throttled
 from bench.stage import LATENCY, ROOT, Found, Size, say
-from dev.stack import stop_on_signals
+from dev.stack import to_the_end
 
 _DOCUMENT: Final = ROOT / "docs/performance.md"
 _BEGIN, _END = "<!-- measured: written by make bench -->", "<!-- /measured -->"
+
+Measure = Callable[[Size], Iterable[Found]]
 
 
 class Figure(NamedTuple):
@@ -25,20 +24,19 @@ class Figure(NamedTuple):
 
     title: str
     reference: str
-    measure: Callable[[Size], Iterable[Found]]
+    measure: Measure
     most: float | None = None
     target: str = ""
 
     def row(self, found: Found) -> list[str]:
         """Return the cells of its line, and the note that belongs to it."""
-        taken, unit, note, met = found
-        told, ratio = [taken, ""] if isinstance(taken, str) else [_told(values, unit) for values in taken], "-"
-        if not isinstance(taken, str):
-            times = statistics.median(taken[0]) / statistics.median(taken[1])
-            ratio, met = f"{times:.2f}", times <= self.most if self.most else met
-        reference = ": ".join(filter(None, (told[1], self.reference))) or "-"
+        (ours, theirs), unit, note, met = found
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        met = ratio <= self.most if self.most else met
+        reference = f"{_told(theirs, unit)}: {self.reference}"
+        cells = self.title, _told(ours, unit), reference, f"{ratio:.2f}"
         target = self.target or (f"at most {self.most} x" if self.most else "none")
-        return [self.title, told[0], reference, ratio, target, {True: "yes", False: "**no**", None: "-"}[met], note]
+        return [*cells, target, {True: "yes", False: "**no**", None: "-"}[met], note]
 
 
 def _told(values: Sequence[float], unit: str) -> str:
@@ -60,10 +58,9 @@ def table(rows: Iterable[list[str]]) -> str:
 
 def write(rows: Iterable[list[str]]) -> None:
     """Replace the measured part of the document; what people wrote around it stays."""
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     conditions = (
-        f"{datetime.now(UTC):%Y-%m-%d}. {os.cpu_count()} cores ({model[1] if model else platform.machine()}), "
+        f"{datetime.now(UTC):%Y-%m-%d}. {os.cpu_count()} cores ({platform.machine()}), "
         f"{memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}. {1000 * LATENCY:.0f} ms for each "
         f"outside call, 20 % less or more. Load of the machine over the last 15 minutes: {os.getloadavg()[2]:.1f}."
     )
@@ -75,7 +72,6 @@ def write(rows: Iterable[list[str]]) -> None:
 _FLOOR: Final = "floor: 2 Graph, 1 vault write, 1 vault read, 3 proofs"
 _NO_WAIT: Final = "the floor, 0 s of fixed waiting"
 _CAP: Final = "at least 90 % of it used, 0 failed, at most 1 refusal per write"
-_ONCE: Final = "1 row read, 0 writes, 0 outside calls"
 _MANY: Final = "service clients through one instance, concurrency 16"
 _LEAST, _BARE = "a one-function app on the same host", "a bare function, same outputs"
 
@@ -84,7 +80,7 @@ FIGURES: Final = (
     Figure("`import function_app`", "`import azure.functions`", importing, 1.8),
     Figure("cold start: new process to first 202", _LEAST, cold_start, 1.6),
     Figure("outside calls per active service client", _FLOOR, one_client, target=_NO_WAIT),
-    Figure("redelivery of a finished operation", "", one_client, target=_ONCE),
+    Figure("redelivery of a finished operation", "the row read", one_client, target="0 writes, 0 outside calls"),
     Figure("one client, POST to active", "sum of the latencies on the critical path", one_client, 1.2),
     Figure(_MANY, "critical path x ceil(clients / 16)", many_clients, 1.3),
     Figure("CPU per active service client", "a script that makes the same calls bare", many_clients, 2),
@@ -101,32 +97,29 @@ FIGURES: Final = (
 )
 
 
+def measured(chosen: Iterable[Measure], rows: list[list[str]], quick: int) -> int:
+    """Measure, and append a row for each figure; 0 only if every one meets its target."""
+    for measure in chosen:
+        figures = [figure for figure in FIGURES if figure.measure is measure]
+        for figure, found in zip(figures, measure(lambda *sizes: sizes[quick]), strict=True):
+            rows.append(figure.row(found))
+            say("{0}: {1}, ratio {3}".format(*rows[-1]), end="\n")
+    return int(any("**no**" in row for row in rows))
+
+
 def main() -> int:
-    """Run; 0 only if every figure that was measured meets its target."""
+    """Run as asked on the command line; 0 only if every figure that was measured meets its target."""
     measures = {figure.measure.__name__: figure.measure for figure in FIGURES}
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller numbers, for a look")
     parser.add_argument("--only", nargs="+", choices=measures, metavar="MEASURE", help=f"of {', '.join(measures)}")
     arguments, rows = parser.parse_args(), list[list[str]]()
-    stop_on_signals()
-    try:
-        for measure in (measures[name] for name in arguments.only or measures):
-            figures, begun = [each for each in FIGURES if each.measure is measure], time.monotonic()
-            for figure, found in zip(figures, measure(lambda *sizes: sizes[arguments.quick]), strict=True):
-                title, ours, _, ratio, *_ = row = figure.row(found)
-                rows.append(row)
-                say(f"{title}: {ours}, ratio {ratio}", end="\n")
-            say(f"took {time.monotonic() - begun:.0f} s", end="\n")
-    except KeyboardInterrupt:
-        print("\nStopped; nothing is left running.", file=sys.stderr)
-        return 130
-    except (RuntimeError, OSError) as error:
-        print(f"The bench failed: {error}", file=sys.stderr)
-        return 1
+    chosen = [measures[name] for name in arguments.only or measures]
+    code = to_the_end(lambda: measured(chosen, rows, arguments.quick), "The bench failed", RuntimeError, OSError)
     print(table(rows))
-    if not arguments.quick and not arguments.only:
+    if len({row[0] for row in rows}) == len(FIGURES) and not arguments.quick:
         write(rows)
-    return int(any("**no**" in row for row in rows))
+    return code
 
 
 if __name__ == "__main__":

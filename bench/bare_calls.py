@@ -45,8 +45,7 @@ def cpu_seconds(settings: dict[str, str], number: int) -> float:
         client, secret = made["appId"], made["passwordCredentials"][0]["secretText"]
         call(201, "POST", f"{graph}/v1.0/servicePrincipals", json={"appId": client}, headers=to_graph)
         call(404, "GET", f"{vault}/secrets/{key}/?{version}", headers=to_vault)
-        form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
-        form["scope"] = f"{graph}/.default"
+        form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret, "scope": scope}
         for _ in range(3):
             with urllib3.PoolManager(ssl_context=tls, retries=False) as once:
                 call(200, "POST", token_endpoint, once, fields=form, encode_multipart=False)
@@ -57,7 +56,7 @@ def cpu_seconds(settings: dict[str, str], number: int) -> float:
         due.delete_entity("due", key)
         queue.delete_message(message)
 
-    to_graph, to_vault = bearer(graph), bearer("https://vault.azure.net")
+    scope, to_graph, to_vault = f"{graph}/.default", bearer(graph), bearer("https://vault.azure.net")
     token_endpoint = f"{settings['AZURE_AUTHORITY_HOST']}/{settings['AZURE_TENANT_ID']}/oauth2/v2.0/token"
     for key in (str(uuid.uuid4()) for _ in range(number)):
         rows.create_entity({"PartitionKey": "bare", "RowKey": key, "request": "x" * 500})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -13,7 +14,7 @@ from dev.host import HostProcess
 from dev.storage import SERVICES, Azurite, why_taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 SETTINGS = "settings.sh"
@@ -110,3 +111,16 @@ def stop_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+
+
+def to_the_end(run: Callable[[], int], failed: str, *errors: type[Exception]) -> int:
+    """Runs what cleans up after itself; its exit code, or 130 when a signal stopped it, or 1 when an error did."""
+    stop_on_signals()
+    try:
+        return run()
+    except KeyboardInterrupt:
+        print("\nStopped; nothing is left running.", file=sys.stderr)
+        return 130
+    except errors as error:
+        print(f"{failed}: {error}", file=sys.stderr)
+        return 1

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev import package
-from dev.stack import cloud, stop_on_signals
+from dev.stack import cloud, to_the_end
 from dev.storage import StorageError
 
 if TYPE_CHECKING:
@@ -38,23 +38,20 @@ _LOCKED = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--ignore-req
 
 def main(arguments: argparse.Namespace) -> int:
     """Runs the check; its own exit code, or 1 where it cannot be run."""
-    stop_on_signals()
     if not arguments.every_python and not _PYTHON.exists():
         print("The environment of the check is missing: `make worker-check` makes it", file=sys.stderr)
         return 1
-    try:
-        with tempfile.TemporaryDirectory(prefix="fhir-registrar-") as name:
-            folder, app = Path(name), Path(name) / "app"
-            package.build(folder / package.PACKAGE.name)
-            with zipfile.ZipFile(folder / package.PACKAGE.name) as built:
-                built.extractall(app)
-            return _with_every_python(folder, app) if arguments.every_python else _check(_PYTHON, app)
-    except KeyboardInterrupt:
-        print("\nStopped; nothing is left running.")
-        return 130
-    except (StorageError, subprocess.SubprocessError, OSError) as error:
-        print(f"The check could not be run: {error}", file=sys.stderr)
-    return 1
+    errors = StorageError, subprocess.SubprocessError, OSError
+    return to_the_end(lambda: _checked(every_python=arguments.every_python), "The check could not be run", *errors)
+
+
+def _checked(*, every_python: bool) -> int:
+    with tempfile.TemporaryDirectory(prefix="fhir-registrar-") as name:
+        folder, app = Path(name), Path(name) / "app"
+        package.build(folder / package.PACKAGE.name)
+        with zipfile.ZipFile(folder / package.PACKAGE.name) as built:
+            built.extractall(app)
+        return _with_every_python(folder, app) if every_python else _check(_PYTHON, app)
 
 
 def _check(python: Path, app: Path, *library: Path) -> int:
