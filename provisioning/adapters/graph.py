@@ -11,6 +11,7 @@ from urllib.parse import quote
 from azure.core.exceptions import AzureError
 
 from provisioning.adapters.graph_answers import (
+    CHANGED,
     application_of,
     born_secret,
     expiry_asked_for,
@@ -84,7 +85,7 @@ class GraphDirectory:
 
     def read_application(self, object_id: str) -> Application | None:
         """As the port says."""
-        select = "id,appId,signInAudience,tags,notes,identifierUris,api,web,spa,publicClient,passwordCredentials"
+        select = ",".join(("id", "appId", "signInAudience", "identifierUris", "passwordCredentials", *CHANGED))
         found = self._calls.read(f"/applications/{object_id}?$select={select}")
         return None if found is None else application_of(found)
 

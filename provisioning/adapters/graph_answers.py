@@ -7,6 +7,11 @@ from typing import Any, Final
 from provisioning.domain.directory import Application, Credential, Permission, ResourceServicePrincipal, TrustedToken
 from provisioning.domain.secrets import MintedSecret, labelled_time
 
+# What a change of a registration sets.
+CHANGED: Final = (
+    *("displayName", "description", "serviceManagementReference", "notes", "tags", "requiredResourceAccess"),
+    *("api", "appRoles", "web", "spa", "publicClient"),
+)
 NEVER_OLD: Final = datetime(9000, 1, 1, tzinfo=UTC)  # of what Entra does not tell the age of
 
 
@@ -27,6 +32,7 @@ def application_of(answer: Mapping[str, Any]) -> Application:
             str(each["appId"]): tuple(each.get("delegatedPermissionIds") or ())
             for each in (answer.get("api") or {}).get("preAuthorizedApplications") or ()
         },
+        properties={name: answer[name] for name in CHANGED if name in answer},
     )
 
 

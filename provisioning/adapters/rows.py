@@ -39,7 +39,7 @@ _JSON: Final[tuple[str, ...]] = (
     "agreement",
 )
 _JSON_IN_PIECES: Final[tuple[str, ...]] = (
-    *("request", "proposal", "resource", "formerRedirectUris", "findings"),
+    *("request", "proposal", "resource", "formerRedirectUris", "formerPermissions", "findings"),
     "grants",
 )
 _PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
@@ -157,6 +157,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "request": dump(registration.request),
         "resource": _json_of(registration.resource),
         "formerRedirectUris": list(registration.former_redirect_uris) or None,
+        "formerPermissions": list(registration.former_permissions) or None,
         "findings": [asdict(finding) for finding in registration.findings] or None,
     }
     return {name: value for name, value in content.items() if value is not None}
@@ -206,6 +207,7 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         last_error=_last_error(content.get("lastError")),
         change=int(content.get("change", 0)),
         former_redirect_uris=tuple(content.get("formerRedirectUris", ())),
+        former_permissions=tuple(content.get("formerPermissions", ())),
         changed_fields=tuple(content.get("changedFields", ())),
         former_contact=content.get("formerContact"),
         replace_before=_time(content, "replaceBefore"),

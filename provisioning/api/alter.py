@@ -11,20 +11,20 @@ from typing import Final
 
 from provisioning import trail
 from provisioning.api.calls import Wish, not_found
-from provisioning.api.enforce import approval_of, check_change, check_place, take_place
-from provisioning.api.submit import Accepted, check_owner, is_unseen, message_may_be_lost, message_of
+from provisioning.api.enforce import agreed_by_asking, approval_of, check_change, check_place, take_place
+from provisioning.api.submit import Accepted, check_owner, is_unseen, message_may_be_lost, message_of, resolved
 from provisioning.domain.approval import Approval, Outcome, Proposal, check_decider, check_in_person, not_an_approver
 from provisioning.domain.callers import Role
 from provisioning.domain.errors import NeedsOperator, RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.events import What, refused, wished
-from provisioning.domain.grants import Agreement
-from provisioning.domain.intake import Decision, ResourceApplicationRequest, parse_change
+from provisioning.domain.intake import Decision, RegistrationRequest, ResourceApplicationRequest, parse_change
 from provisioning.domain.judgement import ApprovalNeeded
 from provisioning.domain.judgement import Decision as PolicyDecision
 from provisioning.domain.messages import check_message, operation_message
 from provisioning.domain.operation import DueEntry, OperationType, new_id
 from provisioning.domain.permissions import asked_names
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.grant import server_of
 from provisioning.flow.plan import STALLED_AFTER, put_due
 from provisioning.flow.resolve import check_resource
 from provisioning.ports import Services
@@ -96,18 +96,31 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
                 "A change waits for an approval. Take it back by POST /registrations/{id}/deny, or wait for its end.",
             )
         policy = services.policy.current()
-        decision = check_change(services, policy, row, request, wish.caller)
+        changed = _asking(services, row, row.changed(request, policy.recorded_version), wish)
+        decision = check_change(services, policy, row, changed, wish.caller)
         needed = decision.approvals_needed
         if needed and not wish.dry_run:
             trace_id = trail.current().trace_id
             proposal = Proposal(new_id(), now, request, policy.recorded_version, trace_id)
             return _proposed(services, wish, row, proposal, decision)
-        changed = row.changed(request, policy.recorded_version)
         if request.owner != row.request.owner:
             changed = replace(changed, owner_unseen=is_unseen(wish.caller, request.owner))
         return changed.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
 
     return replace(_altered(services, wish, What.CHANGE_REQUESTED, changed), approvals=needed)
+
+
+def _asking(services: Services, row: Registration, changed: Registration, wish: Wish) -> Registration:
+    """Return the changed registration with what is asked of its resource by that.
+
+    Raises RequestRejected where the resource does not have that, or cannot be asked for it now. What was not asked for
+    before, its owner agrees to anew.
+    """
+    request = changed.request
+    if isinstance(request, ResourceApplicationRequest) or not _asks_otherwise(row.request, request):
+        return changed
+    changed = changed.declaring(resolved(services, request))
+    return agreed_by_asking(changed, server_of(services, changed), wish.caller, services.clock.now())
 
 
 def _proposed(
@@ -146,8 +159,9 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
             _check_owns_resource(services, row, approval)
         _check_idle(row)
         settled = row.decided(approval.decided(outcome, wish.caller, now, decision.reason), now, now + STALLED_AFTER)
-        first = row.proposal is None and agreed and approval.resource_owner is not None
-        return _as_agreed(settled, wish, now) if first else settled
+        asks = row.proposal is None or _asks_otherwise(row.request, row.proposal.request)
+        by_owner = agreed and approval.resource_owner is not None
+        return _as_agreed(settled, wish, now) if by_owner and asks else settled
 
     asked = What.APPROVED if outcome is Outcome.APPROVED else What.DENIED
     return _altered(services, wish, asked, decided, Wish.check_decision)
@@ -168,7 +182,13 @@ def _as_agreed(row: Registration, wish: Wish, now: datetime) -> Registration:
     """Return a client as the owner of its resource has agreed to all that it asks for."""
     if isinstance(row.request, ResourceApplicationRequest):
         return row
-    return replace(row, agreement=Agreement(1, asked_names(row.request), wish.caller.object_id, now, wish.caller.via))
+    return row.agreed_to(asked_names(row.request), wish.caller, now)
+
+
+def _asks_otherwise(before: RegistrationRequest, after: RegistrationRequest) -> bool:
+    """Whether a client asks for other permissions of its resource."""
+    both = [asked_names(each) for each in (before, after) if not isinstance(each, ResourceApplicationRequest)]
+    return len(both) > 1 and both[0] != both[1]
 
 
 def agree(services: Services, wish: Wish, server: Registration, permissions: Collection[str] | None) -> Accepted:
@@ -191,9 +211,7 @@ def agree(services: Services, wish: Wish, server: Registration, permissions: Col
         before, names = row.agreement, declared if permissions is not None else ()
         if (before.permissions if before is not None else ()) == names:
             return row
-        number = before.number + 1 if before is not None else 1
-        agreement = Agreement(number, names, wish.caller.object_id, now, wish.caller.via)
-        return replace(row, agreement=agreement, grants_due_at=now, due_at=now, updated_at=now)
+        return replace(row.agreed_to(names, wish.caller, now), grants_due_at=now, due_at=now, updated_at=now)
 
     def check(_wish: Wish, row: Registration) -> None:
         if row.resource is None or row.resource.client_id != server.client_id or row.status is Status.DELETED:

@@ -1,14 +1,18 @@
 """The policy at work on a call that writes: what it refuses, what it has approved first, and whose place is taken."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from datetime import datetime
 
 from provisioning.domain.approval import LAPSES_AFTER, Approval
 from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import Fault, RequestRejected
 from provisioning.domain.faults import broken_rules
-from provisioning.domain.grants import Agreement
-from provisioning.domain.intake import RegistrationRequest, ResourceApplicationRequest
+from provisioning.domain.intake import (
+    RegistrationRequest,
+    ResourceApplicationRequest,
+    changed_names,
+    secret_lifetime_faults,
+)
 from provisioning.domain.judgement import SERVER_NOT_CLAIMABLE, Asked, Decision, judge, too_many
 from provisioning.domain.names import compared
 from provisioning.domain.operation import Operation
@@ -16,6 +20,7 @@ from provisioning.domain.permissions import asked_names
 from provisioning.domain.policy import Policy
 from provisioning.domain.quota import Exceeded, Quota, until_next_hour
 from provisioning.domain.registration import Registration
+from provisioning.flow.grant import server_of
 from provisioning.flow.permit import names_of, names_of_resolved
 from provisioning.flow.resolve import Whose
 from provisioning.ports import Services
@@ -62,28 +67,32 @@ def approval_of(
     )
 
 
-def agreed_by_asking(row: Registration, resource: Registration | None, caller: Caller) -> Registration:
-    """Return the new registration with its resource's owner's agreement, where that owner asks for it in person."""
+def agreed_by_asking(row: Registration, resource: Registration | None, caller: Caller, now: datetime) -> Registration:
+    """Return the registration with its resource's owner's agreement, where that owner asks for it in person."""
     if resource is None or isinstance(row.request, ResourceApplicationRequest):
         return row
     if caller.via is not None or not caller.may_change(resource.request.owner):
         return row
-    names = asked_names(row.request)
-    return replace(row, agreement=Agreement(1, names, caller.object_id, row.created_at, caller.via))
+    return row.agreed_to(asked_names(row.request), caller, now)
 
 
 def check_change(
-    services: Services, policy: Policy, row: Registration, request: RegistrationRequest, caller: Caller
+    services: Services, policy: Policy, row: Registration, changed: Registration, caller: Caller
 ) -> Decision:
     """Return what the policy says of a change: of what it would break, and what is not broken as it is.
 
-    Raises RequestRejected for what the policy refuses, and for another callback where the operator allows none.
+    Raises RequestRejected for what the policy refuses, and for what the service's own rules do.
     """
-    if request.callback_url != row.request.callback_url and (faults := callback_faults(services, request)):
+    request, faults = changed.request, list[Fault]()
+    if request.callback_url != row.request.callback_url:
+        faults += callback_faults(services, request)
+    if "secretLifetime" in changed_names(row.request, request):
+        faults += secret_lifetime_faults(request, services.secrets.lifetimes)
+    if faults:
         raise broken_rules(faults)
-    names = names_of_resolved(row.resource)
+    names = names_of_resolved(changed.resource)
     if not isinstance(request, ResourceApplicationRequest):
-        names |= names_of(request.resource, None, services.tenant)
+        names |= names_of(request.resource, server_of(services, changed), services.tenant)
     before, after = (judge(policy, Asked(each, services.secrets.lifetime, names)) for each in (row.request, request))
     decision = after.beyond(before)
     refuse(decision)

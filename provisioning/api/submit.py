@@ -24,6 +24,7 @@ from provisioning.api.enforce import (
 )
 from provisioning.api.warnings import Warning_, of_owner, warnings
 from provisioning.domain.callers import Caller, CallerKind, Role
+from provisioning.domain.directory import ResolvedResource
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
 from provisioning.domain.events import What, wished
 from provisioning.domain.intake import (
@@ -38,6 +39,7 @@ from provisioning.domain.manifest import application_body
 from provisioning.domain.messages import check_message, operation_message
 from provisioning.domain.names import canonical_name, identifier_uri, is_microsofts
 from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType, new_id
+from provisioning.domain.permissions import ClientRequest
 from provisioning.domain.policy import Policy
 from provisioning.domain.registration import Registration, Status, registration_id
 from provisioning.domain.tenant import Tenant
@@ -96,7 +98,7 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
         if decision.approvals_needed:
             approval = approval_of(registration, decision, resource, caller, registration.operation)
             registration = registration.awaiting(approval, registration.created_at + STALLED_AFTER)
-        registration = agreed_by_asking(registration, resource, caller)
+        registration = agreed_by_asking(registration, resource, caller, registration.created_at)
         _claim_server(services, policy, registration, caller)
         take_place(services, policy, request.owner, registration.id)
         entry = DueEntry(registration.id, registration.due_at or registration.created_at)
@@ -138,14 +140,7 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
         if found.keeps_out(registration, services.clock.now()):
             raise server_taken(policy, caller, found)
     else:
-        try:
-            resource = resolve_resource(services, request, caller)
-        except NeedsOperator as error:
-            raise RequestRejected(400, error.code, error.message, _faults(error)) from None
-        except TryAgain as error:
-            if error.code != "resource-not-ready":
-                raise
-            raise RequestRejected(409, error.code, error.message) from None
+        resource = resolved(services, request, caller)
         decision = decision.joined(judge_resolved(services, request, resource))
         refuse(decision)
         registration = replace(registration, resource=resource)
@@ -155,6 +150,18 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
     of_the_owner = of_owner(services, registration)
     others = warnings(replace(registration, owner_unseen=False))
     return Preview(registration, body, (*of_the_owner, *others), decision.approvals_needed)
+
+
+def resolved(services: Services, request: ClientRequest, caller: Caller | None = None) -> ResolvedResource:
+    """Return the resource of a client with what is asked of it; raise RequestRejected where that cannot be."""
+    try:
+        return resolve_resource(services, request, caller)
+    except NeedsOperator as error:
+        raise RequestRejected(400, error.code, error.message, _faults(error)) from None
+    except TryAgain as error:
+        if error.code != "resource-not-ready":
+            raise
+        raise RequestRejected(409, error.code, error.message) from None
 
 
 def _new(services: Services, request: RegistrationRequest, caller: Caller, idempotency_key: str | None) -> Registration:

@@ -79,8 +79,8 @@ def _of_client(registration: Registration) -> Iterator[Warning_]:
     if isinstance(request, ServiceClientRequest) and not request.app_roles and managed is None:
         yield Warning_(
             "no-app-roles",
-            "Without app roles its tokens have no roles, and a FHIR server opens nothing to them. Register anew with "
-            "appRoles.",
+            "Without app roles its tokens have no roles, and a FHIR server opens nothing to them. Ask for "
+            "appRoles by PATCH.",
         )
     if len(smart_contexts(request)) > 1:
         yield Warning_(
@@ -114,6 +114,15 @@ def consequences(before: Registration, after: Registration) -> Iterator[Warning_
             "previous-secret-replaced",
             "The secret in use goes on working for the overlap. Clients have to read the new one by then.",
         )
+    held = {each.id for each in before.grants if each.may_be_held} or {each.id for each in before.declared}
+    if held - {each.id for each in after.declared}:
+        yield Warning_(
+            "permissions-end",
+            "What it asks for no more is taken back, where this service granted it. Tokens that were issued carry it "
+            "until they expire.",
+        )
+    if getattr(before.request, "secret_lifetime", None) != getattr(after.request, "secret_lifetime", None):
+        yield Warning_("secret-in-use-keeps-its-end", "The secret in use keeps its end: the next one lives as long.")
     gone = set(_redirect_uris(before)) - set(_redirect_uris(after))
     if gone:
         yield Warning_("redirect-uris-removed", "Whoever signs in through a redirect URI that goes is refused.")

@@ -47,7 +47,7 @@ from provisioning.api.guidance import next_steps
 from provisioning.api.prefer import preferred_wait
 from provisioning.api.submit import Accepted, preview, submit
 from provisioning.api.wait import wait
-from provisioning.api.warnings import Warning_, consequences, of_owner
+from provisioning.api.warnings import OWNER_NOT_SEEN, Warning_, consequences, of_owner, warnings
 from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain
@@ -207,16 +207,18 @@ def _answered(done: Accepted, wanted: Wish, call: Call, services: Services) -> A
     before, after = done.before, done.registration
     anew = after.pending and (not before.pending or after.operation.id != before.operation.id)
     begins = after.operation.type if anew else None
+    news = [each for each in warnings(after) if each not in warnings(before) and each != OWNER_NOT_SEEN]
+    of_change = (*_of_new_owner(services, before, after), *([] if after.ending else news), *consequences(before, after))
     content: dict[str, Any] = {
         "registrationId": after.id,
         "operation": begins,
         "status": after.status,
         "changes": differences(before.request, after.request),
         "approvalsNeeded": approvals_needed(done.approvals),
-        "warnings": [asdict(each) for each in (*_of_new_owner(services, before, after), *consequences(before, after))],
+        "warnings": [asdict(each) for each in of_change],
     }
     if begins is OperationType.CHANGE:
-        content["application"] = changed_properties(after, {})
+        content["application"] = changed_properties(after)
     return ok(content)
 
 

@@ -25,6 +25,7 @@ class Application:
 
     `redirect_uris` are by platform: `web`, `spa`, `publicClient`. `preauthorized` are, by client id, the ids of the
     scopes to which nobody need consent for that client.
+    `properties` is what of it a change sets, as Graph has it.
     `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
     """
 
@@ -39,6 +40,7 @@ class Application:
     secret: MintedSecret | None = None
     has_certificate: bool = False
     preauthorized: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,12 +323,15 @@ REQUEST_TYPES: Final[Mapping[ClientType, type[RegistrationRequest]]] = {
     ClientType.SERVICE: ServiceClientRequest,
 }
 
-_CHANGEABLE: Final = ("displayName", "owner", "contact", "description", "callbackUrl")
+_CHANGEABLE: Final = (*("displayName", "owner", "contact", "description", "serviceManagementReference", "callbackUrl"),)
 CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
     ResourceApplicationRequest: _CHANGEABLE,
-    ConfidentialClientRequest: (*_CHANGEABLE, "redirectUris", "logoutUrl"),
-    PublicClientRequest: (*_CHANGEABLE, "redirectUris"),
-    ServiceClientRequest: _CHANGEABLE,
+    ConfidentialClientRequest: (
+        *(*_CHANGEABLE, "redirectUris", "logoutUrl"),
+        *("scopes", "secretLifetime", "autoRotate"),
+    ),
+    PublicClientRequest: (*_CHANGEABLE, "redirectUris", "scopes"),
+    ServiceClientRequest: (*_CHANGEABLE, "appRoles", "secretLifetime"),
 }
 
 

@@ -11,10 +11,10 @@ keyCredential.
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, assert_never
+from typing import Any, Final, NamedTuple, assert_never
 
 from provisioning.domain.certificates import as_base64
-from provisioning.domain.directory import Permission, ResolvedResource
+from provisioning.domain.directory import Application, Permission
 from provisioning.domain.intake import (
     CertificateCredential,
     ConfidentialClientRequest,
@@ -72,11 +72,11 @@ def _of_client_type(registration: Registration, tenant: Tenant) -> dict[str, Any
         case ResourceApplicationRequest() as request:
             return _resource(registration.id, request, tenant)
         case ConfidentialClientRequest() as request:
-            return _confidential(request) | _required_access(request, registration.resource)
+            return _confidential(request) | _required_access(registration)
         case PublicClientRequest() as request:
-            return _public(request) | _required_access(request, registration.resource)
+            return _public(request) | _required_access(registration)
         case ServiceClientRequest() as request:
-            body = _required_access(request, registration.resource)
+            body = _required_access(registration)
             if isinstance(request.credential, CertificateCredential):
                 body["keyCredentials"] = [key_credential(registration, request.credential)]
             return body
@@ -128,22 +128,38 @@ def key_credential(registration: Registration, credential: CertificateCredential
     }
 
 
-def _required_access(request: RegistrationRequest, resource: ResolvedResource | None) -> dict[str, Any]:
-    """Declare what the client asks of its resource, and of Microsoft Graph for the sign-in; an administrator grants it.
+def _required_access(registration: Registration) -> dict[str, Any]:
+    """Declare what the client asks for; an administrator grants it, or who agrees for the resource."""
+    entries = _entries(_asked_access(registration))
+    return {"requiredResourceAccess": entries} if entries else {}
+
+
+class Access(NamedTuple):
+    """A permission that an application asks for: of which resource, its id there, and whether scope or role."""
+
+    client_id: str
+    id: str
+    type: str
+
+
+def _asked_access(registration: Registration) -> list[Access]:
+    """Return what the client asks of its resource, and of Microsoft Graph for the sign-in.
 
     Of a resource without a service principal nothing can be declared.
     """
-    declared: dict[str, list[dict[str, str]]] = {}
+    resource, asked = registration.resource, list[Access]()
     if resource is not None and resource.service_principal_id is not None:
-        access = [{"id": scope.id, "type": "Scope"} for scope in resource.scopes]
-        access += [{"id": role.id, "type": "Role"} for role in resource.app_roles]
-        declared[resource.client_id] = access
-    openid = [{"id": scope.id, "type": "Scope"} for scope in openid_scopes(request)]
-    declared[GRAPH_CLIENT_ID] = declared.get(GRAPH_CLIENT_ID, []) + openid
-    entries = [
-        {"resourceAppId": client_id, "resourceAccess": access} for client_id, access in declared.items() if access
-    ]
-    return {"requiredResourceAccess": entries} if entries else {}
+        asked += [Access(resource.client_id, each.id, "Scope") for each in resource.scopes]
+        asked += [Access(resource.client_id, each.id, "Role") for each in resource.app_roles]
+    return [*asked, *(Access(GRAPH_CLIENT_ID, each.id, "Scope") for each in openid_scopes(registration.request))]
+
+
+def _entries(asked: Iterable[Access]) -> list[dict[str, Any]]:
+    """Return the permissions as Graph wants them: one entry for each resource."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for each in asked:
+        found.setdefault(each.client_id, []).append({"id": each.id, "type": each.type})
+    return [{"resourceAppId": client_id, "resourceAccess": access} for client_id, access in found.items()]
 
 
 def _scope(scope: Permission, display_name: str, *, both: bool) -> dict[str, Any]:
@@ -218,37 +234,59 @@ def marked_id(tags: Iterable[str]) -> str | None:
     return next((tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)), None)
 
 
-def changed_properties(
-    registration: Registration, redirect_uris: Mapping[str, Iterable[str]], there: Iterable[str] = ()
-) -> dict[str, Any]:
+def changed_properties(registration: Registration, there: Application | None = None) -> dict[str, Any]:
     """Return the body of the `PATCH` that brings an application to what its registration asks for now.
 
-    `redirect_uris` is what the application has, by platform, and `there` are its tags. What this service never set
-    stays beside what it sets.
+    `there` is the application as it is. What this service never set stays beside what it sets.
     """
     request = registration.request
     body: dict[str, Any] = {
         "displayName": request.display_name,
         "description": request.description,
+        "serviceManagementReference": request.service_management_reference,
         "notes": notes(registration),
-        "tags": marks(registration, there),
+        "tags": marks(registration, there.tags if there is not None else ()),
     }
+    if registration.resource is not None:
+        by_hand = permissions_added_by_hand(registration, there)
+        body["requiredResourceAccess"] = _entries([*_asked_access(registration), *by_hand])
     platform = redirect_platform(request)
     if platform is not None:
         asked_for = list(getattr(request, "redirect_uris", ()))
-        body[platform] = {"redirectUris": asked_for + added_by_hand(registration, redirect_uris)}
+        body[platform] = {"redirectUris": asked_for + added_by_hand(registration, there)}
     if isinstance(request, ConfidentialClientRequest):
         body["web"]["logoutUrl"] = request.logout_url
     return body
 
 
-def added_by_hand(registration: Registration, redirect_uris: Mapping[str, Iterable[str]]) -> list[str]:
+def added_by_hand(registration: Registration, there: Application | None) -> list[str]:
     """Return the redirect URIs of its platform that the application has and this service never set."""
     platform = redirect_platform(registration.request)
-    if platform is None:
+    if platform is None or there is None:
         return []
     ours = {*getattr(registration.request, "redirect_uris", ()), *registration.former_redirect_uris}
-    return [uri for uri in redirect_uris.get(platform, ()) if uri not in ours]
+    return [uri for uri in there.redirect_uris.get(platform, ()) if uri not in ours]
+
+
+def permissions_added_by_hand(registration: Registration, there: Application | None) -> list[Access]:
+    """Return the permissions that the application asks for and this service never declared."""
+    if registration.resource is None or there is None:
+        return []
+    ours = _asked_access(registration)
+    return [
+        access
+        for access in required_access(there.properties)
+        if access not in ours and access.id not in registration.former_permissions
+    ]
+
+
+def required_access(properties: Mapping[str, Any]) -> list[Access]:
+    """Return each permission that an application of Graph's asks for."""
+    return [
+        Access(str(entry["resourceAppId"]), str(each["id"]), str(each["type"]))
+        for entry in properties.get("requiredResourceAccess") or ()
+        for each in entry.get("resourceAccess") or ()
+    ]
 
 
 def redirect_platform(request: RegistrationRequest) -> str | None:

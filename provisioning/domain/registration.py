@@ -5,7 +5,7 @@ Everything here is a frozen value; a change is a new value. Nothing here holds a
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,8 +15,14 @@ from provisioning.domain.callers import Caller
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.grants import Agreement, Grant
-from provisioning.domain.intake import RegistrationRequest, changed_names, fingerprint
+from provisioning.domain.intake import (
+    RegistrationRequest,
+    ResourceApplicationRequest,
+    changed_names,
+    fingerprint,
+)
 from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
+from provisioning.domain.permissions import asked_names, openid_scopes
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
 from provisioning.domain.values import dataclass
 
@@ -42,7 +48,8 @@ class Registration:
     `etag` and `row` are the registry's own: the one guards every write; the other is what was read, of which a write
     keeps what this version does not know.
     `change` counts the accepted changes of the request; the application's notes say which of them Entra has.
-    `former_redirect_uris` are those that changes took away, the latest first. `changed_fields` is what the latest
+    `former_redirect_uris` and `former_permissions`, these by their ids, are those that changes took away, the latest
+    first. `changed_fields` is what the latest
     change is about, and `former_contact` who has to be told of it too: both until another operation begins. A secret
     minted before `replace_before` is due; of those minted before `revoke_before` none may go on working. Both are only
     ever raised. `findings` is what a check found and does not repair; `expiry_noticed` the days before its credential's
@@ -72,6 +79,7 @@ class Registration:
     last_error: LastError | None = None
     change: int = 0
     former_redirect_uris: tuple[str, ...] = ()
+    former_permissions: tuple[str, ...] = ()
     changed_fields: tuple[str, ...] = ()
     former_contact: str | None = None
     replace_before: datetime | None = None
@@ -153,6 +161,11 @@ class Registration:
         approval = self.approval
         asked = approval is not None and approval.outcome is not Outcome.APPROVED
         return asked and self.application_object_id is None
+
+    @property
+    def asks_otherwise(self) -> bool:
+        """Whether its latest change is about what it asks of its resource."""
+        return self.resource is not None and not {"scopes", "appRoles"}.isdisjoint(self.changed_fields)
 
     @property
     def has_lost_change(self) -> bool:
@@ -297,7 +310,7 @@ class Registration:
         """Return it with its request changed; what a failed change was about is changed with it, and told with it."""
         again = self.has_lost_change or self.proposal is not None
         former = dict.fromkeys((*_redirect_uris(self.request), *self.former_redirect_uris))
-        gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
+        gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER]
         fields = {*(self.changed_fields if again else ()), *changed_names(self.request, request)}
         contact = (self.former_contact if again else None) or self.request.contact
         return replace(
@@ -307,9 +320,37 @@ class Registration:
             policy_version=policy_version,
             change=self.change + 1,
             former_redirect_uris=tuple(gone),
+            former_permissions=self._without(openid_scopes(self.request), openid_scopes(request)),
+            agreement=self._still_agreed(request),
             changed_fields=tuple(sorted(fields)),
             former_contact=contact if contact != request.contact else None,
         )
+
+    def declaring(self, resource: ResolvedResource) -> "Registration":
+        """Return it with what it asks of its resource now."""
+        asked = (*resource.scopes, *resource.app_roles)
+        return replace(self, resource=resource, former_permissions=self._without(self.declared, asked))
+
+    def agreed_to(self, permissions: tuple[str, ...], caller: Caller, at: datetime) -> "Registration":
+        """Return it as somebody agreed to these permissions for the owner of its resource; to none: took them back."""
+        number = self.agreement.number + 1 if self.agreement is not None else 1
+        return replace(self, agreement=Agreement(number, permissions, caller.object_id, at, caller.via))
+
+    def _without(self, before: Iterable[Permission], after: Iterable[Permission]) -> tuple[str, ...]:
+        """Return the ids of all permissions that changes took away, now that it asks for others than before."""
+        asked = {each.id for each in after}
+        former = dict.fromkeys((*(each.id for each in before), *self.former_permissions))
+        return tuple(each for each in former if each not in asked)[:MOST_FORMER]
+
+    def _still_agreed(self, request: RegistrationRequest) -> Agreement | None:
+        """Return what the owner of its resource agreed to and is asked for still: what is asked anew is agreed anew."""
+        agreement = self.agreement
+        if agreement is None or isinstance(request, ResourceApplicationRequest):
+            return agreement
+        kept = tuple(each for each in agreement.permissions if each in asked_names(request))
+        if kept == agreement.permissions:
+            return agreement
+        return replace(agreement, number=agreement.number + 1, permissions=kept)
 
     def not_approved(self, failure: Failure, now: datetime) -> "Registration":
         """Return it with what waited for an approval ended without one; of a change nothing is left but its names."""
@@ -355,7 +396,7 @@ _TRANSITIONS: Final = frozenset(
     }
 )
 NAME_PREFIX: Final = "fhir-registrar-"
-MOST_FORMER_URIS: Final = 256
+MOST_FORMER: Final = 256
 
 
 def _redirect_uris(request: RegistrationRequest) -> tuple[str, ...]:

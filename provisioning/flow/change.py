@@ -1,9 +1,22 @@
 """What an accepted change does to its application in Entra; how a change is accepted is in `api/alter.py`."""
 
 from provisioning.domain.directory import Application
+from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import change_of, changed_properties
+from provisioning.flow.resolve import resolve_resource
 from provisioning.flow.rotate import check_ours
 from provisioning.flow.run import Run
+
+
+def ensure_asked(run: Run) -> None:
+    """Afterwards each permission that a client asks for by this change is known to exist.
+
+    Safe to repeat because it only reads. It runs before anything is sent, so that nothing is declared that cannot be.
+    """
+    request, registration = run.registration.request, run.registration
+    if registration.asks_otherwise and not isinstance(request, ResourceApplicationRequest):
+        asking = registration.declaring(resolve_resource(run.services, request))
+        run.learn(resource=asking.resource, former_permissions=asking.former_permissions)
 
 
 def ensure_changed(run: Run) -> None:
@@ -20,7 +33,7 @@ def ensure_changed(run: Run) -> None:
 def send_change(run: Run, application: Application) -> None:
     """Set what the registration asks for now, unless the application has this change, or a later one."""
     if lacks_change(run, application):
-        body = changed_properties(run.registration, application.redirect_uris, application.tags)
+        body = changed_properties(run.registration, application)
         run.services.directory.update_application(application.object_id, body)
 
 

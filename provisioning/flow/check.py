@@ -86,7 +86,8 @@ def _keep_grants(run: Run, message: Message) -> None:
     """
     row, now = run.registration, run.services.clock.now()
     run.compares = message.run is not None
-    if row.declared and (run.compares or (row.grants_due_at is not None and row.grants_due_at <= now)):
+    asks_or_asked = bool(row.declared or row.grants or row.former_permissions)
+    if asks_or_asked and (run.compares or (row.grants_due_at is not None and row.grants_due_at <= now)):
         ensure_granted(run)
 
 
@@ -218,7 +219,7 @@ def _findings(run: Run, seen: View, left: Sequence[Credential]) -> Iterator[Fail
             "Entra does not list the vault's current secret among the application's.",
             "Nothing, if it passes within a day; a reconciliation replaces a secret that Entra has lost.",
         )
-    if added_by_hand(registration, application.redirect_uris):
+    if added_by_hand(registration, application):
         yield Failure(
             "redirect-uris-added-by-hand",
             "The application has redirect URIs that this service did not set; they are kept.",

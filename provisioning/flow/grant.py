@@ -44,7 +44,7 @@ def ensure_granted(run: Run) -> None:
     fails a registration: what cannot be granted is declared, or waits, and is what a person does next.
     """
     if not run.services.grants:
-        run.learn(grants=run.registration.grants or _declared(run), grants_due_at=None)
+        run.learn(grants=_left(run), grants_due_at=None)
         return
     server = server_of(run.services, run.registration)
     if server is None:
@@ -56,6 +56,15 @@ def ensure_granted(run: Run) -> None:
     seen = _proven(run, {each.value for each in run.registration.agreed if each.id not in refused})
     run.learn(grants=_told(run, refused, seen))
     run.learn(grants_due_at=_looked_at_again(run.registration, run.services.clock.now()))
+
+
+def ensure_granted_anew(run: Run) -> None:
+    """Afterwards the client holds of what it asks for by a change what is agreed to, and nothing of before.
+
+    Safe to repeat as `ensure_granted` is; a change that is not about permissions has nothing to do here.
+    """
+    if run.registration.asks_otherwise:
+        ensure_granted(run)
 
 
 def ensure_not_preauthorised(run: Run) -> None:
@@ -179,7 +188,7 @@ def _assigned(run: Run, server: Registration) -> dict[str, str]:
     assert server.service_principal_id is not None
     resource_id, mark, refused = server.service_principal_id, f"{TAG}:id={server.id}", dict[str, str]()
     wanted = {each.id for each in row.agreed}
-    ours = {each.id for each in row.declared} | {each.id for each in row.grants}
+    ours = {each.id for each in row.declared} | {each.id for each in row.grants} | {*row.former_permissions}
     try:
         held = dict(roles.held(row.service_principal_id, resource_id)) if row.grant_number > 1 or run.compares else {}
     except NeedsOperator as error:
@@ -238,6 +247,13 @@ def _declared(run: Run) -> tuple[Grant, ...]:
     return tuple(_grant(run, each, GrantState.DECLARED) for each in run.registration.declared)
 
 
+def _left(run: Run) -> tuple[Grant, ...]:
+    """Return each permission as it was left, and what is not asked for any more where it may still be held."""
+    row, known = run.registration, {each.id: each for each in run.registration.grants}
+    declared = [known.get(each.id) or _grant(run, each, GrantState.DECLARED) for each in row.declared]
+    return (*declared, *(each for each in row.grants if each not in declared and each.may_be_held))
+
+
 def _told(run: Run, refused: Mapping[str, str], seen: frozenset[str] | None) -> tuple[Grant, ...]:
     """Return what became of each permission; one that could not be taken back stays as it was."""
     row, agreed = run.registration, {each.id for each in run.registration.agreed}
@@ -277,6 +293,6 @@ def _looked_at_again(row: Registration, now: datetime) -> datetime | None:
     """
     pauses = [now - each.since for each in row.grants if each.waits_for == PROPAGATION]
     times = [now + min(max(LOOKED_AT_AGAIN_AFTER, min(pauses)), LONGEST_PAUSE)] if pauses else []
-    if row.agreement is not None and row.agreement.number > 1 and now < row.agreement.at + RUNS_END_WITHIN:
-        times.append(row.agreement.at + RUNS_END_WITHIN)
-    return min(times, default=None)
+    taken_back = [row.agreement.at] if row.agreement is not None and row.agreement.number > 1 else []
+    taken_back += [row.operation.requested_at] if row.agreement is not None and row.asks_otherwise else []
+    return min([*times, *(at + RUNS_END_WITHIN for at in taken_back if now < at + RUNS_END_WITHIN)], default=None)

@@ -20,11 +20,11 @@ from provisioning.domain.manifest import application_body, mapped_claims, resour
 from provisioning.domain.messages import DROPPED, Message, Outgoing, ReconcilePage
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration, Status
-from provisioning.flow.change import ensure_changed
+from provisioning.flow.change import ensure_asked, ensure_changed
 from provisioning.flow.check import check
 from provisioning.flow.conclude import announce_again, conclude, remember
 from provisioning.flow.delete import ensure_gone, ensure_server_url_held
-from provisioning.flow.grant import ensure_granted, ensure_not_preauthorised
+from provisioning.flow.grant import ensure_granted, ensure_granted_anew, ensure_not_preauthorised
 from provisioning.flow.mint import current_secret, discard, mint, new_secret, prove, publish, shown
 from provisioning.flow.patience import Patience
 from provisioning.flow.permit import check_permitted
@@ -231,7 +231,7 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
 
 
 ROTATION: Final[tuple[Step, ...]] = (ensure_room, ensure_secret, ensure_revoked)
-CHANGE: Final[tuple[Step, ...]] = (ensure_approved, ensure_changed)
+CHANGE: Final[tuple[Step, ...]] = (ensure_approved, ensure_asked, ensure_changed, ensure_granted_anew)
 DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_not_preauthorised, ensure_server_url_held)
 
 

@@ -142,6 +142,7 @@ def full(registration: Registration) -> Registration:
         last_error=LastError(failure, passing=True),
         change=1,
         former_redirect_uris=("https://former.example",),
+        former_permissions=("3",),
         changed_fields=("contact",),
         former_contact="former@contoso.example",
         replace_before=later,

@@ -68,7 +68,10 @@ def _other_bodies(fields: Mapping[str, list[Schema]]) -> dict[str, Schema]:
         "Change": _closed(
             "What is to be different; what is left out stays as it is, and null takes an optional field out. Which "
             "fields there are depends on the client type.",
-            {name: any_of(fields[name]) for name in sorted({name for names in CHANGEABLE.values() for name in names})},
+            {
+                name: _in_a_change(fields[name])
+                for name in sorted({name for one in CHANGEABLE.values() for name in one})
+            },
         )
         | {"minProperties": 1},
         "Rotation": _closed(
@@ -100,6 +103,16 @@ def any_of(several: list[Schema]) -> Schema:
         return different[0]
     alternatives = [{key: value for key, value in each.items() if key != "description"} for each in different]
     return {"anyOf": alternatives, "description": different[0]["description"]}
+
+
+def _in_a_change(several: list[Schema]) -> Schema:
+    """Return what a change may set a field to: what has a default may be null, and is that then."""
+    optional = any("default" in each for each in several)
+    schema = any_of([{name: value for name, value in each.items() if name != "default"} for each in several])
+    if not optional:
+        return schema
+    alternatives = schema.get("anyOf", [{name: value for name, value in schema.items() if name != "description"}])
+    return {"anyOf": [*alternatives, {"type": "null"}], "description": schema["description"]}
 
 
 def _closed(description: str, properties: Mapping[str, Schema]) -> Schema:

@@ -104,8 +104,9 @@ def _change() -> Schema:
     return _altering(
         "changeRegistration",
         "Change a registration",
-        "What people see, whom notices go to, who owns it, and where sign-ins go. null takes an optional field out. "
-        "Anything else is a new registration. What the policy wants an approval of waits for it.",
+        "What people see, whom notices go to, who owns it, where sign-ins go, and what it asks of its resource. null "
+        "takes an optional field out. Anything else is a new registration. What the policy wants an approval of waits "
+        "for it.",
         example=examples.CHANGE_PREVIEW,
         body=_body(ref("Change"), examples.CHANGES, MERGE_PATCH),
     )

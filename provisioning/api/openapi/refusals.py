@@ -82,6 +82,7 @@ REFUSALS: Final[Mapping[str, Codes]] = {
         _BODY,
         _WRITES_ONE,
         _OWNER,
+        _LOOKS_UP,
         {403: ("owner-not-yours",), 409: ("registration-not-active", "operation-in-progress")},
         _POLICY,
         _ENFORCED,
@@ -160,7 +161,7 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
     "listRegistrations": {400: (*_DRY_RUN, "not-a-guid", "out-of-range", "wrong-length", "not-a-moment")},
     "showRegistration": {400: _QUERY},
     "changeRegistration": {
-        400: (*_DRY_RUN, *_VALUES, *_URIS, "field-not-changeable"),
+        400: (*_DRY_RUN, *_VALUES, *_URIS, *_NAMES, *_CREDENTIALS, *_RESOURCES, "field-not-changeable"),
         403: _PERMITTED,
         429: ("too-many-per-hour",),
     },

@@ -1,6 +1,7 @@
 """What a client asks of a resource of ours is granted once its owner agreed to that, and taken back on a word."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,9 @@ def test_a_grant_costs_one_call_for_each_role_and_one_read_and_one_write_for_sco
 # --- the owner's word -----------------------------------------------------------------------------------------------
 
 
-def a_server_of_others() -> tuple[World, str, str]:
+def a_server_of_others(rules: Sequence[dict[str, Any]] = ()) -> tuple[World, str, str]:
     """Alice's team has a server, and Mallory's a client of it."""
-    world = World(settings={**ENTRA, **ON})
+    world = World(settings={**ENTRA, **ON}, rules=list(rules))
     server = body_of(post_as(world, ALICE, a_resource(owner=TEAM)))["registrationId"]
     world.deliver()
     client = body_of(post_as(world, MALLORY, a_service_client(owner=OTHER_TEAM)))["registrationId"]

@@ -205,11 +205,14 @@ export async function alter({ me, signal, parts: [id] }) {
   const about = await fieldsOf(registration.clientType);
   const kind = registration.clientType === "public" ? registration.platform : registration.clientType;
   const servers = [];
+  // In place of the scope that is asked for by itself, what it asks for.
+  const had = { ...registration, scopes: registration.scopes ?? registration.grants.map((each) => each.permission) };
+  const names = about.changeable.filter((name) => name !== "secretLifetime" || (registration.credential?.type ?? "secret") === "secret");
   const side = h("div");
   const general = h("div");
   const changes = () => {
     const now = inputs.values();
-    const different = about.changeable.filter((name) => JSON.stringify(now[name]) !== JSON.stringify(registration[name]));
+    const different = names.filter((name) => JSON.stringify(now[name]) !== JSON.stringify(first[name]));
     return Object.fromEntries(different.map((name) => [name, now[name] ?? null]));
   };
   const button = h("button.main", { type: "submit", disabled: true }, words.act.save);
@@ -236,10 +239,17 @@ export async function alter({ me, signal, parts: [id] }) {
       fill(side, needed(error.errors));
     }
   }, signal);
-  const inputs = new Inputs(about.changeable, (name, touch) => input(name, { ...about, kind, me, servers }, {
-    value: registration[name],
+  const inputs = new Inputs(names, (name, touch) => input(name, { ...about, kind, me, servers }, {
+    value: had[name],
     changed: () => { touch(); check(); },
   }));
+  const first = inputs.values();
+  const permissions = inputs.all.get("scopes") ?? inputs.all.get("appRoles");
+  if (registration.resource && permissions) {
+    offeredBy(registration.resource, registration.clientType, me, signal)
+      .then((offered) => { if (offered) permissions.offer(offered); })
+      .catch(() => {});
+  }
   const send = async (event) => {
     event.preventDefault();
     try {
@@ -258,7 +268,7 @@ export async function alter({ me, signal, parts: [id] }) {
     words.act.changeTitle(registration.displayName),
     h("p.lead", {}, words.act.changeText),
     h("div.two", {},
-      h("form", { onsubmit: send, novalidate: true }, inputs.nodes(about.changeable), general,
+      h("form", { onsubmit: send, novalidate: true }, inputs.nodes(names), general,
         h("div.send", {}, button, h("a", { href: `#/r/${id}` }, words.cancel))),
       h("aside.side", { "aria-labelledby": "difference" }, h("h2", { id: "difference" }, words.act.difference), side)),
   );
