@@ -205,7 +205,9 @@ class Settings:
             granter_client_id=reader.guid("GRANTER_CLIENT_ID"),
         )
         if reader.faults:
-            raise SettingsError(reader.faults)
+            # As function_app.py decides whether the host asks for a key.
+            keys_are_asked = env.get("CALLER_AUTH", "").strip() != "entra"
+            raise SettingsError(reader.faults, keys_are_asked=keys_are_asked)
         return settings
 
 

@@ -82,7 +82,12 @@ def answer(services: Callable[[], Services], handle: Handle, call: Call) -> Answ
     """Return what `handle` answers to whoever calls, or the problem document of the error that was raised."""
 
     def admitted(call: Call) -> Answer:
-        made = services()
+        try:
+            made = services()
+        except SettingsError as error:
+            if handle is not show_readiness:
+                raise
+            return _not_ready(error)
         caller = admit(made, call)
         trail.known(actor=Actor.of(caller))
         return handle(made, caller, call)
@@ -118,12 +123,24 @@ def _answered_somehow(handle: Callable[[Call], Answer], call: Call) -> Answer:
     except TryAgain as error:
         return problem(503, error.code, error.message, headers=_retry_after(error.retry_after or POLL_AFTER))
     except SettingsError as error:
-        logger.error("The app settings are wrong: %s", " | ".join(error.faults))  # noqa: TRY400 -- it says all
+        _log_settings(error)
         return problem(500, "misconfigured", "The service is not configured; its log names each wrong setting.")
     except Exception as error:  # noqa: BLE001 -- whatever it is, the caller is answered
         # Not its text, which could quote the caller, and break the line.
         logger.error("ended in an error that nobody foresaw: %s at %s", type(error).__name__, _where(error))  # noqa: TRY400
         return problem(500, "internal-error", "The service failed; its log has the cause. It is safe to send it again.")
+
+
+def _not_ready(error: SettingsError) -> Answer:
+    """Return 503: each wrong setting by its name to whoever had to have a key; else who calls is not known."""
+    from provisioning.api import ready
+
+    _log_settings(error)
+    return ready.show_settings(error.faults if error.keys_are_asked else ())
+
+
+def _log_settings(error: SettingsError) -> None:
+    logger.error("The app settings are wrong: %s", " | ".join(error.faults))
 
 
 def _retry_after(seconds: float | None) -> dict[str, str]:

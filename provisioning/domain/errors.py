@@ -167,8 +167,11 @@ class NameTaken(ProvisioningError):
 
 
 class SettingsError(Exception):
-    """The app settings are wrong; `faults` names each setting and what it should be, all of them at once."""
+    """The app settings are wrong; `faults` names each setting and what it should be, all of them at once.
 
-    def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
+    `keys_are_asked` is whether the host lets nobody call without a function key, so that a caller may be told them.
+    """
+
+    def __init__(self, faults: Iterable[str], *, keys_are_asked: bool = False) -> None:
+        self.faults, self.keys_are_asked = tuple(faults), keys_are_asked
         super().__init__("Wrong app settings: " + " | ".join(self.faults))

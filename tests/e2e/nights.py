@@ -192,8 +192,11 @@ def test_a_setting_is_wrong(on_call: OnCall, tmp_path: Path) -> None:
     log = tmp_path / "wrong.log"
     wrong = on_call.settings | {"KEY_VAULT_URL": "vault", "SECRET_OVERLAP": "a week"}
     with HostProcess(wrong, log_file=log) as host:
-        answer = on_call.caller.http.get(f"{host.origin}/api/ready", timeout=30)
+        answer = on_call.caller.http.get(f"{host.origin}/api/registrations", timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (500, "misconfigured")
+        answer = on_call.caller.http.get(f"{host.origin}/api/ready", timeout=30)
+        named = {each["what"] for each in answer.json()["checks"]}
+        assert (answer.status_code, named) == (503, {"KEY_VAULT_URL", "SECRET_OVERLAP"})
         mistaken = OnCall(on_call.caller, log, wrong)
         mistaken.log_says("A setting is wrong")
         code, text = mistaken.types("doctor")

@@ -1,15 +1,21 @@
 """GET /ready: what it answers, to whom, and how often it looks."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from dev.emulator import Fault
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller, CallerKind, Role
+from provisioning.settings import Settings
 from tests.worlds.described import faults
+from tests.worlds.request_bodies import MARKER
 from tests.worlds.signed_in import ENTRA, headers_of
 from tests.worlds.world import World
 
@@ -84,3 +90,49 @@ def test_one_role_is_enough() -> None:
     world = World(settings=ENTRA)
     person = Caller(PERSON, CallerKind.USER, frozenset({Role.CREATE}), name="Somebody")
     assert asked(world, headers_of(person, world.emulator)).status == 200
+
+
+def wrong(settings: dict[str, str]) -> Callable[[], Any]:
+    return lambda: Settings.from_env(settings)
+
+
+def test_wrong_settings_are_503_and_named_to_whoever_had_to_have_a_key() -> None:
+    env = {"KEY_VAULT_URL": f"ftp://{MARKER}", "SECRET_OVERLAP": MARKER, "CALLER_AUTH": "key"}
+    answer = web.answer(wrong(env), web.show_readiness, Call("/api/ready"))
+    told = content(answer)
+    assert (answer.status, told["code"], told["ready"]) == (503, "not-ready", False)
+    named = {each["what"]: each for each in told["checks"]}
+    assert {"KEY_VAULT_URL", "SECRET_OVERLAP", "AZURE_TENANT_ID", "AzureWebJobsStorage"} <= named.keys()
+    assert {(each["dependency"], each["state"], each["code"]) for each in told["checks"]} == {
+        ("settings", "lacking", "misconfigured")
+    }
+    assert named["SECRET_OVERLAP"]["message"].startswith("SECRET_OVERLAP: must be an ISO 8601 duration")
+    assert MARKER not in answer.body
+    assert faults("Problem", told, strict=True) == []
+
+
+@pytest.mark.parametrize("name", ["show_caller", "show_policy", "list_registrations"])
+def test_another_call_is_told_no_name_of_a_wrong_setting(name: str) -> None:
+    answer = web.answer(wrong({"KEY_VAULT_URL": "vault"}), web.CALLS[name], Call("/api/me"))
+    assert (answer.status, "KEY_VAULT_URL" in answer.body) == (500, False)
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-ms-client-principal": "e30=", "authorization": "Bearer x"}])
+def test_where_callers_sign_in_nobody_is_told_which_setting_is_wrong(
+    headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    env = {"KEY_VAULT_URL": "vault", "CALLER_AUTH": "entra", "WEBSITE_AUTH_ENABLED": "True"}
+    answer = web.answer(wrong(env), web.show_readiness, Call("/api/ready", headers))
+    told = content(answer)
+    assert (answer.status, told["code"], len(told["checks"])) == (503, "not-ready", 1)
+    assert "KEY_VAULT_URL" not in answer.body
+    assert "The app settings are wrong: " in caplog.text
+    assert "KEY_VAULT_URL" in caplog.text
+    assert faults("Problem", told, strict=True) == []
+
+
+def test_who_is_told_is_decided_as_the_host_decides_who_has_to_have_a_key() -> None:
+    root = Path(__file__).parents[3]
+    triggers, settings = ((root / each).read_text() for each in ("function_app.py", "provisioning/settings.py"))
+    assert 'ENTRA = os.environ.get("CALLER_AUTH", "").strip() == "entra"' in triggers
+    assert 'keys_are_asked = env.get("CALLER_AUTH", "").strip() != "entra"' in settings
