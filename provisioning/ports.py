@@ -9,7 +9,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from provisioning.domain.client_types import ClientType
-from provisioning.domain.directory import Application, Manifests, Marked, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.directory import (
+    Application,
+    CertificateThere,
+    Manifests,
+    Marked,
+    ResourceServicePrincipal,
+    TrustedToken,
+)
 from provisioning.domain.events import Event, EventPage
 from provisioning.domain.front_door import FrontDoor
 from provisioning.domain.grants import ClientOf, ClientPage
@@ -84,6 +91,18 @@ class Directory(Protocol):
 
     def add_certificate(self, object_id: str, key: Mapping[str, str]) -> None:
         """Have the application hold this certificate, beside those that it has."""
+        ...
+
+    def certificates(self, object_id: str) -> tuple[CertificateThere, ...] | None:
+        """Return the certificates of an application, or None where this replica knows none of that id."""
+        ...
+
+    def remove_certificates(self, object_id: str, key_ids: Collection[str]) -> None:
+        """Have the application not hold these certificates; a second time is no error."""
+        ...
+
+    def distrust_token(self, object_id: str, name: str) -> None:
+        """Have the application have no federated identity credential of that name; a second time is no error."""
         ...
 
     def trust_token(self, object_id: str, token: TrustedToken) -> TrustedToken:

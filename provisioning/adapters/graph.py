@@ -1,7 +1,7 @@
 """Directory over Microsoft Graph: one method, one sentence; never a repeat of its own."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from provisioning.adapters.graph_answers import (
     CHANGED,
     application_of,
     born_secret,
+    certificate_of,
     expiry_asked_for,
     secret_of,
     service_principal_of,
@@ -23,7 +24,14 @@ from provisioning.adapters.graph_calls import GraphCalls, Refused, Unanswered, e
 from provisioning.adapters.graph_errors import REPLICATION, error_of, name_taken_error, not_found_error
 from provisioning.adapters.people import People
 from provisioning.adapters.transport import next_page_token
-from provisioning.domain.directory import Application, Manifests, Marked, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.directory import (
+    Application,
+    CertificateThere,
+    Manifests,
+    Marked,
+    ResourceServicePrincipal,
+    TrustedToken,
+)
 from provisioning.domain.errors import NameTaken, OutcomeUnknown, TryAgain
 from provisioning.domain.manifest import TAG, graph_time, marked_id
 from provisioning.domain.readiness import SignedIn
@@ -188,15 +196,38 @@ class GraphDirectory:
 
     def add_certificate(self, object_id: str, key: Mapping[str, str]) -> None:
         """As the port says. One request where it is there already, else two: a PATCH replaces the whole list."""
-        path = f"/applications/{object_id}"
-        found = self._calls.read(
-            f"{path}?$select=keyCredentials"
-        )  # which alone has Graph show the certificates themselves
-        if found is None:
+        there = self._key_credentials(object_id)
+        if there is None:
             raise TryAgain("not-replicated-yet", "Entra does not know the application, or not yet.", remedy=REPLICATION)
-        there = found.get("keyCredentials") or []
         if all(each.get("key") != key["key"] for each in there):
-            self._calls.repeatable("PATCH", path, {"keyCredentials": [*there, dict(key)]})
+            self.update_application(object_id, {"keyCredentials": [*there, dict(key)]})
+
+    def certificates(self, object_id: str) -> tuple[CertificateThere, ...] | None:
+        """As the port says."""
+        there = self._key_credentials(object_id)
+        return None if there is None else tuple(map(certificate_of, there))
+
+    def remove_certificates(self, object_id: str, key_ids: Collection[str]) -> None:
+        """As the port says. One request where none is there any more, else two: a PATCH replaces the whole list."""
+        there = self._key_credentials(object_id) or []
+        left = [each for each in there if each.get("keyId") not in key_ids]
+        if left != there:
+            self.update_application(object_id, {"keyCredentials": left})
+
+    def _key_credentials(self, object_id: str) -> list[dict[str, Any]] | None:
+        """Return the certificates as Graph has them: it shows them where they alone are asked for."""
+        found = self._calls.read(f"/applications/{object_id}?$select=keyCredentials")
+        return None if found is None else list(found.get("keyCredentials") or [])
+
+    def distrust_token(self, object_id: str, name: str) -> None:
+        """As the port says."""
+        try:
+            self._calls.call("DELETE", f"/applications/{object_id}/federatedIdentityCredentials/{name}")
+        except Refused as error:
+            if not error.refused.missing:
+                raise error_of(error.refused) from None
+        except Unanswered:
+            raise unavailable() from None
 
     def trust_token(self, object_id: str, token: TrustedToken) -> TrustedToken:
         """As the port says. Two requests where one exists already: the second reads it."""

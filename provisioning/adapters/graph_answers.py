@@ -4,7 +4,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from provisioning.domain.directory import Application, Credential, Permission, ResourceServicePrincipal, TrustedToken
+from provisioning.domain.directory import (
+    Application,
+    CertificateThere,
+    Credential,
+    Permission,
+    ResourceServicePrincipal,
+    TrustedToken,
+)
 from provisioning.domain.secrets import MintedSecret, labelled_time
 
 # What a change of a registration sets.
@@ -72,6 +79,17 @@ def secret_of(credential: Mapping[str, Any], asked_at: datetime, expires_at: dat
     if end:
         expires_at = _time(end)
     return MintedSecret(str(key_id), expires_at, asked_at, text=str(text))
+
+
+def certificate_of(found: Mapping[str, Any]) -> CertificateThere:
+    """Return the certificate of an answer."""
+    return CertificateThere(
+        key_id=str(found.get("keyId")),
+        label=str(found.get("displayName") or ""),
+        key=str(found.get("key") or ""),
+        begins_at=_time(found["startDateTime"]),
+        ends_at=_time(found["endDateTime"]),
+    )
 
 
 def trusted_token_of(found: Mapping[str, Any]) -> TrustedToken:

@@ -14,7 +14,7 @@ from provisioning.api.wait import ends_soon
 from provisioning.api.warnings import warnings
 from provisioning.domain.approval import Approval
 from provisioning.domain.client_types import ClientType
-from provisioning.domain.credentials import shown_credential
+from provisioning.domain.credentials import shown_credential, told_credential
 from provisioning.domain.errors import Fault
 from provisioning.domain.events import Event
 from provisioning.domain.intake import RegistrationRequest, changed_names, dump
@@ -163,8 +163,13 @@ def represent_event(event: Event) -> dict[str, Any]:
 
 def differences(before: RegistrationRequest, after: RegistrationRequest) -> list[dict[str, Any]]:
     """Return each field of a request that differs, with what it is and what it would be; null where it has no value."""
-    old, new = dump(before), dump(after)
+    old, new = _told_values(before), _told_values(after)
     return [{"field": name, "from": old.get(name), "to": new.get(name)} for name in changed_names(before, after)]
+
+
+def _told_values(request: RegistrationRequest) -> dict[str, Any]:
+    values = dump(request)
+    return values | ({"credential": told_credential(values["credential"])} if "credential" in values else {})
 
 
 def approvals_needed(approvals: Sequence[ApprovalNeeded]) -> list[dict[str, str]]:

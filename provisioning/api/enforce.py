@@ -10,6 +10,7 @@ from provisioning.domain.faults import broken_rules
 from provisioning.domain.intake import (
     RegistrationRequest,
     ResourceApplicationRequest,
+    certificate_validity_faults,
     changed_names,
     secret_lifetime_faults,
 )
@@ -88,6 +89,8 @@ def check_change(
         faults += callback_faults(services, request)
     if "secretLifetime" in changed_names(row.request, request):
         faults += secret_lifetime_faults(request, services.secrets.lifetimes)
+    if "credential" in changed_names(row.request, request):
+        faults += certificate_validity_faults(request, services.clock.now())
     if faults:
         raise broken_rules(faults)
     names = names_of_resolved(changed.resource)

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from provisioning.domain.intake import ResourceApplicationRequest, ServiceClientRequest
+from provisioning.domain.intake import (
+    CertificateCredential,
+    FederatedCredential,
+    ResourceApplicationRequest,
+    ServiceClientRequest,
+)
 from provisioning.domain.names import managed_fhir_url
 from provisioning.domain.permissions import smart_contexts
 from provisioning.domain.registration import Registration
@@ -123,9 +128,24 @@ def consequences(before: Registration, after: Registration) -> Iterator[Warning_
         )
     if getattr(before.request, "secret_lifetime", None) != getattr(after.request, "secret_lifetime", None):
         yield Warning_("secret-in-use-keeps-its-end", "The secret in use keeps its end: the next one lives as long.")
+    yield from _of_credential(before, after)
     gone = set(_redirect_uris(before)) - set(_redirect_uris(after))
     if gone:
         yield Warning_("redirect-uris-removed", "Whoever signs in through a redirect URI that goes is refused.")
+
+
+def _of_credential(before: Registration, after: Registration) -> Iterator[Warning_]:
+    """Yield what becomes of those who sign in with what is exchanged."""
+    was, becomes = (getattr(row.request, "credential", None) for row in (before, after))
+    if isinstance(was, CertificateCredential) and was != becomes:
+        yield Warning_(
+            "previous-certificate-ends",
+            "The certificate from before goes on working for the overlap, or until its own end. Clients have to sign "
+            "with the new one by then.",
+        )
+    subjects = [set(each.trusted) for each in (was, becomes) if isinstance(each, FederatedCredential)]
+    if len(subjects) > 1 and subjects[0] - subjects[1]:
+        yield Warning_("subjects-removed", "Workloads with a subject that goes are refused from then on.")
 
 
 def _redirect_uris(registration: Registration) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ from provisioning.api.wait import wait
 from provisioning.api.warnings import OWNER_NOT_SEEN, Warning_, consequences, of_owner, warnings
 from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import Caller, Role
+from provisioning.domain.credentials import exchanged_credentials
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain
 from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.intake import RegistrationRequest, dump, parse, parse_decision
@@ -236,6 +237,7 @@ def _answered(done: Accepted, wanted: Wish, call: Call, services: Services) -> A
     }
     if begins is OperationType.CHANGE:
         content["application"] = changed_properties(after)
+        content |= exchanged_credentials(before, after, services.tenant)
     return ok(content)
 
 

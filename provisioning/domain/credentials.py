@@ -1,13 +1,15 @@
 """What a credential is known by, of whichever type; X.509 itself is in `certificates.py`, secrets in `secrets.py`."""
 
 import hashlib
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from provisioning.domain.certificates import thumbprint, validity
-from provisioning.domain.directory import TrustedToken
+from provisioning.domain.directory import CertificateThere, TrustedToken
 from provisioning.domain.intake import CertificateCredential, FederatedCredential, ServiceClientRequest
 from provisioning.domain.registration import Registration
+from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX
 from provisioning.domain.tenant import Tenant
 
 
@@ -22,14 +24,70 @@ def trusted_tokens(registration: Registration, tenant: Tenant) -> tuple[TrustedT
     audience, name = credential.audience or tenant.token_exchange_audience, registration.federated_credential_name
     return tuple(
         TrustedToken(
-            name if credential.subjects is None else f"{name}-{_digest(subject)}", credential.issuer, subject, audience
+            name if credential.subjects is None else name_of(registration, subject),
+            credential.issuer,
+            subject,
+            audience,
         )
         for subject in credential.trusted
     )
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def name_of(registration: Registration, subject: str) -> str:
+    """Return the name of the federated credential of one subject, beside those of others."""
+    digest = hashlib.sha256(subject.encode()).hexdigest()[:16]
+    return f"{registration.federated_credential_name}-{digest}"
+
+
+def is_named_ours(registration: Registration, token: TrustedToken) -> bool:
+    """Whether a federated credential has a name that this service gives."""
+    ours = registration.federated_credential_name
+    return token.name == ours or token.name.startswith(f"{ours}-")
+
+
+def is_labelled_ours(certificate: CertificateThere) -> bool:
+    """Whether this service added the certificate."""
+    return certificate.label.startswith(CREDENTIAL_LABEL_PREFIX)
+
+
+def given_up(
+    credentials: Iterable[CertificateThere], current: str, now: datetime, since: datetime, overlap: timedelta
+) -> list[CertificateThere]:
+    """Return the certificates of our label that may go: ended, or the current one is there for longer than the overlap.
+
+    `current` is the certificate of the registration, as Entra has it; `since` is when it became that. While it is not
+    there, or not valid now, nothing may go: the others may be all that works.
+    """
+    there = list(credentials)
+    if not any(each.key == current and each.begins_at <= now < each.ends_at for each in there):
+        return []
+    others = [each for each in there if each.key != current and is_labelled_ours(each)]
+    return [each for each in others if each.ends_at <= now or since + overlap <= now]
+
+
+def exchanged_credentials(before: Registration, after: Registration, tenant: Tenant) -> dict[str, Any]:
+    """Return what a change adds and takes away of what a client signs in with, as Graph has it; empty for nothing."""
+    both = [_as_graph_has(each, tenant) for each in (before, after)]
+    added, removed = ([each for each in one if each not in other] for one, other in (both[::-1], both))
+    return {"credentials": {"added": added, "removed": removed}} if added or removed else {}
+
+
+def _as_graph_has(registration: Registration, tenant: Tenant) -> list[dict[str, Any]]:
+    credential = getattr(registration.request, "credential", None)
+    if isinstance(credential, CertificateCredential):
+        named = told_credential(credential.model_dump())
+        return [{"type": "AsymmetricX509Cert", "usage": "Verify", "thumbprint": named["thumbprint"]}]
+    tokens = trusted_tokens(registration, tenant)
+    return [{"issuer": each.issuer, "subject": each.subject, "audiences": [each.audience]} for each in tokens]
+
+
+def told_credential(credential: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a credential, as a request has it, as people tell it from another: of a certificate not its text."""
+    told = dict(credential)
+    if "certificate" in told:
+        pem = told.pop("certificate")
+        told |= {"thumbprint": thumbprint(pem), "expiresAt": validity(pem)[1].strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return told
 
 
 def credential_expires_at(registration: Registration) -> datetime | None:
@@ -46,9 +104,8 @@ def shown_credential(registration: Registration, tenant: Tenant) -> dict[str, An
     if not isinstance(request, ServiceClientRequest):
         return None
     match request.credential:
-        case CertificateCredential(certificate=certificate):
-            ends_at = validity(certificate)[1].strftime("%Y-%m-%dT%H:%M:%SZ")
-            return {"type": "certificate", "thumbprint": thumbprint(certificate), "expiresAt": ends_at}
+        case CertificateCredential() as certificate:
+            return told_credential(certificate.model_dump())
         case FederatedCredential() as federated:
             audience = federated.audience or tenant.token_exchange_audience
             return federated.model_dump(mode="json", exclude_none=True) | {"audience": audience}

@@ -44,6 +44,17 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateThere:
+    """A certificate of an application, as Entra has it: `key` is its DER in base64."""
+
+    key_id: str
+    label: str
+    key: str
+    begins_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TrustedToken:
     """A federated identity credential: whoever shows a token with these claims signs in as the application."""
 

@@ -331,7 +331,7 @@ CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
         *("scopes", "secretLifetime", "autoRotate"),
     ),
     PublicClientRequest: (*_CHANGEABLE, "redirectUris", "scopes"),
-    ServiceClientRequest: (*_CHANGEABLE, "appRoles", "secretLifetime"),
+    ServiceClientRequest: (*_CHANGEABLE, "appRoles", "credential", "secretLifetime"),
 }
 
 
@@ -370,13 +370,42 @@ def parse_change(request: RegistrationRequest, body: object, client_id: str | No
         raise RequestRejected(400, "invalid-request", "There is nothing to change.", [Fault("#", "required", rule)])
     faults = [not_changeable(name, CHANGEABLE[kind]) for name in body if name not in CHANGEABLE[kind]]
     wanted = {name: value for name, value in body.items() if name in CHANGEABLE[kind]}
+    judged = {name for name, field in kind.model_fields.items() if field.alias in wanted}
+    if "credential" in wanted:
+        wanted["credential"], fixed = _changed_credential(dump(request)["credential"], wanted["credential"])
+        faults += fixed
+        judged |= {"subject", "subjects", "certificate"}
     merged = {name: value for name, value in (dump(request) | wanted).items() if value is not None}
     basis = Basis(
-        judged=frozenset(name for name, field in kind.model_fields.items() if field.alias in wanted),
+        judged=frozenset(judged),
         client_id=client_id,
         redirect_uris=frozenset(getattr(request, "redirect_uris", ())),
     )
     return _judged(merged, kind, basis, faults)
+
+
+def _changed_credential(before: Mapping[str, Any], change: object) -> tuple[object, list[Fault]]:
+    """Return a credential as a change has it, and a fault for each part of it that stays what it is.
+
+    Of subject and subjects one is sent: the one takes the place of the other.
+    """
+    if not isinstance(change, Mapping):
+        kept = "Its type stays. Send an object with subjects, or with certificate." if change is None else None
+        return before, [
+            Fault("#/credential", "field-not-changeable" if kept else "wrong-type", kept or "Send an object.")
+        ]
+    changeable = {"federated": ["subject", "subjects"], "certificate": ["certificate"]}.get(before["type"], [])
+    after = {**before, **change}
+    if {"subject", "subjects"} & change.keys():
+        after |= {name: change.get(name) for name in ("subject", "subjects")}
+    rule = f"Of this credential {' and '.join(changeable) or 'nothing'} can be changed. Register anew for another one."
+    fixed = [
+        Fault(f"#/credential/{name}", "field-not-changeable", rule)
+        for name in ("type", "issuer", "audience")
+        if after.get(name) != before.get(name)
+    ]
+    after |= {name: before.get(name) for name in ("type", "issuer", "audience")}
+    return {name: value for name, value in after.items() if value is not None}, fixed
 
 
 def _judged(

@@ -118,13 +118,15 @@ def mapped_claims(request: RegistrationRequest) -> dict[str, Any]:
     return {"api": {"acceptMappedClaims": True}} if getattr(request, "accept_mapped_claims", None) else {}
 
 
-def key_credential(registration: Registration, credential: CertificateCredential) -> dict[str, str]:
-    """Return the client's certificate, as Graph wants it."""
+def key_credential(
+    registration: Registration, credential: CertificateCredential, label: str | None = None
+) -> dict[str, str]:
+    """Return the client's certificate, as Graph wants it; its label is that of the operation, unless one is given."""
     return {
         "type": "AsymmetricX509Cert",
         "usage": "Verify",
         "key": as_base64(credential.certificate),
-        "displayName": registration.credential_label,
+        "displayName": label or registration.credential_label,
     }
 
 

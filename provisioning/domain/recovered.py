@@ -21,7 +21,7 @@ from provisioning.domain.manifest import SIGN_IN_AUDIENCE, TAG, change_of
 from provisioning.domain.openid import GRAPH_CLIENT_ID, OPENID_SCOPES
 from provisioning.domain.operation import Operation, OperationStatus, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
-from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX
+from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, labelled_time
 from provisioning.domain.values import dataclass
 
 Manifest = Mapping[str, Any]
@@ -204,10 +204,18 @@ def _credential(manifest: Manifest, tokens: Sequence[TrustedToken]) -> dict[str,
         return {"type": "federated", "issuer": first.issuer, **audience, **own}
     if has_secret(manifest):
         return {"type": "secret"}
-    for each in manifest.get("keyCredentials") or ():
-        if each.get("key"):
-            return {"type": "certificate", "certificate": from_base64(each["key"])}
+    keys = [each for each in manifest.get("keyCredentials") or () if each.get("key")]
+    if keys:  # the one that was added last, and of those that were there from the first the one that lives longest
+        latest = max(keys, key=lambda each: (_added(each), str(each.get("endDateTime"))))
+        return {"type": "certificate", "certificate": from_base64(latest["key"])}
     return {"type": "secret"}
+
+
+def _added(key: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return what sorts a certificate by when this service added it; behind those of others."""
+    label = str(key.get("displayName") or "")
+    added_at = labelled_time(label)
+    return label.startswith(CREDENTIAL_LABEL_PREFIX), added_at.isoformat() if added_at is not None else ""
 
 
 def has_secret(manifest: Manifest) -> bool:

@@ -42,6 +42,7 @@ from provisioning.flow.rotate import (
     view,
 )
 from provisioning.flow.run import Run, failure_of
+from provisioning.flow.trust import clean_up_certificates
 
 logger = trail.logger(__name__)
 
@@ -163,6 +164,7 @@ def _clean_up(run: Run, seen: View) -> list[Credential]:
     telemetry.measure("registrar.credentials.removed", len(removed))
     if lacks_change(run, application):
         send_change(run, application)
+    clean_up_certificates(run, seen.now)
     if current is None:
         return removed
     others = [each for each in seen.live if is_labelled(each) and each.key_id != current.key_id]

@@ -34,7 +34,7 @@ from provisioning.flow.resolve import claim_server, resolve_resource
 from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, ensure_room, is_good
 from provisioning.flow.run import Run, briefly, failure_of, on_its_trail, understood
 from provisioning.flow.settle import ensure_approved, settle
-from provisioning.flow.trust import ensure_certificate, ensure_federated_credential
+from provisioning.flow.trust import ensure_certificate, ensure_credential, ensure_federated_credential
 from provisioning.ports import Services
 
 logger = trail.logger(__name__)
@@ -231,7 +231,13 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
 
 
 ROTATION: Final[tuple[Step, ...]] = (ensure_room, ensure_secret, ensure_revoked)
-CHANGE: Final[tuple[Step, ...]] = (ensure_approved, ensure_asked, ensure_changed, ensure_granted_anew)
+CHANGE: Final[tuple[Step, ...]] = (
+    ensure_approved,
+    ensure_asked,
+    ensure_changed,
+    ensure_credential,
+    ensure_granted_anew,
+)
 DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_not_preauthorised, ensure_server_url_held)
 
 

@@ -419,9 +419,17 @@ def _previews() -> dict[str, Schema]:
                 "changes": _list("Each field that would be different.", ref("ChangedField")),
                 "approvalsNeeded": _list(_NEEDED, ref("ApprovalNeeded")),
                 "application": {"type": "object", "description": "The body of PATCH /applications/{id}, of a change."},
+                "credentials": _object(
+                    "Of a change of the credential: what Entra would trust beside, and what no more; a certificate "
+                    "goes once the overlap is past.",
+                    {
+                        "added": {"type": "array", "items": {"type": "object"}, "description": "As Graph has them."},
+                        "removed": {"type": "array", "items": {"type": "object"}, "description": "As Graph has them."},
+                    },
+                ),
                 "warnings": _list("What becomes of those who use the registration.", ref("Warning")),
             },
-            optional=("application",),
+            optional=("application", "credentials"),
         ),
     }
 

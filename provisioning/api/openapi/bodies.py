@@ -25,7 +25,7 @@ def request_schema() -> Schema:
 def bodies() -> dict[str, Schema]:
     """Return the schema of every body that a call takes, and of their parts, by its name."""
     requests: dict[str, Schema] = _described()["$defs"]
-    return requests | _other_bodies(asked(requests))
+    return requests | _other_bodies(requests)
 
 
 def _described() -> Schema:
@@ -59,7 +59,8 @@ def asked(schemas: Mapping[str, Schema]) -> dict[str, list[Schema]]:
     return found
 
 
-def _other_bodies(fields: Mapping[str, list[Schema]]) -> dict[str, Schema]:
+def _other_bodies(requests: Mapping[str, Schema]) -> dict[str, Schema]:
+    fields = asked(requests)
     decision = _tidy(TypeAdapter(Decision).json_schema())
     reason = decision["properties"]["reason"]
     [text] = [each for each in reason["anyOf"] if each["type"] == "string"]
@@ -69,7 +70,7 @@ def _other_bodies(fields: Mapping[str, list[Schema]]) -> dict[str, Schema]:
             "What is to be different; what is left out stays as it is, and null takes an optional field out. Which "
             "fields there are depends on the client type.",
             {
-                name: _in_a_change(fields[name])
+                name: _in_a_change(fields[name]) if name != "credential" else _credential_in_a_change(requests)
                 for name in sorted({name for one in CHANGEABLE.values() for name in one})
             },
         )
@@ -113,6 +114,13 @@ def _in_a_change(several: list[Schema]) -> Schema:
         return schema
     alternatives = schema.get("anyOf", [{name: value for name, value in schema.items() if name != "description"}])
     return {"anyOf": [*alternatives, {"type": "null"}], "description": schema["description"]}
+
+
+def _credential_in_a_change(requests: Mapping[str, Schema]) -> Schema:
+    """Return what of a credential may be changed; of subject and subjects the one takes the other's place."""
+    federated, certificate = (requests[f"{kind}Credential"]["properties"] for kind in ("Federated", "Certificate"))
+    parts = {name: federated[name] for name in ("subject", "subjects")} | {"certificate": certificate["certificate"]}
+    return _closed("What it signs in with now: of a federated credential its subjects, or another certificate.", parts)
 
 
 def _closed(description: str, properties: Mapping[str, Schema]) -> Schema:

@@ -161,7 +161,16 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
     "listRegistrations": {400: (*_DRY_RUN, "not-a-guid", "out-of-range", "wrong-length", "not-a-moment")},
     "showRegistration": {400: _QUERY},
     "changeRegistration": {
-        400: (*_DRY_RUN, *_VALUES, *_URIS, *_NAMES, *_CREDENTIALS, *_RESOURCES, "field-not-changeable"),
+        400: (
+            *_DRY_RUN,
+            *_VALUES,
+            *_URIS,
+            *_NAMES,
+            *_CREDENTIALS,
+            *_RESOURCES,
+            "field-not-changeable",
+            "field-not-allowed",
+        ),
         403: _PERMITTED,
         429: ("too-many-per-hour",),
     },

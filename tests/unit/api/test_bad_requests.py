@@ -242,6 +242,21 @@ CHANGES: dict[str, tuple[dict[str, Any], Any, dict[str, str]]] = {
         {"redirectUris": [f"http://{MARKER}.example/cb"]},
         {"#/redirectUris/0": "uri-not-https"},
     ),
+    "a secret in place of nothing": (
+        a_service_client(),
+        {"credential": None},
+        {"#/credential": "field-not-changeable"},
+    ),
+    "another kind of credential": (
+        a_service_client(),
+        {"credential": {"type": MARKER}},
+        {"#/credential/type": "field-not-changeable"},
+    ),
+    "a part of a credential that there is not": (
+        a_service_client(),
+        {"credential": {MARKER: MARKER}},
+        {f"#/credential/{MARKER}": "field-not-allowed"},
+    ),
     "everything at once": (
         a_confidential_client(),
         {"displayName": "", "contact": MARKER, "resource": MARKER},

@@ -19,12 +19,13 @@ from provisioning.domain.credentials import trusted_tokens
 from provisioning.domain.intake import (
     CHANGEABLE,
     REQUEST_TYPES,
+    CertificateCredential,
     FederatedCredential,
     RegistrationRequest,
     ResourceApplicationRequest,
     ServiceClientRequest,
 )
-from provisioning.domain.manifest import application_body, changed_properties, mapped_claims
+from provisioning.domain.manifest import application_body, changed_properties, key_credential, mapped_claims
 from provisioning.domain.notices import of_ended_operation
 from provisioning.domain.registration import Registration
 from provisioning.flow.mint import new_secret
@@ -133,7 +134,10 @@ def sent_by_a_change(request: RegistrationRequest, services: Services) -> object
     registration = row(request)
     if not isinstance(request, ResourceApplicationRequest):
         registration = replace(registration, resource=resolve_resource(services, request))
-    return without_marks(changed_properties(registration)), new_secret(services, registration)
+    told = (without_marks(changed_properties(registration)), new_secret(services, registration))
+    credential = getattr(request, "credential", None)
+    key = key_credential(registration, credential) if isinstance(credential, CertificateCredential) else None
+    return *told, key, trusted_tokens(registration, services.tenant)
 
 
 def forgotten(

@@ -199,6 +199,11 @@ function previewOf(seen) {
   ];
 }
 
+/** What of an object is different. */
+function parts(now, before) {
+  return Object.fromEntries(Object.entries(now).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name])));
+}
+
 /** #/r/{id}/change */
 export async function alter({ me, signal, parts: [id] }) {
   const { body: registration, etag } = await api.show(id, { signal });
@@ -213,7 +218,7 @@ export async function alter({ me, signal, parts: [id] }) {
   const changes = () => {
     const now = inputs.values();
     const different = names.filter((name) => JSON.stringify(now[name]) !== JSON.stringify(first[name]));
-    return Object.fromEntries(different.map((name) => [name, now[name] ?? null]));
+    return Object.fromEntries(different.map((name) => [name, name === "credential" ? parts(now[name], first[name]) : now[name] ?? null]));
   };
   const button = h("button.main", { type: "submit", disabled: true }, words.act.save);
   const nothing = () => fill(side, h("p.hint", {}, words.act.nothing));
