@@ -79,24 +79,26 @@ def _wait_for_acceptance(
     clock = services.clock
     # Proven later than that, it could not be published any more.
     deadline = min(clock.now() + services.secrets.proof_timeout, minted.minted_at + services.secrets.publish_bound)
+    not_yet = TryAgain(
+        "secret-not-accepted-yet",
+        "The token endpoint does not accept the new secret yet, or not often enough in a row.",
+        remedy="Look for an Entra incident or a conditional access policy for workload identities, and retry.",
+    )
     accepted, pauses = 0, waits()
     while accepted < services.secrets.proof_count:
         if clock.now() >= deadline:
-            raise TryAgain(
-                "secret-not-accepted-yet",
-                "The token endpoint did not accept the new secret often enough in a row within SECRET_PROOF_TIMEOUT.",
-                remedy="Look for an Entra incident or a conditional access policy for workload identities, and retry.",
-            )
+            raise not_yet
         pause = next(pauses)
         try:
             if services.proof.accepts(registration.client_id, minted):
                 accepted += 1
                 continue
-            accepted = 0
+            accepted, waited_for = 0, not_yet
         except TryAgain as unanswered:  # says nothing about the secret
             logger.info("registration %s: no answer to a proof: %s", registration.id, unanswered.code)
-            pause = max(pause, unanswered.retry_after or 0)
-            waits_for(unanswered, pause)
+            waited_for = unanswered
+        pause = max(pause, waited_for.retry_after or 0)
+        waits_for(waited_for, pause)
         clock.sleep(min(pause, max(0.0, (deadline - clock.now()).total_seconds())))
 
 

@@ -63,6 +63,21 @@ def test_what_a_run_waits_for_is_on_the_row_within_ten_seconds(what: str) -> Non
     check(world)
 
 
+def test_a_secret_that_entra_does_not_know_yet_is_on_the_row_within_ten_seconds() -> None:
+    world = World()
+    world.registered(a_resource())
+    world.emulator.faults.set(secret_propagation=30)
+    registration_id = submitted(world, a_service_client())
+    onlooker = Onlooker(world, registration_id)
+    world.deliver()
+    assert onlooker.seen[10] == "secret-not-accepted-yet"
+    assert onlooker.seen[1] is None
+    shown = world.get(registration_id)
+    assert shown["status"] == "active"
+    assert "lastError" not in shown["operation"]
+    check(world)
+
+
 def test_a_resource_that_is_not_ready_is_told_too() -> None:
     world = World()
     world.emulator.faults.add(Fault("status", "graph.createApplication", times=None, status=503))
