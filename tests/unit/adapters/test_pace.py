@@ -192,7 +192,10 @@ def test_what_one_run_is_refused_all_writes_of_the_process_wait_for_and_no_read(
     assert directory.read_application(application.object_id) is not None
     assert world.clock.now() == begun
     directory.create_service_principal(application.client_id)
-    assert (world.clock.now() - begun).total_seconds() == pytest.approx(9, abs=0.1)
+    spread = (
+        2 / MOST_PER_SECOND / 0.95
+    )  # by chance it comes back within its first turn, at little less than half the pace
+    assert 9 <= (world.clock.now() - begun).total_seconds() <= 9 + spread
 
 
 def test_another_process_does_not_wait() -> None:
