@@ -30,6 +30,8 @@ FHIR_RESOURCE: Final = "https://azurehealthcareapis.com"
 ARM_APP_ID: Final = "797f4846-ba00-4fd7-ba43-dac1f8f63013"
 ARM_PRINCIPAL_ID: Final = "44444444-dddd-4ddd-8ddd-000000000004"
 ARM_RESOURCES: Final = ("https://management.azure.com", "https://management.core.windows.net")
+SUBSCRIPTION: Final = "/subscriptions/55555555-eeee-4eee-8eee-000000000001"
+VAULT_ID: Final = f"{SUBSCRIPTION}/resourceGroups/registrar/providers/Microsoft.KeyVault/vaults/emulated"
 FIRST_PARTY_TENANT_ID: Final = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 
 OWNED_BY: Final = "Application.ReadWrite.OwnedBy"

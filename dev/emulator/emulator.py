@@ -11,6 +11,7 @@ import requests
 
 from dev.emulator import constants, management
 from dev.emulator.arm import routes as arm_routes
+from dev.emulator.arm.role_assignments import RoleAssignments
 from dev.emulator.faults import Faults
 from dev.emulator.graph import routes as graph_routes
 from dev.emulator.graph.directory import Directory
@@ -75,7 +76,7 @@ class Emulator:
                 *graph_routes.routes(lambda: self.directory, bearer),
                 *vault_routes.routes(lambda: self.vault, bearer),
                 *sts_routes.routes(lambda: self.sts),
-                *arm_routes.routes(bearer),
+                *arm_routes.routes(lambda: self.role_assignments, bearer),
                 *management.routes(self),
             )
         )
@@ -94,6 +95,7 @@ class Emulator:
         self.directory.groups |= {group for each in ACCOUNTS.values() for group in each.groups}
         self.vault = Vault(url=self.origin, faults=self.faults, now=self.now, seed=self._seed)
         self.sts = TokenService(self.directory, self.now, self._seed)
+        self.role_assignments = RoleAssignments(self.directory, self.faults, self.now)
 
     @property
     def calls(self) -> list[Call]:

@@ -92,6 +92,7 @@ class Switches:
     directory_quota_exceeded: bool = False
     owner_may_not_assign: bool = False  # an owner of a service principal may not assign the roles that it exposes
     role_propagation: float = 0  # the token endpoint learns so much later of an app role that is given or taken back
+    other_role_assignments: int = 0  # how many of the subscription's are there beside those that the emulator has
     vault_denied: bool = False
     vault_purge_protected: bool = False
     vault_transition: float = (

@@ -41,7 +41,7 @@ EMULATOR_ALLOWED = {
     "http": SHARED,
     "graph": SHARED,
     "vault": SHARED,
-    "arm": SHARED,
+    "arm": {*SHARED, "graph"},
     "sts": {*SHARED, "graph"},
     "management": {*SHARED, "http", "graph", "vault", "sts"},
     "emulator": {*SHARED, "http", "graph", "vault", "arm", "sts", "management"},

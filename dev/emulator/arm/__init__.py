@@ -1,4 +1,4 @@
-"""Azure Resource Manager: what a command line asks of it to sign in. No resource is known here, and no role on one.
+"""Azure Resource Manager: what a command line asks of it to sign in, and the role assignments of one subscription.
 
-Nothing here knows the directory or the vault; of HTTP only `routes.py` knows.
+Of the directory it asks whom it knows; of HTTP only `routes.py` knows.
 """
