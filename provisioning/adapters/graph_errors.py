@@ -95,6 +95,8 @@ class Refusal:
         return (
             self.status == HTTPStatus.NOT_FOUND
             or bool(self.codes & {"NoBackingApplicationObject", "Error_MsaAppDoesNotExist"})
+            # Of a permission that was disabled a moment ago (Azure-Samples, terraform-provider-azuread waits for it).
+            or "CannotDeleteOrUpdateEnabledEntitlement" in self.codes
             # The same refusal with no code of its own, and a 403 that has the code of a missing permission: both are
             # answered while the application is not replicated (terraform-provider-azuread, vault-plugin-secrets-azure).
             or self.says("does not reference a valid application object")
@@ -327,6 +329,7 @@ _KNOWN: Final = frozenset(
         *_DUPLICATE,
         "Directory_ConcurrencyViolation",
         "Directory_ObjectNotFound",
+        "CannotDeleteOrUpdateEnabledEntitlement",
         "Error_MsaAppDoesNotExist",
         "NoBackingApplicationObject",
         "Request_ResourceNotFound",

@@ -15,15 +15,22 @@ from provisioning.api.enforce import agreed_by_asking, approval_of, check_change
 from provisioning.api.submit import Accepted, check_owner, is_unseen, message_may_be_lost, message_of, resolved
 from provisioning.domain.approval import Approval, Outcome, Proposal, check_decider, check_in_person, not_an_approver
 from provisioning.domain.callers import Role
-from provisioning.domain.errors import NeedsOperator, RequestRejected, StaleRegistration, UnreadableRow
+from provisioning.domain.errors import Fault, NeedsOperator, RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.events import What, refused, wished
-from provisioning.domain.intake import Decision, RegistrationRequest, ResourceApplicationRequest, parse_change
+from provisioning.domain.intake import (
+    Decision,
+    RegistrationRequest,
+    ResourceApplicationRequest,
+    changed_names,
+    parse_change,
+)
 from provisioning.domain.judgement import ApprovalNeeded
 from provisioning.domain.judgement import Decision as PolicyDecision
 from provisioning.domain.messages import check_message, operation_message
 from provisioning.domain.operation import DueEntry, OperationType, new_id
 from provisioning.domain.permissions import asked_names
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.change import in_use, users_of
 from provisioning.flow.grant import server_of
 from provisioning.flow.plan import STALLED_AFTER, put_due
 from provisioning.flow.resolve import check_resource
@@ -117,10 +124,25 @@ def _asking(services: Services, row: Registration, changed: Registration, wish: 
     before, its owner agrees to anew.
     """
     request = changed.request
+    _check_unused(services, row, changed)
     if isinstance(request, ResourceApplicationRequest) or not _asks_otherwise(row.request, request):
         return changed
     changed = changed.declaring(resolved(services, request))
     return agreed_by_asking(changed, server_of(services, changed), wish.caller, services.clock.now())
+
+
+def _check_unused(services: Services, row: Registration, changed: Registration) -> None:
+    """Raise RequestRejected (409) where a resource is not to offer any more what a live client asks for."""
+    if not isinstance(changed.request, ResourceApplicationRequest):
+        return
+    gone = set(changed.former_permissions) - set(row.former_permissions)
+    users = len(list(users_of(services, row, gone)))
+    if users:
+        error, what = in_use(), "client asks" if users == 1 else "clients ask"
+        fields = [each for each in ("scopes", "appRoles") if each in changed_names(row.request, changed.request)]
+        message = f"{users} {what} for what would go. {error.remedy}"
+        faults = [Fault(f"#/{each}", error.code, message) for each in fields]
+        raise RequestRejected(409, error.code, error.message, faults)
 
 
 def _proposed(

@@ -129,6 +129,7 @@ def consequences(before: Registration, after: Registration) -> Iterator[Warning_
     if getattr(before.request, "secret_lifetime", None) != getattr(after.request, "secret_lifetime", None):
         yield Warning_("secret-in-use-keeps-its-end", "The secret in use keeps its end: the next one lives as long.")
     yield from _of_credential(before, after)
+    yield from _of_offer(before, after)
     gone = set(_redirect_uris(before)) - set(_redirect_uris(after))
     if gone:
         yield Warning_("redirect-uris-removed", "Whoever signs in through a redirect URI that goes is refused.")
@@ -146,6 +147,17 @@ def _of_credential(before: Registration, after: Registration) -> Iterator[Warnin
     subjects = [set(each.trusted) for each in (was, becomes) if isinstance(each, FederatedCredential)]
     if len(subjects) > 1 and subjects[0] - subjects[1]:
         yield Warning_("subjects-removed", "Workloads with a subject that goes are refused from then on.")
+
+
+def _of_offer(before: Registration, after: Registration) -> Iterator[Warning_]:
+    """Yield what becomes of those who ask a resource for what it offers."""
+    was, becomes = before.request, after.request
+    if isinstance(was, ResourceApplicationRequest) and was.display_name != becomes.display_name:
+        yield Warning_(
+            "permissions-pause",
+            "The texts of its scopes and app roles hold its name. Entra has them disabled to be changed: for a moment "
+            "nobody gets a token with one of them.",
+        )
 
 
 def _redirect_uris(registration: Registration) -> tuple[str, ...]:

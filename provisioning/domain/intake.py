@@ -325,7 +325,7 @@ REQUEST_TYPES: Final[Mapping[ClientType, type[RegistrationRequest]]] = {
 
 _CHANGEABLE: Final = (*("displayName", "owner", "contact", "description", "serviceManagementReference", "callbackUrl"),)
 CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
-    ResourceApplicationRequest: _CHANGEABLE,
+    ResourceApplicationRequest: (*_CHANGEABLE, "scopes", "appRoles"),
     ConfidentialClientRequest: (
         *(*_CHANGEABLE, "redirectUris", "logoutUrl"),
         *("scopes", "secretLifetime", "autoRotate"),
@@ -371,6 +371,8 @@ def parse_change(request: RegistrationRequest, body: object, client_id: str | No
     faults = [not_changeable(name, CHANGEABLE[kind]) for name in body if name not in CHANGEABLE[kind]]
     wanted = {name: value for name, value in body.items() if name in CHANGEABLE[kind]}
     judged = {name for name, field in kind.model_fields.items() if field.alias in wanted}
+    if kind is ResourceApplicationRequest and {"scopes", "appRoles"} & wanted.keys():
+        judged |= {"scopes", "app_roles"}  # of which each has to suit the other
     if "credential" in wanted:
         wanted["credential"], fixed = _changed_credential(dump(request)["credential"], wanted["credential"])
         faults += fixed

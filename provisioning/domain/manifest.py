@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, assert_never
 
 from provisioning.domain.certificates import as_base64
-from provisioning.domain.directory import Application, Permission
+from provisioning.domain.directory import Application
+from provisioning.domain.entitlements import offered
 from provisioning.domain.intake import (
     CertificateCredential,
     ConfidentialClientRequest,
@@ -25,14 +26,13 @@ from provisioning.domain.intake import (
 )
 from provisioning.domain.names import identifier_uri
 from provisioning.domain.openid import GRAPH_CLIENT_ID
-from provisioning.domain.permissions import app_roles_of, openid_scopes, scopes_of
+from provisioning.domain.permissions import openid_scopes
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import NewSecret
 from provisioning.domain.tenant import Tenant
 
 TAG: Final = "fhir-registrar"
 SIGN_IN_AUDIENCE: Final = "AzureADMyOrg"
-LONGEST_CONSENT_NAME: Final = 100
 _NO_IMPLICIT_GRANT: Final = {
     "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False}
 }
@@ -70,7 +70,7 @@ def application_body(registration: Registration, tenant: Tenant, secret: NewSecr
 def _of_client_type(registration: Registration, tenant: Tenant) -> dict[str, Any]:
     match registration.request:
         case ResourceApplicationRequest() as request:
-            return _resource(registration.id, request, tenant)
+            return _resource(registration, request, tenant)
         case ConfidentialClientRequest() as request:
             return _confidential(request) | _required_access(registration)
         case PublicClientRequest() as request:
@@ -84,17 +84,12 @@ def _of_client_type(registration: Registration, tenant: Tenant) -> dict[str, Any
             assert_never(never)
 
 
-def _resource(registration_id: str, request: ResourceApplicationRequest, tenant: Tenant) -> dict[str, Any]:
-    body: dict[str, Any] = {}
+def _resource(registration: Registration, request: ResourceApplicationRequest, tenant: Tenant) -> dict[str, Any]:
+    body = offered(registration)
     if request.access_token_version == 1:
         # With version 2 the URI holds the client id, which Entra has yet to assign: it follows in a second call.
         body["identifierUris"] = [identifier_uri(request.fhir_server_url, tenant.id, tenant.verified_domains)]
-    scopes, app_roles = scopes_of(registration_id, request), app_roles_of(registration_id, request)
-    body["api"] = {
-        "requestedAccessTokenVersion": request.access_token_version,
-        "oauth2PermissionScopes": [_scope(each, request.display_name, both=each in app_roles) for each in scopes],
-    }
-    body["appRoles"] = [_app_role(each, request.display_name, both=each in scopes) for each in app_roles]
+    body["api"]["requestedAccessTokenVersion"] = request.access_token_version
     return body
 
 
@@ -164,38 +159,6 @@ def _entries(asked: Iterable[Access]) -> list[dict[str, Any]]:
     return [{"resourceAppId": client_id, "resourceAccess": access} for client_id, access in found.items()]
 
 
-def _scope(scope: Permission, display_name: str, *, both: bool) -> dict[str, Any]:
-    name = scope.value[:LONGEST_CONSENT_NAME]
-    return {
-        "id": scope.id,
-        "value": scope.value,
-        "type": "User",
-        "isEnabled": True,
-        "adminConsentDisplayName": name,
-        "adminConsentDescription": _of_both(scope, display_name)
-        if both
-        else f"Allow the application to use {display_name} with {scope.value} for the signed-in user.",
-        "userConsentDisplayName": name,
-        "userConsentDescription": f"Allow the application to use {display_name} with {scope.value} on your behalf.",
-    }
-
-
-def _app_role(role: Permission, display_name: str, *, both: bool) -> dict[str, Any]:
-    """One that is a scope too has the scope's texts, or Entra refuses both."""
-    return {
-        "id": role.id,
-        "value": role.value,
-        "displayName": role.value[:LONGEST_CONSENT_NAME] if both else role.value,
-        "description": _of_both(role, display_name) if both else f"{role.value} on {display_name}",
-        "allowedMemberTypes": ["User", "Application"],
-        "isEnabled": True,
-    }
-
-
-def _of_both(permission: Permission, display_name: str) -> str:
-    return f"Allow the application to use {display_name} with {permission.value}, for the signed-in user or for itself."
-
-
 def resource_identifier(registration: Registration, tenant: Tenant) -> str:
     """Return the identifier URI that tokens for a resource application of ours are asked with."""
     request = registration.request
@@ -248,6 +211,7 @@ def changed_properties(registration: Registration, there: Application | None = N
         "serviceManagementReference": request.service_management_reference,
         "notes": notes(registration),
         "tags": marks(registration, there.tags if there is not None else ()),
+        **offered(registration, there),
     }
     if registration.resource is not None:
         by_hand = permissions_added_by_hand(registration, there)

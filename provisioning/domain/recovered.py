@@ -110,8 +110,8 @@ def _resource(manifest: Manifest, notes: Mapping[str, Any]) -> dict[str, Any]:
     api = manifest.get("api") or {}
     return {
         "fhirServerUrl": notes.get("fhirServerUrl") or _server_url(manifest),
-        "scopes": [each["value"] for each in api.get("oauth2PermissionScopes") or ()],
-        "appRoles": [each["value"] for each in manifest.get("appRoles") or ()],
+        "scopes": [each["value"] for each in api.get("oauth2PermissionScopes") or () if each.get("isEnabled", True)],
+        "appRoles": [each["value"] for each in manifest.get("appRoles") or () if each.get("isEnabled", True)],
         "accessTokenVersion": api.get("requestedAccessTokenVersion") or 1,
         "acceptMappedClaims": api.get("acceptMappedClaims") or None,
     }

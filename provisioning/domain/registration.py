@@ -22,7 +22,7 @@ from provisioning.domain.intake import (
     fingerprint,
 )
 from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
-from provisioning.domain.permissions import asked_names, openid_scopes
+from provisioning.domain.permissions import app_roles_of, asked_names, openid_scopes, scopes_of
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
 from provisioning.domain.values import dataclass
 
@@ -310,7 +310,7 @@ class Registration:
         """Return it with its request changed; what a failed change was about is changed with it, and told with it."""
         again = self.has_lost_change or self.proposal is not None
         former = dict.fromkeys((*_redirect_uris(self.request), *self.former_redirect_uris))
-        gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER]
+        gone = [uri for uri in former if uri not in _redirect_uris(request)][:MOST_FORMER_URIS]
         fields = {*(self.changed_fields if again else ()), *changed_names(self.request, request)}
         contact = (self.former_contact if again else None) or self.request.contact
         return replace(
@@ -320,7 +320,7 @@ class Registration:
             policy_version=policy_version,
             change=self.change + 1,
             former_redirect_uris=tuple(gone),
-            former_permissions=self._without(openid_scopes(self.request), openid_scopes(request)),
+            former_permissions=self._without(self._known(self.request), self._known(request)),
             agreement=self._still_agreed(request),
             changed_fields=tuple(sorted(fields)),
             former_contact=contact if contact != request.contact else None,
@@ -336,11 +336,17 @@ class Registration:
         number = self.agreement.number + 1 if self.agreement is not None else 1
         return replace(self, agreement=Agreement(number, permissions, caller.object_id, at, caller.via))
 
+    def _known(self, request: RegistrationRequest) -> tuple[Permission, ...]:
+        """Return the permissions of which the request alone says all: what a resource offers, and sign-in scopes."""
+        if isinstance(request, ResourceApplicationRequest):
+            return (*scopes_of(self.id, request), *app_roles_of(self.id, request))
+        return openid_scopes(request)
+
     def _without(self, before: Iterable[Permission], after: Iterable[Permission]) -> tuple[str, ...]:
         """Return the ids of all permissions that changes took away, now that it asks for others than before."""
         asked = {each.id for each in after}
         former = dict.fromkeys((*(each.id for each in before), *self.former_permissions))
-        return tuple(each for each in former if each not in asked)[:MOST_FORMER]
+        return tuple(each for each in former if each not in asked)[:MOST_FORMER_PERMISSIONS]
 
     def _still_agreed(self, request: RegistrationRequest) -> Agreement | None:
         """Return what the owner of its resource agreed to and is asked for still: what is asked anew is agreed anew."""
@@ -396,7 +402,8 @@ _TRANSITIONS: Final = frozenset(
     }
 )
 NAME_PREFIX: Final = "fhir-registrar-"
-MOST_FORMER: Final = 256
+MOST_FORMER_URIS: Final = 256
+MOST_FORMER_PERMISSIONS: Final = 1000
 
 
 def _redirect_uris(request: RegistrationRequest) -> tuple[str, ...]:

@@ -1,11 +1,23 @@
 """What an accepted change does to its application in Entra; how a change is accepted is in `api/alter.py`."""
 
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from provisioning import trail
 from provisioning.domain.directory import Application
+from provisioning.domain.entitlements import disabled_first, removed_ids
+from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import change_of, changed_properties
+from provisioning.domain.registration import Registration
 from provisioning.flow.resolve import resolve_resource
 from provisioning.flow.rotate import check_ours
 from provisioning.flow.run import Run
+from provisioning.ports import Services
+
+logger = trail.logger(__name__)
+
+_PAGE: Final = 1000
 
 
 def ensure_asked(run: Run) -> None:
@@ -31,10 +43,50 @@ def ensure_changed(run: Run) -> None:
 
 
 def send_change(run: Run, application: Application) -> None:
-    """Set what the registration asks for now, unless the application has this change, or a later one."""
-    if lacks_change(run, application):
-        body = changed_properties(run.registration, application)
-        run.services.directory.update_application(application.object_id, body)
+    """Set what the registration asks for now, unless the application has this change, or a later one.
+
+    What a resource offers and is to be another, or is taken away, is disabled first. Raises NeedsOperator where a
+    client asks for what is taken away.
+    """
+    if not lacks_change(run, application):
+        return
+    registration, directory = run.registration, run.services.directory
+    before = disabled_first(registration, application)
+    if before:
+        for each in users_of(run.services, registration, removed_ids(registration, application)):
+            logger.warning("registration %s: client %s uses what is taken away", registration.id, each.id)
+            raise in_use()
+        directory.update_application(application.object_id, before)
+    directory.update_application(application.object_id, changed_properties(registration, application))
+
+
+def users_of(services: Services, server: Registration, ids: Collection[str]) -> Iterator[Registration]:
+    """Yield the live clients that ask for one of these permissions of a resource of ours.
+
+    All registrations are looked at, unless there is nothing that they could use.
+    """
+    token, looked = None, not ids
+    while not looked:
+        page = services.registry.find(top=_PAGE, continuation_token=token)
+        yield from (row for row in page.registrations if not row.ending and _uses(row, server, ids))
+        token = page.continuation_token
+        looked = token is None
+
+
+def _uses(row: Registration, server: Registration, ids: Collection[str]) -> bool:
+    resource = row.resource
+    if resource is None or resource.client_id != server.client_id:
+        return False
+    return any(each.id in ids for each in row.declared)
+
+
+def in_use() -> NeedsOperator:
+    """Return the error of what cannot be taken away from a resource while clients ask for it."""
+    return NeedsOperator(
+        "permission-in-use",
+        "Clients ask for what is to be taken away from the resource.",
+        remedy="See GET /registrations/{id}/clients, and have them changed first; then send the change again.",
+    )
 
 
 def lacks_change(run: Run, application: Application) -> bool:

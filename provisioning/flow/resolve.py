@@ -18,6 +18,7 @@ from provisioning.domain.names import (
     managed_fhir_url,
     plain_name,
 )
+from provisioning.domain.operation import OperationType
 from provisioning.domain.permissions import ClientRequest, app_roles_of, asked_for, scopes_of
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.values import dataclass
@@ -179,10 +180,11 @@ def _registration(registry: Registry, name: str, caller: Caller | None) -> Regis
 
 def _ours(services: Services, ours: Registration, request: ClientRequest) -> ResolvedResource:
     scopes, app_roles = _offered(ours, request)
-    if ours.status is not Status.ACTIVE or ours.client_id is None:
+    changes = ours.pending and ours.operation.type is OperationType.CHANGE  # Entra may not have what it offers now
+    if ours.status is not Status.ACTIVE or ours.client_id is None or changes:
         raise TryAgain(
             "resource-not-ready",
-            "The resource application is still being provisioned.",
+            "The resource application is still being provisioned, or changed.",
             remedy="See what holds up the registration of the resource application, then retry this one.",
         )
     audience = resource_identifier(ours, services.tenant)

@@ -49,7 +49,7 @@ PLATFORM: Final = {
     "domain.fields.MOST_PERMISSIONS": 400,
     "domain.fields.MOST_SUBJECTS": 20,
     "domain.fields.LONGEST_CLAIM": 600,
-    "domain.manifest.LONGEST_CONSENT_NAME": 100,
+    "domain.entitlements.LONGEST_CONSENT_NAME": 100,
     "domain.callers.GROUPS_IN_A_TOKEN": 200,
     "domain.certificates.SHORTEST_KEY": 2048,
     "domain.certificates.LONGEST_KEY": 16384,
