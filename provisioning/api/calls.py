@@ -19,11 +19,13 @@ from provisioning.domain import patterns
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.errors import Fault, RequestRejected
 from provisioning.domain.faults import respelt
+from provisioning.domain.json_patch import parse_patch
 from provisioning.domain.registration import Registration
 from provisioning.domain.values import dataclass
 from provisioning.ports import Services
 
 MERGE_PATCH: Final = "application/merge-patch+json"
+JSON_PATCH: Final = "application/json-patch+json"
 LARGEST_BODY: Final = 64 * 1024
 DEFAULT_TOP: Final = 50
 LARGEST_TOP: Final = 200
@@ -245,10 +247,19 @@ def json_body(call: Call, *also: str) -> object:
     return _parsed(call.body)
 
 
+def change_body(call: Call) -> object:
+    """Return what is to be different: a merge-patch, or a JsonPatch where the media type says so."""
+    body = json_body(call, MERGE_PATCH, JSON_PATCH)
+    return parse_patch(body) if _media_type(call) == JSON_PATCH else body
+
+
+def _media_type(call: Call) -> str:
+    return call.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _has_json(call: Call, *also: str) -> bool:
     """Whether a body was sent that is to be read as JSON; raise RequestRejected for any other body."""
-    media_type = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    is_json = media_type in ("application/json", *also)
+    is_json = _media_type(call) in ("application/json", *also)
     if call.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise RequestRejected(
             415, "encoding-not-supported", "A compressed body is not unpacked here. Send it without Content-Encoding."

@@ -28,10 +28,10 @@ from provisioning.api.answers import (
     shown,
 )
 from provisioning.api.calls import (
-    MERGE_PATCH,
     Call,
     Wish,
     called_about,
+    change_body,
     idempotency_key,
     json_body,
     no_body,
@@ -196,7 +196,7 @@ def rotate_registration(services: Services, caller: Caller, call: Call) -> Answe
 def change_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """PATCH /registrations/{id}: 202, and Entra gets what was changed."""
     wanted = wish(caller, call)
-    return _answered(alter.change(services, wanted, json_body(call, MERGE_PATCH)), wanted, call, services)
+    return _answered(alter.change(services, wanted, change_body(call)), wanted, call, services)
 
 
 def approve_registration(services: Services, caller: Caller, call: Call) -> Answer:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, TypeAdapter
 
 from provisioning.domain.intake import CHANGEABLE, Decision, Permissions, RegistrationRequest
+from provisioning.domain.json_patch import patch_schema
 
 SCHEMAS: Final = "#/components/schemas"
 
@@ -53,7 +54,7 @@ def asked(schemas: Mapping[str, Schema]) -> dict[str, list[Schema]]:
     """Return the fields of all client types: of each name every schema that a type has for it."""
     found: dict[str, list[Schema]] = {}
     for schema in schemas.values():
-        if "clientType" in schema["properties"]:
+        if "clientType" in schema.get("properties", ()):
             for name, content in schema["properties"].items():
                 found.setdefault(name, []).append(content)
     return found
@@ -75,6 +76,13 @@ def _other_bodies(requests: Mapping[str, Schema]) -> dict[str, Schema]:
             },
         )
         | {"minProperties": 1},
+        "JsonPatch": {
+            "type": "array",
+            "description": "What is to be different, one operation after the other (RFC 6902): of single entries of "
+            "lists above all. Others than these operations are not known here.",
+            "minItems": 1,
+            "items": {"oneOf": list(patch_schema())},
+        },
         "Rotation": _closed(
             "How the secret is replaced.",
             {

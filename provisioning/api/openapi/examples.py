@@ -107,6 +107,10 @@ CHANGES: Final[Mapping[str, Any]] = {
     "names": {"displayName": "Nightly export", "description": None},
     "redirect-uris": {"redirectUris": ["https://portal.contoso.example/signin-oidc"]},
 }
+JSON_PATCH: Final = [
+    {"op": "test", "path": "/appRoles/0", "value": "globalReader"},
+    {"op": "add", "path": "/appRoles/-", "value": "globalExporter"},
+]
 ROTATIONS: Final[Mapping[str, Any]] = {"plain": {"revokePrevious": False}, "leaked": {"revokePrevious": True}}
 APPROVAL: Final = {"digest": _DIGEST}
 DENIAL: Final = {"digest": _DIGEST, "reason": "Read access is enough for a report. Ask for globalReader."}

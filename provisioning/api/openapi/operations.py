@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from provisioning.api.calls import MERGE_PATCH
+from provisioning.api.calls import JSON_PATCH, MERGE_PATCH
 from provisioning.api.openapi import examples
 from provisioning.api.openapi.bodies import Schema, ref, request_schema
 from provisioning.api.openapi.refusals import refusals
@@ -108,7 +108,7 @@ def _change() -> Schema:
         "takes an optional field out. Anything else is a new registration. What the policy wants an approval of waits "
         "for it.",
         example=examples.CHANGE_PREVIEW,
-        body=_body(ref("Change"), examples.CHANGES, MERGE_PATCH),
+        body=_change_body(),
     )
 
 
@@ -324,6 +324,12 @@ def _problem(status: str) -> Schema:
 def _body(schema: Schema, shown: Mapping[str, Any], *also: str) -> Schema:
     content = {"schema": schema, "examples": {name: {"value": value} for name, value in shown.items()}}
     return {"required": True, "content": dict.fromkeys((JSON, *also), content)}
+
+
+def _change_body() -> Schema:
+    body = _body(ref("Change"), examples.CHANGES, MERGE_PATCH)
+    patch = {"schema": ref("JsonPatch"), "examples": {"one-entry": {"value": examples.JSON_PATCH}}}
+    return body | {"content": {**body["content"], JSON_PATCH: patch}}
 
 
 def _answer(description: str, schema: str, example: object, headers: _Headers | None = None) -> Schema:

@@ -140,19 +140,20 @@ def _to_code(found: re.Match[str]) -> str:
 
 
 def _content(described: Mapping[str, Any], of: str) -> str:
-    """Return which schema it has, and its examples, which are the same for each media type."""
-    content = described.get("content", {})
-    first: Mapping[str, Any] = next(iter(content.values()), {})
-    if not first.get("schema"):
-        return ""
-    examples = "".join(
-        f"<details><summary>Example: {_escape(name)}</summary>"
-        f'<pre tabindex="0" data-example="{of}"><code>{_escape(json.dumps(example["value"], indent=2))}</code></pre>'
-        "</details>"
-        for name, example in first.get("examples", {}).items()
-    )
-    types = ", ".join(f"<code>{_escape(each)}</code>" for each in content)
-    return f"<p>{types}: {_kinds(first['schema'])}</p>{examples}"
+    """Return which schema it has, and its examples, once where several media types have the same."""
+    told = list[str]()
+    content = [each for each in described.get("content", {}).items() if each[1].get("schema")]
+    for shown in [each for number, (_, each) in enumerate(content) if each not in [one for _, one in content[:number]]]:
+        types = ", ".join(f"<code>{_escape(name)}</code>" for name, each in content if each == shown)
+        told += [f"<p>{types}: {_kinds(shown['schema'])}</p>", *_examples(shown, of)]
+    return "".join(told)
+
+
+def _examples(shown: Mapping[str, Any], of: str) -> Iterator[str]:
+    for name, example in shown.get("examples", {}).items():
+        value = _escape(json.dumps(example["value"], indent=2))
+        yield f"<details><summary>Example: {_escape(name)}</summary>"
+        yield f'<pre tabindex="0" data-example="{of}"><code>{value}</code></pre></details>'
 
 
 def _schema(name: str, schema: Mapping[str, Any]) -> str:

@@ -118,6 +118,8 @@ REMEDIES: Final[Mapping[str, str]] = {
     "owner-not-yours": (
         "Name yourself or one of your groups. Another owner needs the app role Registrations.Manage.All."
     ),
+    "patch-path": "The path leads to nothing. Read the registration again; indexes begin at 0, and - is the end.",
+    "patch-test-failed": "The registration has another value there. Read it again.",
     "permission-in-use": "Have the clients changed first that ask for it: GET /registrations/{id}/clients.",
     "permission-missing": "The service lacks a permission in Graph. Tell whoever runs it.",
     "policy-broken": "The policy of this service is broken. Tell whoever runs it; it is read again within a minute.",
