@@ -7,6 +7,8 @@ import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from bench.measures import answers, cold_start, importing, many_clients, one_client, planner, throttled
@@ -16,15 +18,13 @@ from dev.stack import to_the_end
 _DOCUMENT: Final = ROOT / "docs/performance.md"
 _BEGIN, _END = "<!-- measured: written by make bench -->", "<!-- /measured -->"
 
-Measure = Callable[[Size], Iterable[Found]]
-
 
 class Figure(NamedTuple):
     """One line of the table. A measure finds all figures that name it; `most` is the target of the ratio."""
 
     title: str
     reference: str
-    measure: Measure
+    measure: Callable[[Size], Iterable[Found]]
     most: float | None = None
     target: str = ""
 
@@ -97,10 +97,9 @@ FIGURES: Final = (
 )
 
 
-def measured(chosen: Iterable[Measure], rows: list[list[str]], quick: int) -> int:
+def measured(chosen: Iterable[Figure], rows: list[list[str]], quick: int) -> int:
     """Measure, and append a row for each figure; 0 only if every one meets its target."""
-    for measure in chosen:
-        figures = [figure for figure in FIGURES if figure.measure is measure]
+    for measure, figures in groupby(chosen, attrgetter("measure")):
         for figure, found in zip(figures, measure(lambda *sizes: sizes[quick]), strict=True):
             rows.append(figure.row(found))
             say("{0}: {1}, ratio {3}".format(*rows[-1]), end="\n")
@@ -109,15 +108,15 @@ def measured(chosen: Iterable[Measure], rows: list[list[str]], quick: int) -> in
 
 def main() -> int:
     """Run as asked on the command line; 0 only if every figure that was measured meets its target."""
-    measures = {figure.measure.__name__: figure.measure for figure in FIGURES}
+    measures = list(dict.fromkeys(figure.measure.__name__ for figure in FIGURES))
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller numbers, for a look")
     parser.add_argument("--only", nargs="+", choices=measures, metavar="MEASURE", help=f"of {', '.join(measures)}")
     arguments, rows = parser.parse_args(), list[list[str]]()
-    chosen = [measures[name] for name in arguments.only or measures]
+    chosen = [figure for figure in FIGURES if figure.measure.__name__ in (arguments.only or measures)]
     code = to_the_end(lambda: measured(chosen, rows, arguments.quick), "The bench failed", RuntimeError, OSError)
     print(table(rows))
-    if len({row[0] for row in rows}) == len(FIGURES) and not arguments.quick:
+    if len(rows) == len(FIGURES) and not arguments.quick:
         write(rows)
     return code
 

@@ -36,7 +36,8 @@ def cpu_seconds(settings: dict[str, str], number: int) -> float:
         return {"Authorization": f"Bearer {token}"}
 
     def carry_out(message: Any) -> None:  # noqa: ANN401 -- a queue message
-        key, version = str(uuid.uuid4()), "api-version=2025-07-01"
+        key = str(uuid.uuid4())
+        kept = f"{vault}/secrets/{key}?api-version=2025-07-01"
         row, *_ = [rows.get_entity("bare", message.content) for _ in range(3)]
         body: dict[str, Any] = {"displayName": key, "uniqueName": key, "signInAudience": "AzureADMyOrg"}
         body |= {"tags": ["bare", f"bare:id={key}"], "notes": '{"contact": "team@contoso.example"}'}
@@ -44,13 +45,12 @@ def cpu_seconds(settings: dict[str, str], number: int) -> float:
         made = call(201, "POST", f"{graph}/v1.0/applications", json=body, headers=to_graph)
         client, secret = made["appId"], made["passwordCredentials"][0]["secretText"]
         call(201, "POST", f"{graph}/v1.0/servicePrincipals", json={"appId": client}, headers=to_graph)
-        call(404, "GET", f"{vault}/secrets/{key}/?{version}", headers=to_vault)
+        call(404, "GET", kept, headers=to_vault)
         form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret, "scope": scope}
         for _ in range(3):
             with urllib3.PoolManager(ssl_context=tls, retries=False) as once:
                 call(200, "POST", token_endpoint, once, fields=form, encode_multipart=False)
-        content = {"value": secret, "tags": {"id": key}, "contentType": "text/plain"}
-        call(200, "PUT", f"{vault}/secrets/{key}?{version}", json=content, headers=to_vault)
+        call(200, "PUT", kept, json={"value": secret, "tags": {"id": key}}, headers=to_vault)
         due.upsert_entity({"PartitionKey": "due", "RowKey": key}, mode=UpdateMode.REPLACE)
         rows.update_entity(row, mode=UpdateMode.REPLACE)
         due.delete_entity("due", key)
