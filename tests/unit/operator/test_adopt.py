@@ -74,6 +74,7 @@ def test_what_is_found_and_what_would_change_is_said_first_and_nothing_is_writte
     assert (ran.code, ran.json["applied"], ran.json["faults"]) == (0, False, [])
     assert ran.json["found"]["secrets"] == ["by hand, until 2028-01-15T12:00:00Z"]
     assert ran.json["found"]["tags"] == ["HR"]
+    assert ran.json["found"]["uniqueName"] == "none"
     assert "the secrets that are there stay, until somebody removes them with `retire`" in ran.json["changes"]
     assert hand.record.last_body == before
     assert isinstance(world.registry, MemoryRegistry)
@@ -312,6 +313,11 @@ def test_what_another_installation_has_registered_is_not_taken_from_it() -> None
     ran = asked(world, hand, "--apply", "--replace-notes")
     assert (ran.code, "another installation's" in ran.json["faults"][0]) == (2, True)
     assert hand.record.last_body["tags"] == tags
+
+
+def test_a_unique_name_that_is_there_is_said() -> None:
+    world = World()
+    assert asked(world, by_hand(world, uniqueName="hr-export")).json["found"]["uniqueName"] == "hr-export"
 
 
 def test_an_api_is_not_adopted() -> None:

@@ -20,6 +20,7 @@ from provisioning.settings import from_file
 from tests.worlds.approvals import awaiting
 from tests.worlds.command_line import typed
 from tests.worlds.request_bodies import MANAGED, OTHER_OWNER, OWNER, a_public_client, a_service_client
+from tests.worlds.steps import id_of
 from tests.worlds.world import World
 
 NOBODYS = "00000000-11111111-2222-4333-8444-555555555555"
@@ -241,6 +242,22 @@ def test_findings_are_1_and_name_what_to_do() -> None:
     ran = typed(world, "findings", "--json")
     assert ran.code == 1
     assert [(each["registrationId"], each["code"]) for each in ran.json] == [(identity, "notes-changed")]
+
+
+def test_what_passes_with_time_is_no_finding_but_a_deletion_that_is_stuck_is() -> None:
+    world = World()
+    world.emulator.faults.add(Fault("status", "graph.*", times=None, status=503))
+    waiting = id_of(world.post(CLIENT))
+    world.deliver()
+    assert world.get(waiting)["operation"]["lastError"]["code"] == "graph-unavailable"
+    assert typed(world, "findings").code == 0
+    world.emulator.faults.clear()
+    world.settle()
+    world.emulator.faults.set(vault_denied=True)
+    world.delete(waiting)
+    world.deliver()
+    ran = typed(world, "findings", "--json")
+    assert [(each["registrationId"], each["code"]) for each in ran.json] == [(waiting, "vault-denied")]
 
 
 def test_a_table_holds_no_control_character() -> None:
