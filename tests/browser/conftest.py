@@ -64,6 +64,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     policy.write_text(json.dumps(POLICY), encoding="utf-8")
     settings = {
         "CALLER_AUTH": "entra",
+        "GRANTS": "on",
         "POLICY": str(policy),
         "SECRET_OVERLAP": "PT15S",
         "SECRET_PROOF_TIMEOUT": "PT30S",

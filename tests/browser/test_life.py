@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from dev.emulator.sts.accounts import OTHER_TEAM
 from tests.browser.conftest import SERVER, People, registered
 
 CONTACT = "team@contoso.example"
@@ -168,6 +169,32 @@ def test_a_request_is_denied_with_a_reason_that_the_requester_reads(people: Peop
     alice.page.locator(".badge.failed").wait_for()
     alice.sees("Reading is enough here.")
     alice.looks_well()
+
+
+def test_the_owner_of_a_server_sees_who_may_call_it_agrees_and_takes_it_back(people: People) -> None:
+    url = "https://shared.contoso.example"
+    registered(people.served, SERVER | {"displayName": "Shared server", "fhirServerUrl": url})
+    asked = {"clientType": "service", "contact": CONTACT, "resource": url, "appRoles": ["globalReader"]}
+    theirs = {"displayName": "Statistics of others", "owner": OTHER_TEAM, **asked}
+    made = registered(people.served, theirs, "mallory")
+    alice = people.called("alice")
+    alice.looks_at("#/")
+    alice.clicks("Shared server", "link")
+    alice.sees("One client waits for your word")
+    alice.looks_well()
+    alice.clicks("Statistics of others", "link")
+    alice.sees("for the server's owner to agree")
+    alice.looks_well("client")
+    alice.clicks("Agree to exactly these")
+    alice.page.get_by_role("button", name="Take everything back").wait_for()
+    alice.page.locator(".grants", has_text="granted").wait_for()
+    alice.looks_well()
+    alice.clicks("Take everything back")
+    alice.page.get_by_role("button", name="Agree to exactly these").wait_for()
+    mallory = people.called("mallory")
+    mallory.looks_at(f"#/r/{made['registrationId']}")
+    mallory.sees("What it may do there")
+    mallory.looks_well()
 
 
 def test_events_say_who_did_what(people: People, server: Any) -> None:

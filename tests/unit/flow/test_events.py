@@ -1,6 +1,7 @@
 """Every act on a registration is told once: who, what, on which credential, and never a value that somebody sent."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -8,11 +9,14 @@ from urllib.parse import urlencode
 import pytest
 
 from dev.emulator import Fault
+from provisioning import trail
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller, CallerKind, Role
+from provisioning.domain.events import carried_out
 from provisioning.domain.messages import read_message
+from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Status
 from tests.worlds.approvals import awaiting as waits_for_approval
 from tests.worlds.approvals import decided
@@ -268,3 +272,13 @@ def test_two_runs_that_remove_the_same_credentials_tell_of_each_at_least_once(wo
     removed = [event.former_key_id for event in kept(world, registration_id) if event.what == "credential-removed"]
     assert removed == [gone]
     check(world)
+
+
+def test_the_end_of_a_rotation_names_the_secret_that_the_row_showed_and_of_a_change_none(world: World) -> None:
+    row = world.row(world.registered(a_service_client())["registrationId"])
+    assert row.secret is not None
+    for kind, named in ((OperationType.ROTATE, row.secret.key_id), (OperationType.CHANGE, None)):
+        before = replace(row, operation=replace(row.operation, id="x", type=kind, status=OperationStatus.PENDING))
+        after = replace(before, operation=replace(before.operation, status=OperationStatus.SUCCEEDED))
+        [event] = carried_out(trail.current(), before, after, (), world.clock.now())
+        assert (event.key_id, event.former_key_id) == (named, None)

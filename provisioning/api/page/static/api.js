@@ -92,6 +92,11 @@ export const remove = (id, { etag, dryRun } = {}) => call("DELETE", dry(one(id),
 export const decide = (id, verb, decision, { etag } = {}) =>
   call("POST", `${one(id)}/${verb}`, { body: decision, headers: unchanged(etag) });
 
+/** Agree to what a client asks of a server, exactly, or take all of it back. */
+export const agree = (id, client, permissions, { etag } = {}) =>
+  call("POST", `${one(id)}/clients/${encodeURIComponent(client)}/${permissions ? "approve" : "revoke"}`,
+    { body: permissions ? { permissions } : undefined, headers: unchanged(etag) });
+
 /** A page of registrations, or of events. */
 export const list = async (query = {}) => (await call("GET", withQuery("registrations", query))).body;
 export const events = async (id, token) =>
@@ -103,11 +108,17 @@ function withQuery(path, query) {
 }
 
 /** Every registration of a query, however many pages they are on; `most` ends it. */
-export async function all(query = {}, most = 1000) {
+export const all = (query = {}, most = 1000) => everyOne((page) => list({ top: "200", ...query, ...page }), most);
+
+/** Every client of a server that its owner has to do with. */
+export const clients = (id, most = 1000) =>
+  everyOne(async (page) => (await call("GET", withQuery(`${one(id)}/clients`, { top: "200", ...page }))).body, most);
+
+async function everyOne(read, most) {
   const found = [];
   let token;
   do {
-    const page = await list({ top: "200", ...query, ...(token ? { continuationToken: token } : {}) });
+    const page = await read(token ? { continuationToken: token } : {});
     found.push(...page.value);
     token = page.continuationToken;
   } while (token && found.length < most);

@@ -13,6 +13,7 @@ const ROUTES = [
   [/^#\/r\/([^/]+)\/change$/, () => import("./form.js"), "alter"],
   [/^#\/r\/([^/]+)\/events$/, () => import("./events.js"), "events"],
   [/^#\/r\/([^/]+)\/(rotate|revoke|delete|retry)$/, () => import("./act.js"), "act"],
+  [/^#\/r\/([^/]+)\/client\/([^/]+)$/, () => import("./clients.js"), "client"],
   [/^#\/r\/([^/]+)\/decide$/, () => import("./approvals.js"), "decide"],
 ];
 const TRIED = "fhir-registrar.signing-in";

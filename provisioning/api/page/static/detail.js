@@ -1,6 +1,7 @@
 // One registration: what it is, what becomes of it, what is left to do, and everything to paste.
 import * as api from "./api.js";
 import { callersOf } from "./callers.js";
+import { granted, waitsForOwner } from "./clients.js";
 import { add, copyable, block, distance, fill, h, moment, note, pairs, tell } from "./dom.js";
 import { pasteable } from "./paste.js";
 import { differences } from "./form.js";
@@ -79,7 +80,8 @@ async function whole(registration, me) {
     steps(registration),
     registration.status === "active" && section(text.paste, pasteable(registration)),
     secret(registration),
-    callers && section(text.callers, callersList(callers)),
+    registration.grants?.length > 0 && section(text.grants, granted(registration)),
+    callers && section(text.callers, callersList(registration, callers)),
     section(text.facts, facts(registration)),
     actions(registration),
   ];
@@ -144,11 +146,14 @@ function secret(registration) {
     status === "active" && h("p.buttons", {}, !isPending(registration) && go("rotate", text.rotate), go("revoke", text.revoke, "danger")));
 }
 
-function callersList(callers) {
+function callersList(server, callers) {
   if (!callers.length) return h("p", {}, text.callersNone);
-  return [h("p.hint", {}, text.callersMine), h("ul.rows", {}, callers.map((each) => h("li", {},
-    h("a", { href: `#/r/${each.registrationId}` }, each.displayName), badge(each),
-    h("span.under", {}, (each.appRoles ?? each.scopes ?? []).join(", ")))))];
+  const waiting = callers.filter(waitsForOwner).length;
+  const all = callers.some((each) => each.grants?.length);
+  return [waiting > 0 && note("wait", words.clients.waiting(waiting)), !all && h("p.hint", {}, text.callersMine), h("ul.rows", {}, callers.map((each) => h("li", {},
+    h("a", { href: each.grants?.length ? `#/r/${server.registrationId}/client/${each.registrationId}` : `#/r/${each.registrationId}` }, each.displayName),
+    badge(each),
+    each.grants?.length ? granted(each) : h("span.under", {}, (each.appRoles ?? each.scopes ?? []).join(", ")))))];
 }
 
 const several = (values) => (values?.length ? h("ul.plain", {}, values.map((each) => h("li", {}, h("code", {}, each)))) : null);

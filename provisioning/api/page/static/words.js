@@ -221,6 +221,7 @@ export const words = {
     callers: "Who may call this server",
     callersNone: "No registered client names this server yet.",
     callersMine: "Of the clients that you may see. Others may call it too.",
+    grants: "What it may do there",
     progress: "In progress",
     progressText: (what, seconds) => `${what.charAt(0).toUpperCase()}${what.slice(1)}: ${seconds} s so far. This page looks again by itself.`,
     progressDone: "Done.",
@@ -277,6 +278,21 @@ export const words = {
     reason: "Reason", reasonHint: "The requester can read it. To deny, it is required.",
     approve: "Approve", deny: "Deny", decided: "Decided.",
     bound: "You agree to exactly what is shown: a change of it would ask you again.",
+  },
+
+  clients: {
+    title: "what it may do",
+    asks: (server) => `What it asks of ${server}`,
+    waiting: (n) => `${n === 1 ? "One client waits" : `${n} clients wait`} for your word: see what each asks for.`,
+    states: { declared: "asked for; a person grants it", granted: "granted", waits: "waits" },
+    waitsFor: { "resource-owner": "for the server's owner to agree", propagation: "until tokens carry it" },
+    agreedAt: "Agreed to",
+    agree: "Agree to exactly these",
+    agreeText: "Only these are granted. If the client asks for more, you are asked again.",
+    takeBack: "Take everything back",
+    takeBackText: "Tokens that were issued work until they expire, about an hour; the next ones carry none of it.",
+    done: "Done.",
+    gone: "No client of this server", goneText: "It was deleted, or asks for nothing here any more.",
   },
 
   events: {
