@@ -105,7 +105,9 @@ def provision(message: func.QueueMessage, messages: Messages, notices: Messages)
     """Carry out what a message asks; an error has the queue deliver it again."""
     from provisioning.domain.messages import read_message
     from provisioning.flow.provision import carry_out
+    from provisioning.flow.run import taken
 
+    taken(_services(), message.insertion_time)
     outgoing = carry_out(_services(), read_message(message.get_body()))
     messages.set(list(outgoing.registrations))
     notices.set(list(outgoing.notices))

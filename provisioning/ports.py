@@ -4,11 +4,12 @@ Only the Protocols are here; their values are in `domain/`. All methods raise th
 nothing else: `TryAgain` for what passes, `NeedsOperator` for what does not. Times are aware and in UTC.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from provisioning.domain.client_types import ClientType
+from provisioning.domain.copies import StoredRow
 from provisioning.domain.directory import (
     Application,
     CertificateThere,
@@ -364,6 +365,21 @@ class Registry(Protocol):
         ...
 
 
+class Copies(Protocol):
+    """What is stored, row by row, whatever it means."""
+
+    def rows(self) -> Iterator[StoredRow]:
+        """Yield every row of every table, as it is stored; those written meanwhile may be among them or not."""
+        ...
+
+    def put(self, row: StoredRow) -> bool:
+        """Store the row as it is and return True; return False, and change nothing, where its key is taken.
+
+        Raise ValueError for a row that no table of this service could hold.
+        """
+        ...
+
+
 class Queues(Protocol):
     """The queues whose messages functions take."""
 
@@ -435,6 +451,11 @@ class Services(Protocol):
     @property
     def registry(self) -> Registry:
         """What we remember."""
+        ...
+
+    @property
+    def copies(self) -> Copies:
+        """What is stored, for whoever keeps a copy of it."""
         ...
 
     @property

@@ -47,6 +47,7 @@ Listener = Callable[[Span], None]
 Measurer = Callable[[str, float, Mapping[str, str]], None]
 
 _CURRENT: Final[ContextVar[Span | None]] = ContextVar("span", default=None)
+_UNMEASURED: Final = ContextVar("unmeasured", default=False)
 _LISTENERS: Final[list[Listener]] = []
 _MEASURERS: Final[list[Measurer]] = []
 
@@ -70,8 +71,18 @@ def listen_to_measures(measurer: Measurer) -> Callable[[], None]:
 
 def measure(name: str, value: float = 1, **attributes: str) -> None:
     """Tell whoever listens of a number; of ids, names and texts that anybody sent, nothing."""
-    for measurer in _MEASURERS:
+    for measurer in () if _UNMEASURED.get() else _MEASURERS:
         measurer(name, value, attributes)
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Have nothing be measured meanwhile: what is only rehearsed has not happened."""
+    token = _UNMEASURED.set(True)
+    try:
+        yield
+    finally:
+        _UNMEASURED.reset(token)
 
 
 def root_of(trace_id: str) -> str:

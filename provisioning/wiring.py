@@ -12,6 +12,7 @@ from provisioning.ports import (
     AppRoles,
     Callbacks,
     CallerTokens,
+    Copies,
     Directory,
     Notifier,
     PolicySource,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import requests
     from azure.core.credentials import TokenCredential
+    from azure.data.tables import TableServiceClient
     from requests.auth import AuthBase
 
     from provisioning.adapters.graph_calls import GraphCalls
@@ -80,18 +82,28 @@ class AzureServices:
     @cached_property
     def registry(self) -> Registry:
         """Table storage of the function app's own storage account."""
+        from provisioning.adapters.tables import TableRegistry
+
+        return TableRegistry(self._tables, self.clock)
+
+    @cached_property
+    def copies(self) -> Copies:
+        """The rows of the same tables."""
+        from provisioning.adapters.copies import TableCopies
+
+        return TableCopies(self._tables)
+
+    @cached_property
+    def _tables(self) -> "TableServiceClient":
         from azure.data.tables import TableServiceClient
 
-        from provisioning.adapters.tables import TableRegistry
         from provisioning.adapters.transport import TABLES_TIMEOUT, sdk_options
 
         storage, options = self._settings.storage, sdk_options(self._session, TABLES_TIMEOUT)
         if storage.connection_string is not None:
-            service = TableServiceClient.from_connection_string(storage.connection_string, **options)
-        else:
-            identity = self._own_identity(storage.client_id or self._settings.client_id, managed=storage.managed)
-            service = TableServiceClient(storage.table_service_uri or "", credential=identity, **options)
-        return TableRegistry(service, self.clock)
+            return TableServiceClient.from_connection_string(storage.connection_string, **options)
+        identity = self._own_identity(storage.client_id or self._settings.client_id, managed=storage.managed)
+        return TableServiceClient(storage.table_service_uri or "", credential=identity, **options)
 
     @cached_property
     def directory(self) -> Directory:

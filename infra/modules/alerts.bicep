@@ -105,6 +105,18 @@ var alerts = [
     range: 'P1D'
   }
   {
+    name: 'revocation-waits'
+    severity: 1
+    text: 'A secret that somebody asked to end at once still works a day later.'
+    section: 'a-leaked-or-expiring-secret'
+    query: 'traces | where message has "a revocation waits"'
+    operator: 'GreaterThan'
+    threshold: 0
+    every: 'PT1H'
+    window: 'P1D'
+    range: 'P1D'
+  }
+  {
     name: 'throttled'
     severity: 3
     text: 'Graph asks for patience, and deliveries come back for it.'

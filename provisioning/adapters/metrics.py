@@ -55,6 +55,16 @@ METRICS: Final[Mapping[str, Metric]] = {
     ),
     "registrar.due.entries": Metric(Instrument.GAUGE, "{entry}", "What the planner found due, a thousand at the most."),
     "registrar.due.age": Metric(Instrument.GAUGE, "s", "How long the oldest of that has been due."),
+    "registrar.queue.age": Metric(Instrument.HISTOGRAM, "s", "How old a message of the queue was when it was taken."),
+    "registrar.secrets.late": Metric(
+        Instrument.HISTOGRAM, "s", "How long a secret was past its time of replacement when it was looked at."
+    ),
+    "registrar.registrations": Metric(
+        Instrument.GAUGE, "{registration}", "Those there are, by the last reconciliation.", frozenset({"state"})
+    ),
+    "registrar.strays": Metric(
+        Instrument.GAUGE, "{thing}", "What carries our mark and is no registration's, by the same.", frozenset({"kind"})
+    ),
     "registrar.findings": Metric(
         Instrument.COUNTER, "{finding}", "What a check found and left alone, by code.", frozenset({"code"})
     ),

@@ -28,7 +28,10 @@ CHECK: Final = "check"
 RECONCILE: Final = "reconcile"
 # The parts of a reconciliation, in order, and what its pages count.
 PARTS: Final = ("registrations", "applications", "secrets")
-COUNTED: Final = ("registrations", "unreadable", "unknownApplications", "unknownSecrets", "leftBehind")
+COUNTED: Final = (
+    *("registrations", "unreadable", "active", "awaitingApproval"),
+    *("unknownApplications", "unknownSecrets", "leftBehind"),
+)
 
 
 @dataclass(frozen=True, slots=True)

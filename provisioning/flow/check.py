@@ -20,12 +20,12 @@ from provisioning.domain.messages import Message
 from provisioning.domain.notices import are_same, expiry_days, of_drift, of_expiry
 from provisioning.domain.operation import Failure, OperationType
 from provisioning.domain.registration import Registration
-from provisioning.domain.secrets import CurrentSecret, MissingCredential
+from provisioning.domain.secrets import CurrentSecret, MissingCredential, SecretPolicy
 from provisioning.flow.change import lacks_change, send_change
 from provisioning.flow.grant import clients_of, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
-from provisioning.flow.plan import STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
+from provisioning.flow.plan import NEVER, STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
 from provisioning.flow.resolve import claim_server
 from provisioning.flow.rotate import (
     MOST_CREDENTIALS,
@@ -33,10 +33,12 @@ from provisioning.flow.rotate import (
     check_ours,
     clean_up_time,
     is_labelled,
+    is_revoked,
     lists,
     remove,
     replaced_credentials,
     rotates,
+    rotates_at,
     rotation_id,
     secret_is_due,
     view,
@@ -60,6 +62,7 @@ def check(run: Run, message: Message) -> list[str]:
     put_off = before.last_error is not None
     if message.run is None and not put_off and (before.due_at is None or before.due_at > now):
         return []  # sent for a stale entry
+    _measure_lateness(before, run.services.secrets, now)
     try:
         _keep_grants(run, message)
         seen = view(run)
@@ -68,16 +71,40 @@ def check(run: Run, message: Message) -> list[str]:
             _keep_name(run)
             _keep_clients(run)
         if before.holds_secret and _begins_rotation(run, message, seen):
+            _tell_waiting_revocation(before, seen.live)
             return []
         removed, owner = _clean_up(run, seen), _look_for_owner(run)
-        run.learn(findings=(*owner, *_findings(run, seen, [each for each in seen.live if each not in removed])))
+        left = [each for each in seen.live if each not in removed]
+        _tell_waiting_revocation(run.registration, left)
+        run.learn(findings=(*owner, *_findings(run, seen, left)))
         due_at = next_due(run.registration, run.services.secrets, now)
     except NeedsOperator as error:
         due_at = now + tried_again_after(run.services.secrets)
         run.learn(findings=(failure_of(error),))
+        _tell_stuck_revocation(before)
     notices = _announce(run, before, now)
     _save(run, message, before, due_at)
     return notices
+
+
+def _measure_lateness(registration: Registration, policy: SecretPolicy, now: datetime) -> None:
+    due_at = rotates_at(registration, policy)
+    if due_at is not None and due_at <= now:
+        telemetry.measure("registrar.secrets.late", (now - due_at).total_seconds())
+
+
+def _tell_waiting_revocation(registration: Registration, live: Sequence[Credential]) -> None:
+    """Have the log say that what somebody wanted to end at once still works: whoever asked may believe it dead."""
+    waiting = sum(is_labelled(each) and is_revoked(each, registration.revoke_before) for each in live)
+    if waiting:
+        logger.warning("registration %s: a revocation waits: %d revoked secrets still work", registration.id, waiting)
+
+
+def _tell_stuck_revocation(registration: Registration) -> None:
+    """Have the log say it where nothing could be read: by the row, the secret in use is one that was to end."""
+    secret, bound = registration.secret, registration.revoke_before
+    if secret is not None and bound is not None and (secret.minted_at or NEVER) < bound:
+        logger.warning("registration %s: a revocation waits: the secret in use is a revoked one", registration.id)
 
 
 def _keep_grants(run: Run, message: Message) -> None:
@@ -161,7 +188,6 @@ def _clean_up(run: Run, seen: View) -> list[Credential]:
     """Remove what may be removed, and return it; send a change that Entra lacks, and learn when to come again."""
     application, current, policy = check_ours(run, seen.application), seen.current, run.services.secrets
     removed = remove(run, seen, replaced_credentials(run, seen))
-    telemetry.measure("registrar.credentials.removed", len(removed))
     if lacks_change(run, application):
         send_change(run, application)
     clean_up_certificates(run, seen.now)

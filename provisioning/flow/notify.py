@@ -10,14 +10,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.errors import TryAgain, UnreadableRow
+from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.messages import DROPPED, notice_message
 from provisioning.domain.notices import CALLBACK, REGISTRAR, Notice
 from provisioning.domain.registration import Registration
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
 from provisioning.flow.run import briefly
 from provisioning.ports import Callbacks, Notifier, Services
+from provisioning.telemetry import Kind
 
 logger = trail.logger(__name__)
 
@@ -46,6 +48,14 @@ def send_notices(services: Services, mailbox: str | None) -> None:
     That one is put off: or the planner would enqueue a message at every turn while this one comes back. The others
     wait behind it. None, a message that is none of ours, is dropped. For callbacks see `_call_back`.
     """
+    with (
+        trail.following(None, Actor(ActorKind.QUEUE)),
+        telemetry.span("send_notices", Kind.CONSUMER, begins_trace=True),
+    ):
+        _send_notices(services, mailbox)
+
+
+def _send_notices(services: Services, mailbox: str | None) -> None:
     if mailbox is None:
         logger.error(DROPPED)
         return
@@ -57,7 +67,7 @@ def send_notices(services: Services, mailbox: str | None) -> None:
         return
     about = "" if mailbox == REGISTRAR else f"registration {mailbox}"
     for notice in services.registry.notices(mailbox):
-        with trail.following(notice.trace_id, subject=about):
+        with trail.following(notice.trace_id, subject=about), telemetry.span("send_notice"):
             _send(services, services.notifier, notice)
 
 
@@ -85,7 +95,7 @@ def _call_back(services: Services, callbacks: Callbacks, mailbox: str) -> None:
         return
     url = row.request.callback_url if row is not None else None
     for notice in services.registry.notices(mailbox):
-        with trail.following(notice.trace_id, subject=f"registration {subject}"):
+        with trail.following(notice.trace_id, subject=f"registration {subject}"), telemetry.span("call_back"):
             if url is None or not callbacks.allows(url):
                 services.registry.remove_notice(notice)
                 logger.warning("callback %s: dropped, as there is no callback that is allowed any more", notice.id)

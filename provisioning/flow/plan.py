@@ -4,12 +4,14 @@ Every registration with anything left to do has a due entry, inserted before the
 stale, never missing; whoever acts on it checks the row.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from provisioning import telemetry, trail
 from provisioning.domain.credentials import credential_expires_at
-from provisioning.domain.events import Actor, ActorKind
+from provisioning.domain.events import Actor, ActorKind, Trail
 from provisioning.domain.messages import Message, check_message, notice_message
 from provisioning.domain.notices import next_expiry_notice
 from provisioning.domain.operation import DueEntry, OperationStatus, OperationType
@@ -31,7 +33,7 @@ MOST_PER_TURN: Final = 1000
 @briefly
 def due_messages(services: Services) -> list[str]:
     """Return one message for each entry due now, oldest first. Nothing is written, so a second planner does no harm."""
-    with trail.following(None, Actor(ActorKind.PLANNER)) as turn:
+    with _turn("due_messages") as turn:
         entries = services.registry.due(services.clock.now(), MOST_PER_TURN)
         oldest = (services.clock.now() - entries[0].due_at).total_seconds() if entries else 0.0
         telemetry.measure("registrar.due.entries", len(entries))
@@ -96,7 +98,15 @@ def waiting_notices(services: Services) -> list[str]:
     """
     if services.notifier is None and services.callbacks is None:
         return []
-    return [notice_message(mailbox) for mailbox in services.registry.mailboxes(services.clock.now())]
+    with _turn("waiting_notices"):
+        return [notice_message(mailbox) for mailbox in services.registry.mailboxes(services.clock.now())]
+
+
+@contextmanager
+def _turn(name: str) -> Iterator[Trail]:
+    """Have what the planner does be the root of a trace of its own, which its messages go on with."""
+    with trail.following(None, Actor(ActorKind.PLANNER)) as turn, telemetry.span(name, begins_trace=True):
+        yield turn
 
 
 def forget_due(

@@ -5,13 +5,15 @@ the vault's secrets that carry our mark, for what a late run left of a registrat
 under everything: what no other message finds is found within a day.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.directory import Marked
 from provisioning.domain.errors import UnreadableRow
+from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.messages import (
     PARTS,
     Outgoing,
@@ -22,7 +24,6 @@ from provisioning.domain.messages import (
 )
 from provisioning.domain.notices import heartbeat
 from provisioning.domain.registration import Registration, Status
-from provisioning.domain.traces import new_trace_id
 from provisioning.flow.notify import announce
 from provisioning.ports import Services
 
@@ -35,7 +36,12 @@ PAGE: Final = 100
 
 def first_page(services: Services) -> str:
     """Return the message that begins a reconciliation; the time of its beginning is its name."""
-    return page_message(ReconcilePage(f"{services.clock.now():%Y%m%dT%H%M%SZ}", REGISTRATIONS, trace_id=new_trace_id()))
+    run = f"{services.clock.now():%Y%m%dT%H%M%SZ}"
+    with (
+        trail.following(None, Actor(ActorKind.RECONCILIATION), f"reconciliation {run}") as turn,
+        telemetry.span("first_page", begins_trace=True),
+    ):
+        return page_message(ReconcilePage(run, REGISTRATIONS, trace_id=turn.trace_id))
 
 
 def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
@@ -46,7 +52,12 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
             services.registry.put_owned(each.request.owner, each.id)
         messages = [reconcile_message(each.id, page.run, page.trace_id) for each in found.registrations]
         following = found.continuation_token
-        counted = {"registrations": len(messages), "unreadable": found.unreadable}
+        counted = {
+            "registrations": len(messages),
+            "unreadable": found.unreadable,
+            "active": sum(each.status is Status.ACTIVE for each in found.registrations),
+            "awaitingApproval": sum(each.awaits_approval for each in found.registrations),
+        }
     else:
         marked = _marked(services, page)
         messages, unknown = _left_behind(services, marked)
@@ -56,10 +67,19 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     part = page.part if following else _FOLLOWS.get(page.part)
     if part is None:
         logger.info("%s: %s", page, counts)
+        _measure(counts)
         return Outgoing(
             tuple(messages), tuple(announce(services, heartbeat(page.run, services.clock.now(), counts), None))
         )
     return Outgoing((*messages, page_message(ReconcilePage(page.run, part, following, counts, page.trace_id))))
+
+
+def _measure(counts: Mapping[str, int]) -> None:
+    """Tell what stands, which nobody else reads all of."""
+    telemetry.measure("registrar.registrations", counts.get("active", 0), state="active")
+    telemetry.measure("registrar.registrations", counts.get("awaitingApproval", 0), state="awaiting-approval")
+    telemetry.measure("registrar.strays", counts.get("unknownApplications", 0), kind="applications")
+    telemetry.measure("registrar.strays", counts.get("unknownSecrets", 0), kind="secrets")
 
 
 def _marked(services: Services, page: ReconcilePage) -> Marked:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.directory import Application, Credential
 from provisioning.domain.errors import CredentialNotFound, NeedsOperator, TryAgain
 from provisioning.domain.manifest import is_marked
@@ -270,6 +270,7 @@ def remove(run: Run, seen: View, credentials: Iterable[Credential]) -> list[Cred
                 continue
         removed.append(credential)
         run.removed.append(credential.key_id)
+        telemetry.measure("registrar.credentials.removed")
         logger.info("registration %s: removed credential %s", registration.id, credential.key_id)
     return removed
 

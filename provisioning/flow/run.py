@@ -62,6 +62,13 @@ def understood(registry: Registry, registration_id: str) -> Registration | None:
     return registration
 
 
+def taken(services: Services, put_at: datetime | None) -> None:
+    """Have it be measured how old a message was when it was taken; None, or a time of no zone, says nothing."""
+    if put_at is not None and put_at.tzinfo is not None:
+        age = (services.clock.now() - put_at).total_seconds()
+        telemetry.measure("registrar.queue.age", max(0.0, age))
+
+
 Told = Message | ReconcilePage | None
 
 

@@ -12,6 +12,7 @@ from provisioning.domain.operation import DueEntry, OperationStatus
 from provisioning.domain.registration import Registration, Status
 from provisioning.operator.adopt import adopt
 from provisioning.operator.arguments import completion
+from provisioning.operator.backup import backup, restore
 from provisioning.operator.desk import Desk
 from provisioning.operator.doctor import doctor
 from provisioning.operator.outlook import plan
@@ -209,6 +210,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "findings": findings,
     "events": events,
     "doctor": doctor,
+    "backup": backup,
+    "restore": restore,
     "rebuild": rebuild,
     "adopt": adopt,
     "retire": retire,

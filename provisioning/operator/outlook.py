@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any, Final
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.errors import ProvisioningError, UnreadableRow
 from provisioning.domain.events import Actor, ActorKind
 from provisioning.domain.messages import Message, ReconcilePage, read_message
@@ -23,9 +23,10 @@ _COLUMNS: Final = {"by": "BY", "registrationId": "ID", "would": "WOULD"}
 
 def plan(desk: Desk, typed: Namespace) -> int:
     """Say what would be done; 1 where a person is needed for any of it."""
-    outlook = list(_planned(desk))
-    if not typed.due_only:
-        outlook += _reconciled(desk)
+    with telemetry.unmeasured():
+        outlook = list(_planned(desk))
+        if not typed.due_only:
+            outlook += _reconciled(desk)
     told = [each for each in outlook if each["would"]]
     desk.show(told, _COLUMNS, "Nothing would be done.")
     return 1 if any("cannot be looked at" in what for each in told for what in each["would"]) else 0

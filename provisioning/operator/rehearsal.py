@@ -16,6 +16,7 @@ from provisioning.ports import (
     Callbacks,
     CallerTokens,
     Clock,
+    Copies,
     Directory,
     Notifier,
     PolicySource,
@@ -102,6 +103,7 @@ class _Rehearsed:
     vault: SecretStore
     proof: TokenProof
     registry: Registry
+    copies: Copies
     queues: Queues
     notifier: Notifier | None
     callbacks: Callbacks | None
@@ -125,6 +127,7 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
         vault=cast("SecretStore", _Only(services.vault, ("current", "read", "marked"))),
         proof=services.proof,
         registry=cast("Registry", _RehearsedRegistry(services.registry, noted)),
+        copies=cast("Copies", _Only(services.copies, ("rows",))),
         queues=cast("Queues", _Only(services.queues, ("names",))),
         notifier=services.notifier,
         callbacks=None,

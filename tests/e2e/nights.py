@@ -1,4 +1,6 @@
-"""Six nights of whoever is on call, played on the local stack: what is seen, what the log says, and what helps.
+"""Six nights of whoever is on call, played on the local stack: what is seen, what tells it, and what helps.
+
+It is told by the log and by the measures.
 
 `make nights` plays them; it takes minutes, because some of what helps is to wait. What is typed is typed as on call it
 would be: the command line in a process of its own, with the app settings in its environment. The table in
@@ -24,6 +26,7 @@ from dev.emulator import Fault
 from dev.host import HostProcess
 from dev.stack import stack
 from tests.e2e.caller import Caller, example
+from tests.e2e.collector import Collector
 from tests.worlds.leaks import leaked
 from tests.worlds.request_bodies import MANAGED, a_service_client
 
@@ -31,6 +34,7 @@ CLIENT: Final = a_service_client(resource=MANAGED, appRoles=[])
 # So that a night is short: a revoked secret ends after a minute, and the planner comes every two seconds.
 SETTINGS: Final = {"SECRET_OVERLAP": "PT15S", "PLANNER_SCHEDULE": "*/2 * * * * *"}
 PATIENCE: Final = 240.0
+ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 # What the log says, by the name of the night as the table in the documents has it.
 LOG: Final = {
     "Graph is out": "comes back: graph-unavailable",
@@ -40,14 +44,24 @@ LOG: Final = {
     "A secret has leaked": "removed credential",
     "A setting is wrong": "The app settings are wrong",
 }
+# What is measured, by the same names: the measure, and one of its attributes; nothing where nobody measures.
+MEASURE: Final = {
+    "Graph is out": ("registrar.dependency.duration", ("http.response.status_code", "503")),
+    "A role on the vault is gone": ("registrar.operations.ended", ("code", "vault-denied")),
+    "The queue was cleared": ("registrar.due.entries", None),
+    "The tables are gone": ("registrar.strays", ("kind", "secrets")),
+    "A secret has leaked": ("registrar.credentials.removed", None),
+    "A setting is wrong": None,
+}
 
 
 @dataclass
 class OnCall:
-    """Whoever is called: the API, the log, and a shell."""
+    """Whoever is called: the API, the log, what is measured, and a shell."""
 
     caller: Caller
     log: Path
+    collector: Collector
     settings: dict[str, str]
 
     def types(self, *arguments: str) -> tuple[int, str]:
@@ -78,6 +92,13 @@ class OnCall:
         until(lambda: LOG[night] in self.log.read_text())
         assert not leaked(self.log.read_text())
 
+    def measures_say(self, night: str) -> None:
+        """Wait until the measure of this night has arrived."""
+        told = MEASURE[night]
+        assert told is not None
+        name, attribute = told
+        until(lambda: self.collector.has(name, attribute))
+
     def shown(self, identity: str) -> dict[str, Any]:
         return dict(self.caller.get(f"/registrations/{identity}").json())
 
@@ -105,8 +126,10 @@ def on_call(tmp_path: Path) -> Iterator[OnCall]:
 @contextmanager
 def night(folder: Path, **settings: str) -> Iterator[OnCall]:
     log = folder / "host.log"
-    with stack(folder, log_file=log, app_settings={**SETTINGS, **settings}) as running:
-        yield OnCall(Caller(running, log), log, dict(running.settings))
+    with Collector() as collector:
+        told = {ENDPOINT: collector.origin, "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+        with stack(folder, log_file=log, app_settings={**SETTINGS, **told, **settings}) as running:
+            yield OnCall(Caller(running, log), log, collector, dict(running.settings))
 
 
 def test_graph_is_out(on_call: OnCall) -> None:
@@ -118,6 +141,7 @@ def test_graph_is_out(on_call: OnCall) -> None:
     code, text = on_call.types("doctor")
     assert (code, "graph: list applications (graph-unavailable)" in text) == (1, True)
     on_call.log_says("Graph is out")
+    on_call.measures_say("Graph is out")
     faults.clear()
     until(lambda: on_call.shown(identity)["status"] == "active")
     assert on_call.types("doctor")[0] == 0
@@ -130,6 +154,7 @@ def test_a_role_on_the_vault_is_gone(on_call: OnCall) -> None:
     identity = registration["registrationId"]
     assert registration["operation"]["failure"]["code"] == "vault-denied"
     on_call.log_says("A role on the vault is gone")
+    on_call.measures_say("A role on the vault is gone")
     assert [each["code"] for each in on_call.reads("findings")] == ["vault-denied"]
     lacking = [each for each in on_call.reads("doctor") if each["state"] == "lacking"]
     assert {each["dependency"] for each in lacking} == {"vault"}
@@ -154,6 +179,7 @@ def test_the_queue_was_cleared(on_call: OnCall) -> None:
     assert (due["registrationId"], due["operation"]) == (identity, "provision pending")
     until(lambda: on_call.shown(identity)["status"] == "active")  # nothing is done: the planner finds it
     on_call.log_says("The queue was cleared")
+    on_call.measures_say("The queue was cleared")
 
 
 def test_the_tables_are_gone(on_call: OnCall) -> None:
@@ -165,6 +191,7 @@ def test_the_tables_are_gone(on_call: OnCall) -> None:
     assert on_call.reads("status")["registrations"] == {}
     on_call.fires("reconcile")
     on_call.log_says("The tables are gone")
+    on_call.measures_say("The tables are gone")
     assert on_call.reads("rebuild")["counts"] == {"restored": 2}
     assert on_call.reads("rebuild", "--apply")["counts"] == {"restored": 2}
     assert {each["registrationId"] for each in on_call.reads("list")} == identities
@@ -184,6 +211,7 @@ def test_a_secret_has_leaked(on_call: OnCall) -> None:
     until(lambda: not on_call.caller.accepts(client, leaked_one))
     assert on_call.caller.accepts(client, on_call.caller.stored_secret(client))
     on_call.log_says("A secret has leaked")
+    on_call.measures_say("A secret has leaked")
     told = [each["what"] for each in on_call.reads("events", client["registrationId"])]
     assert {"revocation-requested", "credential-removed", "rotated"} <= set(told)
 
@@ -191,14 +219,16 @@ def test_a_secret_has_leaked(on_call: OnCall) -> None:
 def test_a_setting_is_wrong(on_call: OnCall, tmp_path: Path) -> None:
     log = tmp_path / "wrong.log"
     wrong = on_call.settings | {"KEY_VAULT_URL": "vault", "SECRET_OVERLAP": "a week"}
-    with HostProcess(wrong, log_file=log) as host:
+    with Collector() as collector, HostProcess(wrong | {ENDPOINT: collector.origin}, log_file=log) as host:
         answer = on_call.caller.http.get(f"{host.origin}/api/registrations", timeout=30)
         assert (answer.status_code, answer.json()["code"]) == (500, "misconfigured")
         answer = on_call.caller.http.get(f"{host.origin}/api/ready", timeout=30)
         named = {each["what"] for each in answer.json()["checks"]}
         assert (answer.status_code, named) == (503, {"KEY_VAULT_URL", "SECRET_OVERLAP"})
-        mistaken = OnCall(on_call.caller, log, wrong)
+        mistaken = OnCall(on_call.caller, log, collector, wrong)
         mistaken.log_says("A setting is wrong")
+        assert MEASURE["A setting is wrong"] is None
+        assert collector.names == set()
         code, text = mistaken.types("doctor")
     assert code == 5
     for name in ("KEY_VAULT_URL", "SECRET_OVERLAP"):

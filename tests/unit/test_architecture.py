@@ -28,7 +28,7 @@ ALLOWED = {
     "flow": {"domain", "ports", "trail", "telemetry"},
     "adapters": {"domain", "ports", "trail", "telemetry"},
     "api": {"domain", "ports", "trail", "telemetry", "flow"},
-    "operator": {"domain", "ports", "trail", "flow", "api"},
+    "operator": {"domain", "ports", "telemetry", "trail", "flow", "api"},
     "__main__": {"domain", "ports", "operator", "settings", "wiring"},
     "settings": {"domain"},
     "wiring": {"domain", "ports", "adapters", "settings"},

@@ -2,11 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from provisioning.adapters.copies import TABLES
 from provisioning.domain.client_types import ClientType
+from provisioning.domain.copies import StoredRow
 from provisioning.domain.errors import RequestRejected, StaleRegistration
 from provisioning.domain.events import Event, EventPage, numbered
 from provisioning.domain.grants import ClientOf, ClientPage
@@ -194,3 +196,19 @@ class MemoryRegistry:
 
 def _place(event: Event) -> str:
     return f"{event.time.isoformat(timespec='microseconds')}_{event.n}"
+
+
+class MemoryCopies:
+    """Rows in a dictionary, as they are stored; the contract suite holds it to the same promises as Table storage."""
+
+    def __init__(self) -> None:
+        self.stored: dict[tuple[str, str, str], StoredRow] = {}
+
+    def rows(self) -> Iterator[StoredRow]:
+        yield from list(self.stored.values())
+
+    def put(self, row: StoredRow) -> bool:
+        if row.table not in TABLES:
+            raise ValueError("no table of this service")
+        key = row.table, str(row.content["PartitionKey"]), row.key
+        return self.stored.setdefault(key, row) is row

@@ -32,6 +32,7 @@ from provisioning.ports import (
     Callbacks,
     CallerTokens,
     Clock,
+    Copies,
     Directory,
     Notifier,
     PolicySource,
@@ -43,7 +44,7 @@ from provisioning.ports import (
 )
 from provisioning.settings import Settings
 from tests.worlds.clock import VirtualClock
-from tests.worlds.memory import MemoryRegistry
+from tests.worlds.memory import MemoryCopies, MemoryRegistry
 from tests.worlds.outside import WatchedAdapter, WatchedRegistry, WorldQueues, straight
 from tests.worlds.receiver import CallbackReceiver, Receiver
 from tests.worlds.request_bodies import a_policy
@@ -83,6 +84,7 @@ class TestServices:
     vault: SecretStore
     proof: TokenProof
     registry: Registry
+    copies: Copies
     notifier: Notifier | None
     callbacks: Callbacks | None
     queues: Queues
@@ -117,6 +119,7 @@ class WiredWorld:
         told = (receiver.settings() if receiver else {}) | (called_back.settings() if called_back else {})
         self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **told, **(settings or {})})
         self.registry = registry or MemoryRegistry()
+        self.copies: Copies = MemoryCopies()
         self.policy = a_policy(*rules) if rules is not None else Path(self.settings.policy).read_bytes()
         self.outside: Any = straight
         self.violations: list[str] = []
@@ -154,6 +157,7 @@ class WiredWorld:
                 tenant.authority, f"{tenant.graph_endpoint}/.default", lambda: self._session(watched), clock
             ),
             registry=cast("Registry", WatchedRegistry(self, self.registry)),
+            copies=self.copies,
             notifier=self._notifier(),
             callbacks=self._callbacks(),
             queues=WorldQueues(self),

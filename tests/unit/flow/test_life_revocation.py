@@ -3,6 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from dev.emulator import Fault
 from tests.worlds.checker import check
 from tests.worlds.request_bodies import a_service_client
 from tests.worlds.steps import live_keys, rotated_now, text_of, works
@@ -80,3 +83,36 @@ def test_a_revocation_during_a_rotation_has_the_run_go_round_again(world: World)
     assert len(versions) == 3
     assert len(live_keys(world, registration_id)) == 1
     check(world)
+
+
+def test_a_revocation_that_waits_is_in_the_log_at_each_daily_look(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    leaked = text_of(world, registration_id)
+    world.clock.sleep(3600)
+    world.emulator.faults.set(vault_denied=True)
+    assert world.rotate(registration_id, {"revokePrevious": True}).status == 202
+    world.settle()
+    assert world.get(registration_id)["operation"]["status"] == "failed"
+    caplog.clear()
+    world.clock.sleep(24 * 3600)
+    world.reconcile()
+    assert f"registration {registration_id}: a revocation waits: the secret in use is a revoked one" in caplog.text
+    world.emulator.faults.clear()
+    world.emulator.faults.add(Fault("status", "vault.setSecret", status=403, times=None))
+    for day in range(1, 4):
+        caplog.clear()
+        world.clock.sleep(24 * 3600)
+        world.reconcile()
+        assert f"registration {registration_id}: a revocation waits: 1 revoked secret" in caplog.text, day
+        assert works(world, registration_id, leaked)
+    world.emulator.faults.clear()
+    world.clock.sleep(24 * 3600)
+    world.reconcile()
+    world.settle()
+    assert not works(world, registration_id, leaked)
+    caplog.clear()
+    world.clock.sleep(24 * 3600)
+    world.reconcile()
+    assert "a revocation waits" not in caplog.text

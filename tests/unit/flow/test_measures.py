@@ -14,7 +14,12 @@ from provisioning.adapters.metrics import METRICS
 from provisioning.domain.errors import PublishBoundPassed
 from provisioning.domain.secrets import MintedSecret
 from provisioning.flow.mint import publish
-from tests.worlds.request_bodies import MANAGED, a_service_client
+from provisioning.flow.rotate import rotates_at
+from provisioning.flow.run import taken
+from tests.worlds.approvals import awaiting
+from tests.worlds.memory import MemoryRegistry
+from tests.worlds.request_bodies import MANAGED, a_resource, a_service_client
+from tests.worlds.signed_in import ENTRA, TEAM
 from tests.worlds.world import World
 
 Told = list[tuple[str, float, dict[str, str]]]
@@ -79,6 +84,15 @@ def test_findings_and_what_was_cleaned_up_are_counted(told: Told) -> None:
     assert sum(value for value, _ in of(told, "registrar.credentials.removed")) == 1
 
 
+def test_what_a_revocation_removed_is_counted_as_well(told: Told) -> None:
+    world = World()
+    identity = world.registered(CLIENT)["registrationId"]
+    world.clock.sleep(3600)
+    world.rotate(identity, {"revokePrevious": True})
+    world.settle()
+    assert of(told, "registrar.credentials.removed") == [(1, {})]
+
+
 def test_a_message_that_failed_for_good_is_counted(told: Told) -> None:
     world = World()
     world.post(CLIENT)
@@ -96,6 +110,48 @@ def test_a_secret_that_is_too_old_to_be_published_is_counted(told: Told) -> None
     with pytest.raises(PublishBoundPassed):
         publish(world.services, row, minted)
     assert of(told, "registrar.publications.late") == [(1, {})]
+
+
+def test_how_late_a_secret_is_replaced_is_measured_when_it_is_looked_at(told: Told) -> None:
+    world = World()
+    identity = world.registered(CLIENT)["registrationId"]
+    world.reconcile()
+    assert of(told, "registrar.secrets.late") == [], "it is not due yet"
+    due_at = rotates_at(world.row(identity), world.settings.secrets)
+    assert due_at is not None
+    world.clock.time = due_at + timedelta(hours=5)
+    world.plan()
+    world.deliver()
+    [(seconds, words)] = of(told, "registrar.secrets.late")
+    assert (seconds, words) == (5 * 3600, {})
+
+
+def test_a_reconciliation_counts_what_stands(told: Told) -> None:
+    world = World(settings=ENTRA)
+    awaiting(world, a_resource(owner=TEAM))
+    world.reconcile()
+    assert of(told, "registrar.registrations") == [(0, {"state": "active"}), (1, {"state": "awaiting-approval"})]
+    assert of(told, "registrar.strays") == [(0, {"kind": "applications"}), (0, {"kind": "secrets"})]
+
+
+def test_a_reconciliation_counts_what_is_nobodys(told: Told) -> None:
+    registry = MemoryRegistry()
+    world = World(registry=registry)
+    identity = world.registered(CLIENT)["registrationId"]
+    world.reconcile()
+    assert of(told, "registrar.registrations") == [(1, {"state": "active"}), (0, {"state": "awaiting-approval"})]
+    told.clear()
+    del registry.rows[identity]
+    world.reconcile()
+    assert of(told, "registrar.strays") == [(1, {"kind": "applications"}), (1, {"kind": "secrets"})]
+
+
+def test_how_old_a_message_was_is_measured_when_it_is_taken(told: Told) -> None:
+    world = World()
+    now = world.clock.now()
+    for put_at in (now - timedelta(minutes=7), now + timedelta(seconds=1), None, now.replace(tzinfo=None)):
+        taken(world.services, put_at)
+    assert of(told, "registrar.queue.age") == [(420, {}), (0, {})]
 
 
 def test_each_measure_is_in_the_table_with_its_attributes_and_in_the_documents() -> None:

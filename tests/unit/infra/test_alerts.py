@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dev.infra.templates import read
+from provisioning.adapters.metrics import METRICS, Instrument
 from tests.unit.test_docs import headings
 from tests.worlds.approvals import awaiting
 from tests.worlds.certificates import a_certificate
@@ -45,7 +46,7 @@ def test_the_runbook_has_each_alert_with_its_section_and_no_other() -> None:
     table = text[text.index("### Alerts that are deployed") : text.index("## Approvals that wait")]
     rows = re.findall(r"^\| `([a-z-]+)` \|.*\]\(#([a-z-]+)\) \|$", table, re.MULTILINE)
     assert dict(rows) == {each["name"]: each["section"] for each in ALERTS}
-    assert len(rows) == len(ALERTS) == 12
+    assert len(rows) == len(ALERTS) == 13
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=NAMES)
@@ -70,8 +71,8 @@ def test_an_alert_asks_for_a_time_that_azure_takes(alert: dict[str, Any]) -> Non
 def test_the_workbook_is_one_and_asks_the_log() -> None:
     book = json.loads((ROOT / "infra" / "workbook.json").read_text(encoding="utf-8"))
     queries = {each["name"]: each["content"]["query"] for each in book["items"] if each["type"] == 3}
-    assert len(queries) == 9
-    assert all(query.startswith(("traces |", "requests |")) for query in queries.values())
+    assert len(queries) == 17
+    assert all(query.startswith(("traces |", "requests |", "customMetrics |")) for query in queries.values())
     patterns = [found for query in queries.values() for found in re.findall(r'extract\(@"([^"]+)"', query)]
     lines = [
         "registration x: rotate failed with vault-denied [t]",
@@ -81,6 +82,22 @@ def test_the_workbook_is_one_and_asks_the_log() -> None:
         "answered 409 operation-in-progress to key [t]",
     ]
     assert all(any(re.search(pattern, line) for line in lines) for pattern in patterns)
+
+
+def test_the_workbook_shows_each_measure_by_the_attributes_that_it_has() -> None:
+    """As Azure's exporter sends them: counters and histograms as what came since, of a histogram count, sum and max."""
+    book = json.loads((ROOT / "infra" / "workbook.json").read_text(encoding="utf-8"))
+    queries = [each["content"]["query"] for each in book["items"] if each["type"] == 3]
+    shown = set()
+    for query in [each for each in queries if each.startswith("customMetrics |")]:
+        names = re.findall(r'"(registrar\.[a-z.]+)"', query)
+        assert names
+        shown |= set(names)
+        dimensions = set(re.findall(r'customDimensions\["([^"]+)"\]', query))
+        assert dimensions <= set().union(*(METRICS[name].attributes for name in names)), query
+        distributed = {name for name in names if METRICS[name].instrument is Instrument.HISTOGRAM}
+        assert bool(distributed) == ("valueMax" in query), query
+    assert shown == METRICS.keys()
 
 
 def test_what_a_check_finds_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

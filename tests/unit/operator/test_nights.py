@@ -10,6 +10,11 @@ def test_each_night_of_the_documents_is_played_and_the_log_says_the_same() -> No
     table = Path("docs/operations.md").read_text().partition("## Six nights")[2].partition("\n## ")[0]
     told = {name: line for line in table.splitlines() for name in re.findall(r"^\| \*\*(.+?)\.\*\*", line)}
     assert told.keys() == nights.LOG.keys()
+    assert told.keys() == nights.MEASURE.keys()
     for name, said in nights.LOG.items():
-        assert f"`{said}`" in told[name].split(" | ")[1], name
+        _, log, measure, _ = told[name].split(" | ")
+        assert f"`{said}`" in log, name
+        measured = nights.MEASURE[name]
+        assert measure.startswith("none: ") if measured is None else f"`{measured[0]}`" in measure, name
+        assert measured is None or measured[1] is None or measured[1][1] in measure or measured[1][0] == "kind", name
         assert f"test_{name.lower().replace(' ', '_')}" in dir(nights)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from provisioning import telemetry
 from provisioning.operator.rehearsal import NotRehearsed, rehearsed
 from tests.worlds.command_line import typed
 from tests.worlds.memory import MemoryRegistry
@@ -49,6 +50,19 @@ def test_nothing_is_to_be_done_where_everything_is_well() -> None:
         world.registered(body)
     assert planned(world) == []
     assert typed(world, "plan").out == "Nothing would be done.\n"
+
+
+def test_what_is_only_planned_is_not_measured() -> None:
+    world, _ = a_world()
+    world.live(timedelta(days=10))
+    world.clock.time += timedelta(days=150)
+    measured = list[str]()
+    forget = telemetry.listen_to_measures(lambda name, *_: measured.append(name))
+    assert planned(world)
+    assert measured == []
+    world.settle()
+    forget()
+    assert "registrar.secrets.late" in measured
 
 
 def test_a_secret_that_is_due_would_be_replaced_and_then_is() -> None:
