@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from azure.data.tables import TableServiceClient
 from azure.identity import ManagedIdentityCredential
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan
@@ -40,13 +41,16 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorServer]:
 
 
 @pytest.fixture
-def environment(azure: EmulatorServer, azurite: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+def environment(azure: EmulatorServer, azurite: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """The settings, in this process's environment too: Azure's libraries read some of them there."""
     trusted = {"AzureWebJobsStorage": azurite, "REQUESTS_CA_BUNDLE": str(azure.ca_bundle)}
     settings = {**azure.emulator.settings(), **trusted}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    return settings
+    yield settings
+    with TableServiceClient.from_connection_string(azurite) as service:
+        for table in list(service.list_tables()):
+            service.delete_table(table.name)
 
 
 def registered(services: AzureServices, body: dict[str, object]) -> str:
