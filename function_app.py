@@ -8,16 +8,21 @@ import typing
 import azure.functions as func
 
 if typing.TYPE_CHECKING:
+    from provisioning.api.answers import Answer
+    from provisioning.api.calls import Call
     from provisioning.ports import Services
 
 QUEUE = "registrations"
 NOTICES = "notices"
+CHAT = "chat"
 STORAGE = "AzureWebJobsStorage"
 # The host has no default for a %SETTING% that is not set, and would refuse the function.
 PLANNER_SCHEDULE = "%PLANNER_SCHEDULE%" if os.environ.get("PLANNER_SCHEDULE") else "0 */5 * * * *"
 RECONCILE_SCHEDULE = "%RECONCILE_SCHEDULE%" if os.environ.get("RECONCILE_SCHEDULE") else "0 30 2 * * *"
 # Callers who sign in are asked by the platform in front, and have no key for the host to ask for.
 ENTRA = os.environ.get("CALLER_AUTH", "").strip() == "entra"
+# Without a chat its functions do not exist.
+SLACK = bool(os.environ.get("SLACK_SIGNING_SECRET", "").strip())
 # Or pydantic looks for plug-ins in every installed package, which takes a tenth of the time to the first answer.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # What is loaded stays; to look for garbage among it at every 700 objects takes a quarter of the time to load it.
@@ -47,6 +52,10 @@ CALLS = (
     ("ready", "GET", "ready", "show_readiness"),
     ("me", "GET", "me", "show_caller"),
 )
+CHAT_CALLS = (
+    ("link", "POST", "chat/link", "link_chat"),
+    ("unlink", "DELETE", "chat/link", "unlink_chat"),
+)
 
 
 def _serve(name: str, method: str, route: str, call: str) -> None:
@@ -62,7 +71,7 @@ def _serve(name: str, method: str, route: str, call: str) -> None:
     app.function_name(name)(app.route(route=route, methods=[method])(read if method == "GET" else sends(write)))
 
 
-for _each in CALLS:
+for _each in (*CALLS, *(CHAT_CALLS if SLACK else ())):
     _serve(*_each)
 
 
@@ -156,6 +165,35 @@ def reconcile(timer: func.TimerRequest, messages: Messages) -> None:  # noqa: AR
     messages.set([first_page(_services())])
 
 
+if SLACK:
+
+    @app.route(route="chat/slack", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+    @app.queue_output(arg_name="message", queue_name=CHAT, connection=STORAGE)
+    def slack(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
+        """Answer Slack, which signs what it sends; what somebody asks for is done from the queue."""
+        from provisioning.api.chat.work import answer_slack
+
+        answer = answer_slack(_services, _call(req))
+        if answer.message is not None:
+            message.set(answer.message)
+        return _response(answer)
+
+    @app.queue_trigger(arg_name="message", queue_name=CHAT, connection=STORAGE)
+    @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
+    def chat(message: func.QueueMessage, messages: Messages) -> None:
+        """Do what somebody asks for in a chat, and tell them; an error has the queue deliver it again."""
+        from provisioning.api.chat.work import carry_out
+
+        messages.set(carry_out(_services(), message.get_body(), message.id or ""))
+
+    @app.queue_trigger(arg_name="message", queue_name=f"{CHAT}-poison", connection=STORAGE)
+    def give_up_chat(message: func.QueueMessage) -> None:
+        """Tell somebody that what they asked for in a chat could not be done."""
+        from provisioning.api.chat.work import give_up
+
+        give_up(_services(), message.get_body())
+
+
 @functools.cache
 def _services() -> "Services":
     """Return the services of this process, made from its settings on first use."""
@@ -168,12 +206,20 @@ def _services() -> "Services":
 def _answer(call: str, req: func.HttpRequest, message: func.Out[str] | None = None) -> func.HttpResponse:
     """Have the callers' side answer, which is loaded only now."""
     from provisioning.api import web
-    from provisioning.api.calls import Call
 
-    received = Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
-    answer = web.answer_call(_services, call, received)
+    answer = web.answer_call(_services, call, _call(req))
     if message is not None and answer.message is not None:
         message.set(answer.message)
+    return _response(answer)
+
+
+def _call(req: func.HttpRequest) -> "Call":
+    from provisioning.api.calls import Call
+
+    return Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
+
+
+def _response(answer: "Answer") -> func.HttpResponse:
     return func.HttpResponse(
         answer.body, status_code=answer.status, headers=dict(answer.headers), mimetype=answer.content_type
     )

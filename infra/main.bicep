@@ -60,6 +60,15 @@ param callbackHosts string = ''
 @description('Address of the vault secret that signs callbacks.')
 param callbackSigningKeyUri string = ''
 
+@description('Id of the workspace of Slack whose people may ask in the chat, such as T0123456789. Empty for no chat.')
+param slackWorkspace string = ''
+
+@description('Address of the vault secret that is the signing secret of the Slack app.')
+param slackSigningSecretUri string = ''
+
+@description('Address of the vault secret that is the bot token of the Slack app, for the form of a registration.')
+param slackBotTokenUri string = ''
+
 @description('Version of Python.')
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
@@ -120,6 +129,9 @@ module registrar 'registrar.bicep' = {
     notifyWebhookFormat: notifyWebhookFormat
     callbackHosts: callbackHosts
     callbackSigningKeyUri: callbackSigningKeyUri
+    slackWorkspace: slackWorkspace
+    slackSigningSecretUri: slackSigningSecretUri
+    slackBotTokenUri: slackBotTokenUri
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     maximumInstanceCount: maximumInstanceCount

@@ -25,6 +25,9 @@ param notifyWebhookSecretUri string = ''
 param notifyWebhookFormat string = 'cloudevents'
 param callbackHosts string = ''
 param callbackSigningKeyUri string = ''
+param slackWorkspace string = ''
+param slackSigningSecretUri string = ''
+param slackBotTokenUri string = ''
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
 param alwaysReadyHttp int = 0
@@ -129,6 +132,9 @@ module app 'modules/app.bicep' = {
     notifyWebhookFormat: notifyWebhookFormat
     callbackHosts: callbackHosts
     callbackSigningKeyUri: callbackSigningKeyUri
+    slackWorkspace: slackWorkspace
+    slackSigningSecretUri: slackSigningSecretUri
+    slackBotTokenUri: slackBotTokenUri
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     maximumInstanceCount: maximumInstanceCount

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from provisioning.domain.chat import ChatUser, SignIn
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.copies import StoredRow
 from provisioning.domain.directory import (
@@ -29,6 +30,7 @@ from provisioning.domain.quota import Exceeded, Quota
 from provisioning.domain.readiness import SignedIn
 from provisioning.domain.registration import Page, Registration, Status
 from provisioning.domain.secrets import CurrentSecret, MintedSecret, SecretPolicy
+from provisioning.domain.slack import Workspace
 from provisioning.domain.tenant import Tenant
 
 
@@ -397,6 +399,62 @@ class Queues(Protocol):
         ...
 
 
+class ChatPeople(Protocol):
+    """Who in a chat is who in Entra, what was said of each at the last sign-in, and which requests were taken."""
+
+    def take(self, request: str, delivery: str, until: datetime) -> bool:
+        """Have the request be this delivery's; return whether it is. Another delivery of the same one is a replay."""
+        ...
+
+    def put_code(self, key: str, object_id: str, until: datetime) -> None:
+        """Have the code be good for this person, once, until then."""
+        ...
+
+    def take_code(self, key: str, now: datetime) -> str | None:
+        """Return for whom the code is good, and have it be good for nobody any more; None for one that is not."""
+        ...
+
+    def link(self, user: ChatUser, object_id: str) -> None:
+        """Have the chat's user be this person, and nobody else."""
+        ...
+
+    def linked(self, user: ChatUser) -> str | None:
+        """Return the object id of the person whom the chat's user is; None where nobody has said so."""
+        ...
+
+    def unlink(self, object_id: str) -> None:
+        """Have no user of a chat be this person, and nothing be known of the sign-in; a second time is no error."""
+        ...
+
+    def put_sign_in(self, sign_in: SignIn) -> None:
+        """Remember what was said of the person last."""
+        ...
+
+    def renew(self, sign_in: SignIn) -> None:
+        """As `put_sign_in`, of a person who is known from a chat; of another nothing is remembered."""
+        ...
+
+    def sign_in(self, object_id: str) -> SignIn | None:
+        """Return what was said of the person last; None where nothing is known, or what there is cannot be read."""
+        ...
+
+    def forget(self, now: datetime) -> None:
+        """Have codes and requests that are over not exist, some of them at least."""
+        ...
+
+
+class Slack(Protocol):
+    """Slack, where answers go."""
+
+    def tell(self, url: str, message: Mapping[str, Any]) -> None:
+        """Return once Slack took the message at this response URL; raise TryAgain otherwise, and tell no redirect."""
+        ...
+
+    def open_form(self, trigger: str, view: Mapping[str, Any]) -> None:
+        """Return once Slack shows the view to whoever pressed the trigger; raise TryAgain otherwise."""
+        ...
+
+
 class PolicySource(Protocol):
     """The policy document, which the operator may exchange at any time."""
 
@@ -511,4 +569,19 @@ class Services(Protocol):
     @property
     def allowed_resources(self) -> Mapping[str, str]:
         """Foreign resources that may be asked for: by canonical name, what Entra knows them by."""
+        ...
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """The workspace of Slack whose people may ask; None where nobody asks from a chat."""
+        ...
+
+    @property
+    def people(self) -> ChatPeople:
+        """Who in a chat is who."""
+        ...
+
+    @property
+    def slack(self) -> Slack:
+        """Where answers to a chat go."""
         ...

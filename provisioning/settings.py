@@ -21,6 +21,7 @@ from provisioning.domain.errors import SettingsError
 from provisioning.domain.front_door import FrontDoor, front_door
 from provisioning.domain.names import can_name_resource, canonical_name, opens_directory_or_azure
 from provisioning.domain.secrets import SecretPolicy
+from provisioning.domain.slack import Workspace
 from provisioning.domain.tenant import Tenant
 from provisioning.domain.values import dataclass
 
@@ -40,6 +41,10 @@ _DEVELOPMENT_ACCOUNT: Final = (
 )
 _DEVELOPMENT_BLOBS: Final = "http://127.0.0.1:10000/devstoreaccount1"
 _DEVELOPMENT_QUEUES: Final = "http://127.0.0.1:10001/devstoreaccount1"
+_WORKSPACE: Final = re.compile(r"T[A-Z0-9]{2,30}", re.ASCII)
+_SIGNING_SECRET: Final = re.compile(r"[0-9a-f]{32,64}", re.ASCII)
+_BOT_TOKEN: Final = re.compile(r"xoxb-[A-Za-z0-9-]{1,200}", re.ASCII)
+_LONGEST_SESSION: Final = timedelta(days=1)
 _BLOBS: Final = re.compile(
     r"https://[a-z0-9]{3,24}\.blob\.core\.(?:windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)/[^\s?#]+/[^\s?#]+"
 )
@@ -53,6 +58,7 @@ _OF_THE_APP: Final = frozenset(
 _POLICY: Final = Path(__file__).with_name("policy.json")
 _WEBHOOK: Final = ("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET")
 _CALLBACKS: Final = ("CALLBACK_HOSTS", "CALLBACK_SIGNING_KEY")
+_SLACK: Final = ("SLACK_WORKSPACE", "SLACK_SIGNING_SECRET")
 _FORMATS: Final = ("cloudevents", "teams")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -167,6 +173,8 @@ class Settings:
     telemetry: Telemetry | None
     grants: bool
     granter_client_id: str | None
+    workspace: Workspace | None
+    slack_bot_token: str | None = field(repr=False)
 
     @property
     def local_vault(self) -> bool:
@@ -203,6 +211,8 @@ class Settings:
             telemetry=reader.telemetry("APPLICATIONINSIGHTS_CONNECTION_STRING", "OTEL_EXPORTER_OTLP_ENDPOINT", storage),
             grants=reader.one_of("GRANTS", ("off", "on")) == "on",
             granter_client_id=reader.guid("GRANTER_CLIENT_ID"),
+            workspace=reader.workspace(*_SLACK, "CHAT_SESSION", storage),
+            slack_bot_token=reader.bot_token("SLACK_BOT_TOKEN"),
         )
         if reader.faults:
             # As function_app.py decides whether the host asks for a key.
@@ -370,6 +380,30 @@ class _Reader:
             absent = next(name for name, is_given in given.items() if not is_given)
             self.faults.append(f"{absent}: is required beside {key_name if absent == hosts_name else hosts_name}")
         return CallbackSettings(hosts, seed) if all(given.values()) else None
+
+    def workspace(self, id_name: str, secret_name: str, session_name: str, storage: Storage) -> Workspace | None:
+        given = {name: self._env.get(name, "").strip() for name in (id_name, secret_name)}
+        for name, rule, value in zip(given, (_WORKSPACE, _SIGNING_SECRET), given.values(), strict=True):
+            if value and not rule.fullmatch(value):
+                self.faults.append(f"{name}: must be as Slack shows it, with the team's id T... or the signing secret")
+        session = self.duration(session_name, timedelta(hours=8))
+        if not timedelta(minutes=5) <= session <= _LONGEST_SESSION:
+            self.faults.append(f"{session_name}: must be between PT5M and {format_duration(_LONGEST_SESSION)}")
+        if not any(given.values()):
+            return None
+        self.faults += [f"{name}: is required beside the other settings of Slack" for name in given if not given[name]]
+        if self._env.get("CALLER_AUTH", "").strip() != "entra":
+            self.faults.append(f"{id_name}: needs CALLER_AUTH=entra, which says who a person of the chat is")
+        page, has_forms = self.page("WEBSITE_HOSTNAME"), bool(self._env.get("SLACK_BOT_TOKEN", "").strip())
+        return Workspace(
+            given[id_name], given[secret_name].encode(), session, page, local=storage.local, has_forms=has_forms
+        )
+
+    def bot_token(self, name: str) -> str | None:
+        token = self._env.get(name, "").strip()
+        if token and not _BOT_TOKEN.fullmatch(token):
+            self.faults.append(f"{name}: must be the token of a bot, xoxb-...")
+        return token or None
 
     def storage(self) -> Storage:
         connection_string = self._env.get(_STORAGE, "").strip() or None

@@ -12,6 +12,7 @@ from provisioning.ports import (
     AppRoles,
     Callbacks,
     CallerTokens,
+    ChatPeople,
     Copies,
     Directory,
     Notifier,
@@ -19,6 +20,7 @@ from provisioning.ports import (
     Queues,
     Registry,
     SecretStore,
+    Slack,
     TokenProof,
 )
 from provisioning.settings import Settings, Telemetry
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from requests.auth import AuthBase
 
     from provisioning.adapters.graph_calls import GraphCalls
+    from provisioning.adapters.tables import TableRegistry
 
 
 class SystemClock:
@@ -62,6 +65,7 @@ class AzureServices:
         self.allowed_resources = settings.allowed_resources
         self.front_door = settings.front_door
         self.grants = settings.grants
+        self.workspace = settings.workspace
         if settings.telemetry is not None:
             self._tell(settings.telemetry)
 
@@ -79,9 +83,18 @@ class AzureServices:
         opentelemetry.start(spans)
         metrics.start([metrics.periodically(each) for each in measures])
 
-    @cached_property
+    @property
     def registry(self) -> Registry:
         """Table storage of the function app's own storage account."""
+        return self._registry
+
+    @property
+    def people(self) -> ChatPeople:
+        """A table beside those of the registry."""
+        return self._registry.people
+
+    @cached_property
+    def _registry(self) -> "TableRegistry":
         from provisioning.adapters.tables import TableRegistry
 
         return TableRegistry(self._tables, self.clock)
@@ -222,6 +235,15 @@ class AzureServices:
 
         session = public_session(self._tls)
         return SignedCallbacks(allowed.hosts, allowed.seed, source_of(self.tenant), session, self.clock)
+
+    @cached_property
+    def slack(self) -> Slack:
+        """Slack, at public addresses; on the local stack also what is on this machine."""
+        from provisioning.adapters.public_hosts import public_session
+        from provisioning.adapters.slack import SlackAnswers
+
+        session = self._session if self._settings.storage.local else public_session(self._tls)
+        return SlackAnswers(session, self._settings.slack_bot_token)
 
     @cached_property
     def _session(self) -> "requests.Session":

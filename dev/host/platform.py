@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dev.host")
 
 Claims = Literal["long", "short"]
-EXCLUDED_PATHS = ("/api/health", "/api/docs", "/api/openapi.json", "/api/page/*")
+EXCLUDED_PATHS = ("/api/health", "/api/docs", "/api/openapi.json", "/api/page/*", "/api/chat/slack")
 _WRITTEN = "x-ms-"
 _AS = "x-dev-as"
 _SKEW_SECONDS = 300

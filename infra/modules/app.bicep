@@ -18,6 +18,9 @@ param notifyWebhookSecretUri string
 param notifyWebhookFormat string
 param callbackHosts string
 param callbackSigningKeyUri string
+param slackWorkspace string
+param slackSigningSecretUri string
+param slackBotTokenUri string
 param pythonVersion string
 param alwaysReadyHttp int
 param maximumInstanceCount int
@@ -147,6 +150,10 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     NOTIFY_WEBHOOK_URL: notifyWebhookUrl
     NOTIFY_WEBHOOK_SECRET: empty(notifyWebhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${notifyWebhookSecretUri})'
     NOTIFY_WEBHOOK_FORMAT: notifyWebhookFormat
+    SLACK_WORKSPACE: slackWorkspace
+    SLACK_SIGNING_SECRET: empty(slackSigningSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${slackSigningSecretUri})'
+    SLACK_BOT_TOKEN: empty(slackBotTokenUri) ? '' : '@Microsoft.KeyVault(SecretUri=${slackBotTokenUri})'
+    CHAT_SESSION: 'PT8H'
     CALLBACK_HOSTS: callbackHosts
     CALLBACK_SIGNING_KEY: empty(callbackSigningKeyUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackSigningKeyUri})'
   }
@@ -166,7 +173,7 @@ resource authentication 'Microsoft.Web/sites/config@2024-04-01' = {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
       redirectToProvider: 'azureactivedirectory'
-      excludedPaths: ['/api/health', '/api/docs', '/api/openapi.json', '/api/page/*']
+      excludedPaths: ['/api/health', '/api/docs', '/api/openapi.json', '/api/page/*', '/api/chat/slack']
     }
     httpSettings: {
       requireHttps: true

@@ -13,6 +13,7 @@ created when first found missing.
     notices         PartitionKey: mailbox               RowKey: the notice's id     only those that wait
 
 What a row looks like is in `rows.py`; what is done with `owners`, `names` and `clients`, in files of those names.
+Beside them is `people`, which is no part of the registry and acts on its table in the same way.
 """
 
 import base64
@@ -38,6 +39,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 
 from provisioning import trail
+from provisioning.adapters.chats import CHATS, ChatsTable
 from provisioning.adapters.clients import ClientsTable
 from provisioning.adapters.names import NamesTable
 from provisioning.adapters.owners import AT_ONCE, OwnersTable
@@ -111,6 +113,7 @@ class TableRegistry:
         self._owners = OwnersTable(service.get_table_client(OWNERS), self._on, self._is_live)
         self._notices = service.get_table_client(NOTICES)
         self._clients = ClientsTable(service.get_table_client(CLIENTS), self._on)
+        self.people = ChatsTable(service.get_table_client(CHATS), self._on)
 
     def insert(self, registration: Registration, *events: Event) -> Registration | None:
         """As the port says."""

@@ -134,7 +134,7 @@ def not_found() -> RequestRejected:
 def wish(caller: Caller, call: Call) -> Wish:
     """Return what is asked of one registration by a call that writes; raise RequestRejected for what is not known."""
     dry_run = read_dry_run(call)
-    _no_key(call)
+    no_key(call)
     condition = call.headers.get("if-match")
     if condition is not None and not _ENTITY_TAGS.fullmatch(condition.strip()):
         raise RequestRejected(
@@ -147,7 +147,8 @@ def wish(caller: Caller, call: Call) -> Wish:
     return Wish(caller, registration_id(call), condition, dry_run, preferred_wait(call.headers))
 
 
-def _no_key(call: Call) -> None:
+def no_key(call: Call) -> None:
+    """Raise RequestRejected (400) for an Idempotency-Key, which would do nothing."""
     if "idempotency-key" in call.headers:
         raise RequestRejected(
             400,

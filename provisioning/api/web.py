@@ -42,6 +42,7 @@ from provisioning.api.calls import (
     revoke_previous,
     wish,
 )
+from provisioning.api.chat.link import link_chat, renewed, unlink_chat
 from provisioning.api.clients import approve_client, list_clients, revoke_client
 from provisioning.api.guidance import next_steps
 from provisioning.api.prefer import preferred_wait
@@ -301,9 +302,10 @@ def show_readiness(services: Services, caller: Caller, call: Call) -> Answer:
 
 
 def show_caller(services: Services, caller: Caller, call: Call) -> Answer:
-    """GET /me: 200, and who calls, as whoever calls may know it."""
+    """GET /me: 200, and who calls, as whoever calls may know it; it counts in the chat from now on."""
     no_body(call)
     no_parameters(call)
+    renewed(services, caller)
     told = {"objectId": caller.object_id, "kind": caller.kind, "name": caller.name}
     return ok({**told, "roles": sorted(caller.roles), "groups": sorted(caller.groups), "tenantId": services.tenant.id})
 
@@ -327,5 +329,7 @@ CALLS: Final[Mapping[str, Handle]] = {
         show_policy,
         show_readiness,
         show_caller,
+        link_chat,
+        unlink_chat,
     )
 }

@@ -10,11 +10,13 @@ from provisioning.domain.front_door import FrontDoor
 from provisioning.domain.notices import Notice
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import SecretPolicy
+from provisioning.domain.slack import Workspace
 from provisioning.domain.tenant import Tenant
 from provisioning.ports import (
     AppRoles,
     Callbacks,
     CallerTokens,
+    ChatPeople,
     Clock,
     Copies,
     Directory,
@@ -24,6 +26,7 @@ from provisioning.ports import (
     Registry,
     SecretStore,
     Services,
+    Slack,
     TokenProof,
 )
 
@@ -115,6 +118,9 @@ class _Rehearsed:
     caller_tokens: CallerTokens
     policy: PolicySource
     allowed_resources: Mapping[str, str]
+    workspace: Workspace | None
+    people: ChatPeople
+    slack: Slack
 
 
 def rehearsed(services: Services) -> tuple[Services, Noted]:
@@ -139,4 +145,7 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
         caller_tokens=services.caller_tokens,
         policy=services.policy,
         allowed_resources=services.allowed_resources,
+        workspace=None,
+        people=cast("ChatPeople", _Only(services.people, ())),
+        slack=cast("Slack", _Only(services.slack, ())),
     ), noted

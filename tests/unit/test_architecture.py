@@ -108,7 +108,7 @@ def test_only_the_settings_read_the_environment(module: str) -> None:
 def test_the_triggers_read_only_what_a_decorator_needs() -> None:
     reads = [line for line in MODULES["function_app"].read_text(encoding="utf-8").splitlines() if "os.environ" in line]
     told_to_pydantic = 'os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")'
-    read = ["PLANNER_SCHEDULE", "RECONCILE_SCHEDULE", "ENTRA"]
+    read = ["PLANNER_SCHEDULE", "RECONCILE_SCHEDULE", "ENTRA", "SLACK"]
     assert [line.partition(" = ")[0] for line in reads] == [*read, told_to_pydantic]
 
 
@@ -286,7 +286,7 @@ def test_importing_the_function_app_loads_what_indexing_needs_and_nothing_more()
 def triggers() -> dict[str, ast.FunctionDef]:
     return {
         node.name: node
-        for node in tree_of("function_app").body
+        for node in ast.walk(tree_of("function_app"))
         if isinstance(node, ast.FunctionDef) and any("app." in ast.unparse(each) for each in node.decorator_list)
     }
 
@@ -309,11 +309,10 @@ def test_every_call_of_the_callers_side_has_its_trigger_and_no_trigger_names_ano
 
 
 def http_calls() -> list[tuple[str, str, str, str]]:
-    """Return the table of the function app: function, method, route, call."""
-    [table] = [
+    """Return the tables of the function app: function, method, route, call."""
+    tables = [
         node.value
         for node in tree_of("function_app").body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CALLS"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("CALLS", "CHAT_CALLS")
     ]
-    found: list[tuple[str, str, str, str]] = list(ast.literal_eval(table))
-    return found
+    return [call for table in tables for call in ast.literal_eval(table)]

@@ -541,3 +541,43 @@ def test_callbacks_need_hosts_and_a_key_of_ed25519() -> None:
         assert names(CALLBACK_HOSTS=wrong, CALLBACK_SIGNING_KEY=key) == ["CALLBACK_HOSTS"]
     for wrong in (key[:-4], key.replace("whsk_", "whsec_"), "whsk_" + base64.b64encode(bytes(64)).decode()):
         assert names(CALLBACK_HOSTS="ci.contoso.example", CALLBACK_SIGNING_KEY=wrong) == ["CALLBACK_SIGNING_KEY"]
+
+
+SLACK = {
+    "SLACK_WORKSPACE": "T0CONTOSO",
+    "SLACK_SIGNING_SECRET": "8f742231b10e8888abcd99111222085a",
+    "CALLER_AUTH": "entra",
+}
+
+
+def test_without_a_workspace_there_is_no_chat() -> None:
+    assert (read().workspace, read().slack_bot_token) == (None, None)
+
+
+def test_a_workspace_has_what_signs_for_it_and_shows_it_nowhere() -> None:
+    settings = read(**SLACK, SLACK_BOT_TOKEN="xoxb-1", WEBSITE_HOSTNAME="r.contoso.com", CHAT_SESSION="PT1H")
+    workspace = settings.workspace
+    assert workspace is not None
+    assert (workspace.id, workspace.session, workspace.local) == ("T0CONTOSO", timedelta(hours=1), False)
+    assert workspace.signing_secret == SLACK["SLACK_SIGNING_SECRET"].encode()
+    assert workspace.page == "https://r.contoso.com/api/page/"
+    assert not [each for each in (SLACK["SLACK_SIGNING_SECRET"], "xoxb-1") if each in repr(settings)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"SLACK_WORKSPACE": ""}, ["SLACK_WORKSPACE"]),
+        ({"SLACK_SIGNING_SECRET": ""}, ["SLACK_SIGNING_SECRET"]),
+        ({"SLACK_WORKSPACE": "contoso"}, ["SLACK_WORKSPACE"]),
+        ({"SLACK_SIGNING_SECRET": "@Microsoft.KeyVault(x)"}, ["SLACK_SIGNING_SECRET"]),
+        ({"SLACK_BOT_TOKEN": "xoxp-1"}, ["SLACK_BOT_TOKEN"]),
+        ({"CHAT_SESSION": "PT1M"}, ["CHAT_SESSION"]),
+        ({"CHAT_SESSION": "P2D"}, ["CHAT_SESSION"]),
+        ({"CALLER_AUTH": "key"}, ["SLACK_WORKSPACE"]),
+    ],
+)
+def test_a_chat_needs_its_workspace_what_signs_for_it_and_callers_who_sign_in(
+    changes: dict[str, str], wrong: list[str]
+) -> None:
+    assert names(**SLACK | changes) == wrong

@@ -14,7 +14,7 @@ ROWS = [
 ]
 COMPONENTS = {
     *("Front door", "HTTP API", "Queue messages", "Tables", "Microsoft Graph", "Key Vault"),
-    *("Token endpoint", "Notices", "Operator", "Supply chain"),
+    *("Token endpoint", "Notices", "Operator", "Supply chain", "Chat"),
 }
 
 

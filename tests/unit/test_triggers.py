@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 OPEN = {"health", "docs", "openapi", "home", "page"}
 
 
-def auth_levels(caller_auth: str | None) -> dict[str, str]:
+def auth_levels(caller_auth: str | None, **more: str) -> dict[str, str]:
     """Return the auth level of each HTTP function, by its name."""
     script = (
         "import json, function_app\n"
@@ -21,7 +21,7 @@ def auth_levels(caller_auth: str | None) -> dict[str, str]:
         "print(json.dumps({name: each['authLevel'] for name, all in bindings.items() for each in all"
         " if each['type'] == 'httpTrigger'}))"
     )
-    environment = {"PATH": os.environ["PATH"], **({} if caller_auth is None else {"CALLER_AUTH": caller_auth})}
+    environment = {"PATH": os.environ["PATH"], **more, **({} if caller_auth is None else {"CALLER_AUTH": caller_auth})}
     ran = subprocess.run(  # noqa: S603 -- this very interpreter
         [sys.executable, "-c", script],
         cwd=ROOT,
@@ -46,3 +46,11 @@ def test_the_host_asks_for_a_key_unless_callers_sign_in(caller_auth: str | None,
     assert {name: found for name, found in levels.items() if found != "ANONYMOUS"} == {
         name: "FUNCTION" for name in levels.keys() - OPEN if level == "FUNCTION"
     }
+
+
+def test_without_a_chat_its_functions_do_not_exist() -> None:
+    with_chat = auth_levels("entra", SLACK_SIGNING_SECRET="x")
+    assert with_chat.keys() - auth_levels("entra").keys() == {"slack", "link", "unlink"}
+    # Slack signs what it sends, and has no key of the host.
+    assert auth_levels("key", SLACK_SIGNING_SECRET="x")["slack"] == "ANONYMOUS"
+    assert auth_levels("entra", SLACK_SIGNING_SECRET=" ").keys() == auth_levels("entra").keys()

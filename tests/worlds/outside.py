@@ -106,6 +106,18 @@ class WorldQueues:
         self._world.outside(f"queue.check {queue}", lambda: None)
 
 
+class WatchedPeople:
+    """Hands each call about who in a chat is who on as one outside call."""
+
+    def __init__(self, world: "WiredWorld", inner: Any) -> None:
+        self._world = world
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        return lambda *args, **kwargs: self._world.outside(f"people.{name}", lambda: method(*args, **kwargs))
+
+
 ALLOWED_TRANSITIONS = {
     (Status.ACCEPTED, Status.ACCEPTED),
     (Status.ACCEPTED, Status.ACTIVE),

@@ -20,17 +20,20 @@ from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.graph_calls import GraphCalls
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.policy import Document, PolicyDocument
+from provisioning.adapters.slack import SlackAnswers
 from provisioning.adapters.tokens import TokenEndpointProof
 from provisioning.adapters.webhook import WebhookNotifier
 from provisioning.domain.front_door import FrontDoor
 from provisioning.domain.notices import source_of
 from provisioning.domain.secrets import SecretPolicy
+from provisioning.domain.slack import Workspace
 from provisioning.domain.tenant import Tenant
 from provisioning.flow import plan
 from provisioning.ports import (
     AppRoles,
     Callbacks,
     CallerTokens,
+    ChatPeople,
     Clock,
     Copies,
     Directory,
@@ -40,18 +43,21 @@ from provisioning.ports import (
     Registry,
     SecretStore,
     Services,
+    Slack,
     TokenProof,
 )
 from provisioning.settings import Settings
+from tests.worlds.chat_people import MemoryChatPeople
 from tests.worlds.clock import VirtualClock
 from tests.worlds.memory import MemoryCopies, MemoryRegistry
-from tests.worlds.outside import WatchedAdapter, WatchedRegistry, WorldQueues, straight
+from tests.worlds.outside import WatchedAdapter, WatchedPeople, WatchedRegistry, WorldQueues, straight
 from tests.worlds.receiver import CallbackReceiver, Receiver
 from tests.worlds.request_bodies import a_policy
 from tests.worlds.watch import Watch
 
 if TYPE_CHECKING:
     from tests.worlds.queued import Queued
+    from tests.worlds.slack import SlackDouble
     from tests.worlds.told import Facts
 
 LOCAL_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
@@ -95,18 +101,22 @@ class TestServices:
     allowed_resources: Mapping[str, str]
     front_door: FrontDoor | None
     caller_tokens: CallerTokens
+    workspace: Workspace | None
+    people: ChatPeople
+    slack: Slack
     most_waiting: int = 8
 
 
 class WiredWorld:
     """The product over the emulator; what is noted of it, and what waits in its queue."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is one wish
         self,
         *,
         registry: Registry | None = None,
         receiver: Receiver | None = None,
         called_back: CallbackReceiver | None = None,
+        chat: "SlackDouble | None" = None,
         settings: Mapping[str, str] | None = None,
         rules: Sequence[Mapping[str, Any]] | None = None,
         **emulator: Any,
@@ -117,9 +127,12 @@ class WiredWorld:
         self.called_back = called_back
         self._asked_for = settings
         told = (receiver.settings() if receiver else {}) | (called_back.settings() if called_back else {})
+        told |= chat.settings() if chat else {}
         self.settings = Settings.from_env({**self.emulator.settings(), **LOCAL_STORAGE, **told, **(settings or {})})
         self.registry = registry or MemoryRegistry()
         self.copies: Copies = MemoryCopies()
+        self.people = MemoryChatPeople()
+        self.chat = chat
         self.policy = a_policy(*rules) if rules is not None else Path(self.settings.policy).read_bytes()
         self.outside: Any = straight
         self.violations: list[str] = []
@@ -168,6 +181,9 @@ class WiredWorld:
             allowed_resources=self.settings.allowed_resources,
             front_door=self.settings.front_door,
             caller_tokens=EntraCallerTokens(tenant.authority, session, clock),
+            workspace=self.settings.workspace,
+            people=cast("ChatPeople", WatchedPeople(self, self.people)),
+            slack=self._slack(),
         )
         return self._exchanged(services)
 
@@ -215,6 +231,12 @@ class WiredWorld:
             return None
         session = self._session(WatchedAdapter(self, self.called_back), self.called_back.origin)
         return SignedCallbacks(allowed.hosts, allowed.seed, source_of(self.settings.tenant), session, self.clock)
+
+    def _slack(self) -> Slack:
+        session = (
+            requests.Session() if self.chat is None else self._session(WatchedAdapter(self, self.chat), "https://")
+        )
+        return SlackAnswers(session, self.settings.slack_bot_token)
 
     @property
     def told(self) -> Sequence[object]:

@@ -145,6 +145,13 @@ def answered(bodies: Mapping[str, Schema]) -> dict[str, Schema]:
                 "tenantId": _text("The Entra tenant that registrations are made in."),
             },
         ),
+        "ChatCode": _object(
+            "What says in a chat who somebody is.",
+            {
+                "code": _text("Three times four letters and digits, good once."),
+                "expiresAt": _text("Until when it is good: ten minutes.", format="date-time"),
+            },
+        ),
         "Policy": _object(
             "What of the policy holds for the caller.",
             {

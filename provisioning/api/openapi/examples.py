@@ -46,6 +46,7 @@ CALLER: Final[Mapping[str, Any]] = {
     "groups": ["7ea11111-0000-4000-8000-000000000001"],
     "tenantId": "3f0d5b2e-4c11-4e0c-9b59-0f6f7b1d6a11",
 }
+CHAT_CODE: Final[Mapping[str, Any]] = {"code": "ABCD-EFGH-JKLM", "expiresAt": "2026-12-01T08:10:00Z"}
 POLICY: Final[Mapping[str, Any]] = {
     "version": "1",
     "exceptions": "Ask the platform team.",

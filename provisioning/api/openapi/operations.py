@@ -34,6 +34,7 @@ def paths() -> dict[str, Any]:
         "/policy": {"get": _policy()},
         "/ready": {"get": _ready()},
         "/me": {"get": _me()},
+        "/chat/link": {"post": _link(), "delete": _unlink()},
         "/openapi.json": {"get": _page("showOpenapi", "This description", {JSON: {"schema": {"type": "object"}}})},
         "/docs": {
             "get": _page("showDocs", "This description as a page", {"text/html": {"schema": {"type": "string"}}})
@@ -261,6 +262,29 @@ def _me() -> Schema:
         "As this service knows its caller: what the rest is decided by.",
         parameters=("onBehalfOf",),
         answers={"200": _answer("The caller.", "Caller", examples.CALLER)},
+    )
+
+
+_NO_CHAT: Final[Schema] = {"404": {"description": "This service has no chat. The host answers, without a body."}}
+
+
+def _link() -> Schema:
+    shown = _answer("The code, which is shown this once.", "ChatCode", examples.CHAT_CODE)
+    return _operation(
+        "linkChat",
+        "Get a code to say in the chat",
+        "Whoever writes `link` and this code in the chat is the caller there, with the roles and groups of this "
+        "sign-in. Only a person who has signed in gets one. Nobody else should be given it.",
+        answers={"200": shown, **_NO_CHAT},
+    )
+
+
+def _unlink() -> Schema:
+    return _operation(
+        "unlinkChat",
+        "Be nobody in the chat",
+        "What is known of the caller from a chat is forgotten. A second time is no error.",
+        answers={"204": {"description": "Nobody in a chat is the caller."}, **_NO_CHAT},
     )
 
 

@@ -36,6 +36,10 @@ _DECIDES: Final[Codes] = {
     403: ("approver-unknown", "own-request", "not-an-approver", "not-in-person"),
     409: ("nothing-to-decide", "digest-differs", "operation-in-progress"),
 }
+_OF_A_PERSON: Final[Codes] = {
+    400: ("idempotency-key-not-supported",),
+    403: ("foreign-page", "not-in-person", "not-a-person"),
+}
 # What looks a resource up in Entra, as a dry run does at once and otherwise the queue function.
 _LOOKS_UP: Final[Codes] = {
     400: (
@@ -113,6 +117,8 @@ REFUSALS: Final[Mapping[str, Codes]] = {
     "showPolicy": _together(_ANY, _NO_BODY, _POLICY),
     "showReadiness": _together(_ANY, _NO_BODY, {403: ("role-required",), 503: ("not-ready",)}),
     "showCaller": _together(_ANY, _NO_BODY),
+    "linkChat": _together(_ANY, _NO_BODY, _OF_A_PERSON),
+    "unlinkChat": _together(_ANY, _NO_BODY, _OF_A_PERSON),
     "showOpenapi": _ALONE,
     "showDocs": _ALONE,
 }
@@ -195,6 +201,8 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
     "showPolicy": {400: _QUERY},
     "showReadiness": {400: _QUERY},
     "showCaller": {400: _QUERY},
+    "linkChat": {400: _QUERY},
+    "unlinkChat": {400: _QUERY},
     "showOpenapi": {400: _QUERY},
     "showDocs": {400: _QUERY},
 }

@@ -100,6 +100,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "not-a-duration": "Write days and time as ISO 8601 has it, such as P90D.",
     "not-a-guid": "Give an Entra object id.",
     "not-a-moment": "Write a day, as 2027-01-31, or a moment of RFC 3339 with its zone.",
+    "not-a-person": "Sign in on the page. Only a person who has signed in is somebody in the chat.",
     "not-an-approver": "Have the owner of the resource decide, or somebody with the app role Registrations.Approve.",
     "not-an-email-address": "Give one e-mail address, such as team@contoso.com: notices go there.",
     "not-json": "Send the request as JSON, with Content-Type: application/json.",

@@ -44,11 +44,16 @@ approve_client           yes     404     yes     404     yes     not     yes    
 revoke_client            yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 show_policy              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
 show_caller              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     yes
+link_chat                yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     nobody
+unlink_chat              yes     yes     yes     yes     yes     yes     yes     yes     yes     yes     nobody
 show_readiness           role    role    yes     yes     yes     yes     yes     yes     yes     yes     yes
 """
 # About a registration that does not exist every caller gets 404; of what nobody owns yet "other" holds.
 ABOUT_NONE: Final = frozenset(
-    {"submit_registration", "list_registrations", "show_policy", "show_caller", "show_readiness"}
+    {
+        *("submit_registration", "list_registrations", "show_policy", "show_caller", "show_readiness"),
+        *("link_chat", "unlink_chat"),
+    }
 )
 
 ANSWERS: Final = {
@@ -59,7 +64,10 @@ ANSWERS: Final = {
     "decides": (403, "not-an-approver"),
     "unknown": (403, "approver-unknown"),
     "person": (403, "not-in-person"),
+    "nobody": (403, "not-a-person"),
 }
+# Only somebody who signs in is somebody in a chat.
+OF_THE_CHAT: Final = ("link_chat", "unlink_chat")
 SUCCESS: Final = dict.fromkeys(
     (
         "list_registrations",
@@ -69,9 +77,10 @@ SUCCESS: Final = dict.fromkeys(
         "show_policy",
         "show_caller",
         "show_readiness",
+        "link_chat",
     ),
     200,
-)
+) | {"unlink_chat": 204}
 
 ROLES: Final = {"none": None} | {
     name: Role(f"Registrations.{name}") for name in ("Create", "Read.All", "Manage.All", "Approve")
@@ -117,6 +126,8 @@ class Cell:
             return "404"
         if self.kind == "key":
             return EXPECTED[self.call, "key", "any"]
+        if self.call in OF_THE_CHAT and self.kind != "user":
+            return "person" if self.kind == "bot" else "nobody"
         role = self.role if self.kind != "bot" or self.role == "Create" else "none"
         outcome = EXPECTED[self.call, role, "own" if self.whose in OWN[self.kind] else "other"]
         # A bot shows nobody's consent.
@@ -226,7 +237,8 @@ def call_about(name: str, row: Registration, identity: str, headers: dict[str, s
 
 
 def told(answer: Answer) -> tuple[int, str]:
-    return answer.status, json.loads(answer.body).get("code", "")
+    content = json.loads(answer.body or "{}")
+    return answer.status, content.get("code", "") if answer.content_type == "application/problem+json" else ""
 
 
 def test_the_table_has_each_call_of_the_api_and_no_other() -> None:

@@ -34,7 +34,10 @@ from tests.worlds.world import World
 
 TRACE: Final = f"00-{'a' * 32}"
 NOBODYS: Final = "00000000-11111111-2222-4333-8444-555555555555"
-WITHOUT_ID: Final = ("submit_registration", "list_registrations", "show_policy", "show_caller", "show_readiness")
+WITHOUT_ID: Final = (
+    *("submit_registration", "list_registrations", "show_policy", "show_caller", "show_readiness"),
+    *("link_chat", "unlink_chat"),
+)
 READS: Final = ("show_registration", "list_events", "list_clients")
 ABOUT_ONE: Final = sorted(set(web.CALLS) - set(WITHOUT_ID))
 APPROVER = Caller("a9900000-0000-4000-8000-000000000009", CallerKind.USER, frozenset({Role.APPROVE}), name="Approver")

@@ -32,6 +32,7 @@ GIVEN = {
     "registrarClientId": API,
     "registrarPrincipalId": API,
     "signInClientId": API,
+    "slackWorkspace": "",
     "storageBlobs": "https://st1.blob.core.windows.net/",
     "storageQueues": "https://st1.queue.core.windows.net/",
     "storageTables": "https://st1.table.core.windows.net/",

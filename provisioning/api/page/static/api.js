@@ -75,6 +75,7 @@ const dry = (path, dryRun) => (dryRun ? `${path}?dryRun=true` : path);
 const unchanged = (etag) => (etag ? { "If-Match": etag } : {});
 
 export const whoAmI = async () => (await call("GET", "me")).body;
+export const chatCode = () => call("POST", "chat/link");
 export const fieldsOfForms = async () => (await call("GET", "page/fields.json")).body;
 export const policy = async () => (await call("GET", "policy")).body;
 export const show = (id, options) => call("GET", one(id), options);

@@ -9,6 +9,7 @@ const ROUTES = [
   [/^#\/new$/, () => import("./home.js"), "choose"],
   [/^#\/new\/(\w+)$/, () => import("./form.js"), "create"],
   [/^#\/approvals$/, () => import("./approvals.js"), "approvals"],
+  [/^#\/chat$/, () => import("./chat.js"), "chat"],
   [/^#\/r\/([^/]+)$/, () => import("./detail.js"), "detail"],
   [/^#\/r\/([^/]+)\/change$/, () => import("./form.js"), "alter"],
   [/^#\/r\/([^/]+)\/events$/, () => import("./events.js"), "events"],
