@@ -1,7 +1,7 @@
 """`python -m dev.worker`: calls every function of the app through the worker's library, and says what is wrong.
 
 It is the app in the current folder. The environment holds the app settings, which lead to a cloud that is served
-meanwhile, and `EMULATOR`, the address of the emulator.
+meanwhile, and `EMULATOR`, the address of the emulator. Where a workspace of Slack may ask, the chat is called alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from dev.worker.channel import Channel, WorkerError
+from dev.worker.chat import FUNCTIONS, Answers, Chat
 from dev.worker.life import CheckError, Life, Notices
 
 APP = Path.cwd()
@@ -39,14 +40,16 @@ def _import_all() -> int:
 
 
 async def _check() -> Channel:
-    channel, notices = Channel(APP), Notices()
+    channel, notices, chat = Channel(APP), Notices(), "SLACK_WORKSPACE" in os.environ
     os.environ.update(notices.settings() | {"GRANTS": "on"})
     try:
         await channel.load()
-        await Life(channel, notices, EXAMPLES).play()
+        await (Chat(channel, Answers()) if chat else Life(channel, notices, EXAMPLES)).play()
     finally:
         channel.stop()
-    left = channel.functions.keys() - channel.calls.keys()
+    if (channel.functions.keys() & FUNCTIONS) != (FUNCTIONS if chat else set()):
+        raise CheckError("the functions of the chat are there exactly where its settings are")
+    left = (FUNCTIONS if chat else channel.functions.keys()) - channel.calls.keys()
     if left:
         raise CheckError(f"no invocation of {', '.join(sorted(left))} is checked; dev/worker/life.py says which are")
     return channel
