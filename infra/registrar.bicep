@@ -152,6 +152,7 @@ module app 'modules/app.bicep' = {
     storageTables: storage.outputs.tables
     packages: storage.outputs.packages
     vaultUri: vault.outputs.vaultUri
+    vaultId: delegateVaultReaders ? vault.outputs.vaultId : ''
     insightsConnectionString: monitoring.outputs.connectionString
   }
 }

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from provisioning.domain.azure_roles import AzureRole, RoleAssignment
 from provisioning.domain.chat import ChatUser, SignIn
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.copies import StoredRow
@@ -127,6 +128,13 @@ class Directory(Protocol):
         """
         ...
 
+    def kind_of(self, object_id: str) -> str | None:
+        """Return which kind of principal it is, as Azure names kinds; None where it cannot be told, or nobody is known.
+
+        Remembered as what `knows` finds.
+        """
+        ...
+
     def signed_in(self) -> SignedIn:
         """Return who this process is to Graph and what it may do, as its own token says."""
         ...
@@ -149,6 +157,36 @@ class AppRoles(Protocol):
 
     def take_back(self, resource_id: str, assignment_id: str, mark: str) -> None:
         """Have the assignment not exist; a second time is no error. Raise GrantDenied as `assign` does."""
+        ...
+
+
+class AzureRoles(Protocol):
+    """Who has which role of Azure on one resource and what is in it, in Azure Resource Manager."""
+
+    @property
+    def resource_id(self) -> str:
+        """The id of the resource."""
+        ...
+
+    def assign(self, assignment: RoleAssignment, principal_type: str | None) -> None:
+        """Have the principal have the role there; a second time is no error.
+
+        Raise AzureRoleDenied where this service may not, which is remembered for an hour; PrincipalNotFound where Azure
+        knows no such principal, which it does not look for where it is told the type; NeedsOperator where the
+        subscription has hardly any room left.
+        """
+        ...
+
+    def made(self, role: AzureRole, scope: str) -> frozenset[str]:
+        """Return the principals to whom this service gave the role on exactly this scope, and who have it still."""
+        ...
+
+    def conditions(self, role: AzureRole, principal_id: str) -> tuple[str | None, ...]:
+        """Return on which conditions the principal has the role on the resource, or on what that is in."""
+        ...
+
+    def take_back(self, assignment: RoleAssignment) -> None:
+        """Have the assignment that this service made not exist; a second time is no error. Raise as `assign` does."""
         ...
 
 
@@ -494,6 +532,11 @@ class Services(Protocol):
     @property
     def grants(self) -> bool:
         """Whether this service grants what the owner of a resource agreed to."""
+        ...
+
+    @property
+    def azure_roles(self) -> AzureRoles | None:
+        """Roles of Azure on the key vault; None where this service gives none."""
         ...
 
     @property

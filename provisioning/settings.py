@@ -60,6 +60,10 @@ _WEBHOOK: Final = ("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET")
 _CALLBACKS: Final = ("CALLBACK_HOSTS", "CALLBACK_SIGNING_KEY")
 _SLACK: Final = ("SLACK_WORKSPACE", "SLACK_SIGNING_SECRET")
 _FORMATS: Final = ("cloudevents", "teams")
+_VAULT_ID: Final = re.compile(
+    r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w().-]{1,90}/providers/Microsoft\.KeyVault/vaults/([0-9a-z-]{3,24})",
+    re.ASCII | re.IGNORECASE,
+)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -175,6 +179,8 @@ class Settings:
     granter_client_id: str | None
     workspace: Workspace | None
     slack_bot_token: str | None = field(repr=False)
+    vault_id: str | None
+    resource_manager: str
 
     @property
     def local_vault(self) -> bool:
@@ -213,6 +219,10 @@ class Settings:
             granter_client_id=reader.guid("GRANTER_CLIENT_ID"),
             workspace=reader.workspace(*_SLACK, "CHAT_SESSION", storage),
             slack_bot_token=reader.bot_token("SLACK_BOT_TOKEN"),
+            vault_id=reader.vault_id("KEY_VAULT_ID", "KEY_VAULT_URL", storage),
+            resource_manager=reader.endpoint(
+                "RESOURCE_MANAGER_ENDPOINT", storage, cloud_of(authority_host).resource_manager
+            ),
         )
         if reader.faults:
             # As function_app.py decides whether the host asks for a key.
@@ -445,6 +455,20 @@ class _Reader:
                 "twice the SECRET_PROOF_TIMEOUT and a minute"
             )
         return policy
+
+    def vault_id(self, name: str, url_name: str, storage: Storage) -> str | None:
+        """Return the resource id of the key vault: of the very one that has the secrets, or of an emulated one."""
+        text = self._env.get(name, "").strip().rstrip("/")
+        if not text:
+            return None
+        found, host = _VAULT_ID.fullmatch(text), _host(self._env.get(url_name, "").strip()) or ""
+        if found is None:
+            self.faults.append(
+                f"{name}: must be the resource id of a key vault, as az keyvault show --query id tells it"
+            )
+        elif found[1].lower() != host.partition(".")[0].lower() and not (storage.local and host in _LOOPBACK):
+            self.faults.append(f"{name}: must be the resource id of the vault that {url_name} names")
+        return text
 
     def one_of(self, name: str, choices: tuple[str, ...]) -> str:
         """Return one of the choices, the first of which is the default."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from provisioning.domain.notices import source_of
 from provisioning.ports import (
     AppRoles,
+    AzureRoles,
     Callbacks,
     CallerTokens,
     ChatPeople,
@@ -142,6 +143,16 @@ class AzureServices:
             identity = self._own_identity(self._settings.granter_client_id)
             granter = GraphCalls(self.tenant.graph_endpoint, identity, self._session, self.clock)
         return GraphAppRoles(self._graph, granter, self.clock)
+
+    @cached_property
+    def azure_roles(self) -> AzureRoles | None:
+        """Roles of Azure on the key vault, where the settings name it."""
+        vault_id = self._settings.vault_id
+        if vault_id is None:
+            return None
+        from provisioning.adapters.arm import ArmRoles
+
+        return ArmRoles(self._settings.resource_manager, vault_id, self._identity, self._session, self.clock)
 
     @cached_property
     def vault(self) -> SecretStore:

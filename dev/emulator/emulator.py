@@ -121,6 +121,7 @@ class Emulator:
             "AZURE_AUTHORITY_HOST": self.origin,
             "AZURE_TENANT_ID": self.tenant_id,
             "KEY_VAULT_URL": self.origin,
+            "RESOURCE_MANAGER_ENDPOINT": self.origin,
             "IDENTITY_ENDPOINT": f"{self.origin}/msi/token",
             "IDENTITY_HEADER": constants.IDENTITY_HEADER,
             "REGISTRAR_OBJECT_ID": self.registrar_object_id,

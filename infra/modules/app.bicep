@@ -38,6 +38,7 @@ param storageQueues string
 param storageTables string
 param packages string
 param vaultUri string
+param vaultId string
 param insightsConnectionString string
 
 var callers = empty(allowedApplications) ? [] : split(replace(allowedApplications, ' ', ''), ',')
@@ -132,6 +133,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     AZURE_AUTHORITY_HOST: authorityHost
     GRAPH_ENDPOINT: graphEndpoint
     KEY_VAULT_URL: vaultUri
+    KEY_VAULT_ID: vaultId
     REGISTRAR_OBJECT_ID: registrarPrincipalId
     VERIFIED_DOMAINS: verifiedDomains
     ALLOWED_RESOURCES: allowedResources

@@ -273,6 +273,10 @@ class GraphDirectory:
         """As the port says."""
         return self._people.knows(object_id)
 
+    def kind_of(self, object_id: str) -> str | None:
+        """As the port says."""
+        return self._people.kind_of(object_id)
+
     def signed_in(self) -> SignedIn:
         """As the port says. No request, but for the token."""
         try:

@@ -16,7 +16,8 @@ logger = trail.logger(__name__)
 
 REMEMBERED_FOR: Final = timedelta(minutes=10)
 DENIAL_REMEMBERED_FOR: Final = timedelta(hours=1)
-_KINDS: Final = ("groups", "users", "servicePrincipals")
+# Where each kind is looked for, and how Azure names it.
+_KINDS: Final = {"groups": "Group", "users": "User", "servicePrincipals": "ServicePrincipal"}
 
 Read = Callable[[str], Mapping[str, Any] | None]
 
@@ -28,6 +29,7 @@ class People:
         self._read = read
         self._clock = clock
         self._there_until: dict[str, datetime] = {}
+        self._kinds: dict[str, str] = {}
         self._denied_until: dict[str, datetime] = {}
 
     def knows(self, object_id: str) -> bool | None:
@@ -39,10 +41,14 @@ class People:
         for kind in _KINDS:
             found = None if self._lasts(self._denied_until, kind, now) else self._look(kind, object_id, now)
             if found:
-                self._there_until[object_id] = now + REMEMBERED_FOR
+                self._there_until[object_id], self._kinds[object_id] = now + REMEMBERED_FOR, _KINDS[kind]
                 return True
             looked_everywhere = looked_everywhere and found is not None
         return False if looked_everywhere else None
+
+    def kind_of(self, object_id: str) -> str | None:
+        """As the port says."""
+        return self._kinds[object_id] if self.knows(object_id) else None
 
     def _look(self, kind: str, object_id: str, now: datetime) -> bool | None:
         try:

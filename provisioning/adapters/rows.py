@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from azure.data.tables import TableEntity
 
 from provisioning.domain.approval import Approval, Outcome, Proposal
+from provisioning.domain.azure_roles import AzureGrant
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.events import Actor, ActorKind, Event, EventOutcome, What
 from provisioning.domain.grants import Agreement, Grant, GrantState
@@ -40,7 +41,7 @@ _JSON: Final[tuple[str, ...]] = (
 )
 _JSON_IN_PIECES: Final[tuple[str, ...]] = (
     *("request", "proposal", "resource", "formerRedirectUris", "formerPermissions", "findings"),
-    "grants",
+    *("grants", "azureGrants"),
 )
 _PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
 # What reading a row raises where another version, or somebody else, wrote what cannot be read.
@@ -148,6 +149,8 @@ def _content(registration: Registration) -> dict[str, Any]:
         "agreement": _moments(registration.agreement, "at"),
         "grants": [_moments(each, "since", "proven_at") for each in registration.grants] or None,
         "grantsDueAt": _moment(registration.grants_due_at),
+        "azureGrants": [_moments(each, "since") for each in registration.azure_grants] or None,
+        "azureGrantsDueAt": _moment(registration.azure_grants_due_at),
         "events": registration.events,
         "secretId": secret.id if secret else None,
         "secretKeyId": secret.key_id if secret else None,
@@ -220,6 +223,8 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         agreement=_agreement(content.get("agreement")),
         grants=tuple(map(_grant, content.get("grants", ()))),
         grants_due_at=_time(content, "grantsDueAt"),
+        azure_grants=tuple(map(_azure_grant, content.get("azureGrants", ()))),
+        azure_grants_due_at=_time(content, "azureGrantsDueAt"),
         events=int(content.get("events", 0)),
         etag=etag,
         row=entity,
@@ -430,6 +435,17 @@ def _grant(content: Mapping[str, Any]) -> Grant:
         since=_instant(content["since"]),
         waits_for=content.get("waits_for"),
         proven_at=_time(content, "proven_at"),
+    )
+
+
+def _azure_grant(content: Mapping[str, Any]) -> AzureGrant:
+    return AzureGrant(
+        role=content["role"],
+        scope=content["scope"],
+        principal_id=content["principal_id"],
+        state=GrantState(content["state"]),
+        since=_instant(content["since"]),
+        waits_for=content.get("waits_for"),
     )
 
 

@@ -73,6 +73,7 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
         "findings": [_failure(finding) for finding in registration.findings],
         "grants": represent_grants(registration),
         "agreement": represent_agreement(registration),
+        "azureRoles": _azure_roles(registration),
         "nextSteps": [asdict(step) for step in left_to_do(registration, tenant)],
     }
     if registration.request.callback_url is not None and services.callbacks is not None:
@@ -125,6 +126,21 @@ def represent_grants(row: Registration) -> list[dict[str, Any]]:
             "provenAt": instant(each.proven_at),
         }
         for each in row.grants
+    ]
+
+
+def _azure_roles(row: Registration) -> list[dict[str, Any]]:
+    """Return the roles of Azure that this service gives its owner."""
+    return [
+        {
+            "role": each.role,
+            "scope": each.scope,
+            "principalId": each.principal_id,
+            "state": each.state,
+            "since": instant(each.since),
+            "waitsFor": each.waits_for,
+        }
+        for each in row.azure_grants
     ]
 
 

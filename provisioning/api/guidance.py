@@ -295,6 +295,9 @@ def _grant_vault_read(registration: Registration, tenant: Tenant) -> Iterator[Ne
     By its object id the owner is named without a look-up that the caller of az may not be allowed; az finds out by
     itself whether it is a user, a group or a service principal (Azure/azure-cli #17669), which this service cannot.
     """
+    owner = registration.request.owner
+    if any((each.principal_id, each.state) == (owner, GrantState.GRANTED) for each in registration.azure_grants):
+        return
     vault = (urlsplit(tenant.key_vault_url).hostname or "").partition(".")[0]
     yield NextStep(
         "grant-vault-read",

@@ -1,7 +1,8 @@
-"""The clouds of Azure, each known by the host of its token authority: where its portal and its Graph are.
+"""The clouds of Azure, each known by the host of its token authority: its portal, its Graph, its Resource Manager.
 
-Sources: "National clouds" of the Microsoft identity platform, "Microsoft Graph national cloud deployments", and for the
-audience of exchanged tokens hashicorp/terraform-provider-azuread #1755 and Azure/login #452.
+Sources: "National clouds" of the Microsoft identity platform, "Microsoft Graph national cloud deployments", azure-cli
+(azure/cli/core/cloud.py), and for the audience of exchanged tokens hashicorp/terraform-provider-azuread #1755 and
+Azure/login #452.
 """
 
 from typing import Final
@@ -19,13 +20,23 @@ class Cloud:
 
     portal: str
     graph_endpoint: str
+    resource_manager: str
     suffix: str
     admin_consent: bool = False
 
 
-PUBLIC: Final = Cloud("https://portal.azure.com", "https://graph.microsoft.com", "", admin_consent=True)
-US_GOVERNMENT: Final = Cloud("https://portal.azure.us", "https://graph.microsoft.us", "USGov")
-CHINA: Final = Cloud("https://portal.azure.cn", "https://microsoftgraph.chinacloudapi.cn", "China")
+PUBLIC: Final = Cloud(
+    "https://portal.azure.com", "https://graph.microsoft.com", "https://management.azure.com", "", admin_consent=True
+)
+US_GOVERNMENT: Final = Cloud(
+    "https://portal.azure.us", "https://graph.microsoft.us", "https://management.usgovcloudapi.net", "USGov"
+)
+CHINA: Final = Cloud(
+    "https://portal.azure.cn",
+    "https://microsoftgraph.chinacloudapi.cn",
+    "https://management.chinacloudapi.cn",
+    "China",
+)
 _BY_AUTHORITY: Final = {
     "https://login.microsoftonline.us": US_GOVERNMENT,
     "https://login.chinacloudapi.cn": CHINA,

@@ -144,6 +144,30 @@ class GrantDenied(NeedsOperator):
         )
 
 
+class AzureRoleDenied(NeedsOperator):
+    """This service may not give or take back the Azure role; a person does, as nextSteps say."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "azure-role-denied",
+            "This service may not assign Key Vault Secrets User on its key vault to this owner.",
+            remedy="Assign it as nextSteps say; or give this app's identity Role Based Access Control Administrator on "
+            "the vault, on the condition that docs/deploy.md names.",
+        )
+
+
+class PrincipalNotFound(NeedsOperator):
+    """Azure knows nobody of the object id, or not yet; whoever is told which kind of principal it is believes that."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "principal-not-found",
+            "Azure knows no user, group or service principal of the owner's object id, or not yet.",
+            remedy="Nothing for a new one, which is found within a day; else give the registration to a group of the "
+            "team: PATCH /registrations/{id} with owner.",
+        )
+
+
 class NotOffered(NeedsOperator):
     """The resource does not have what was asked of it; `faults` has each name, and what there is in its place."""
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import RequestRejected
+from provisioning.domain.grants import GrantState
 from provisioning.domain.intake import changed_names
 from provisioning.domain.operation import Kept, OperationStatus, OperationType
 from provisioning.domain.registration import Registration
@@ -212,8 +213,14 @@ def _what(before: Registration, after: Registration) -> What | None:
     key_ids = [row.secret.key_id if row.secret is not None else None for row in (before, after)]
     if key_ids[0] != key_ids[1]:
         return What.SECRET_PUBLISHED
-    held, holds = ({each.id for each in row.grants if each.may_be_held} for row in (before, after))
+    held, holds = _held(before), _held(after)
     return What.GRANT_TAKEN_BACK if held - holds else What.GRANTED if holds - held else None
+
+
+def _held(row: Registration) -> set[str]:
+    """Return what may be held by it, or by its owner: permissions by their ids, roles of Azure by role and holder."""
+    roles = {f"{each.role} {each.principal_id}" for each in row.azure_grants if each.state is GrantState.GRANTED}
+    return roles | {each.id for each in row.grants if each.may_be_held}
 
 
 def _event(trail: Trail, what: What, outcome: EventOutcome, row: Registration, now: datetime) -> Event:

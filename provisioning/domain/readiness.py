@@ -14,6 +14,7 @@ class Dependency(StrEnum):
     GRAPH = "graph"
     TOKEN_ENDPOINT = "tokenEndpoint"  # noqa: S105 -- a name
     VAULT = "vault"
+    RESOURCE_MANAGER = "resourceManager"
     TABLES = "tables"
     QUEUES = "queues"
     POLICY = "policy"

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from provisioning.domain.approval import Approval, Outcome, Proposal, digest_of
+from provisioning.domain.azure_roles import AzureGrant
 from provisioning.domain.callers import Caller
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Permission, ResolvedResource
@@ -55,7 +56,8 @@ class Registration:
     ever raised. `findings` is what a check found and does not repair; `expiry_noticed` the days before its credential's
     end that were told last; `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was
     last asked to delete an application that not all of its replicas may have heard of. `agreement` is what the owner of
-    its resource agreed to, `grants` what became of each permission, `grants_due_at` when that is looked at next.
+    its resource agreed to, `grants` what became of each permission, `grants_due_at` when that is looked at next;
+    `azure_grants` and `azure_grants_due_at` say the same of the roles of Azure that its owner is given.
     `events` is how many of its writes were told by an event. `approval` is the latest that was asked for; `proposal` is
     the change that waits for it, and stays whatever else is done meanwhile. `owner_unseen` is whether nothing has shown
     yet that Entra knows the owner.
@@ -97,6 +99,8 @@ class Registration:
     agreement: Agreement | None = None
     grants: tuple[Grant, ...] = ()
     grants_due_at: datetime | None = None
+    azure_grants: tuple[AzureGrant, ...] = ()
+    azure_grants_due_at: datetime | None = None
     events: int = 0
     etag: str | None = None
     row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)

@@ -13,7 +13,7 @@ from provisioning import telemetry, trail
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.credentials import credential_expires_at
 from provisioning.domain.directory import Credential
-from provisioning.domain.errors import NeedsOperator
+from provisioning.domain.errors import NeedsOperator, TryAgain
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import added_by_hand, change_of
 from provisioning.domain.messages import Message
@@ -22,7 +22,7 @@ from provisioning.domain.operation import Failure, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import CurrentSecret, MissingCredential, SecretPolicy
 from provisioning.flow.change import lacks_change, send_change
-from provisioning.flow.grant import clients_of, ensure_granted, preauthorise
+from provisioning.flow.grant import LOOKED_AT_AGAIN_AFTER, clients_of, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
 from provisioning.flow.plan import NEVER, STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
@@ -45,6 +45,7 @@ from provisioning.flow.rotate import (
 )
 from provisioning.flow.run import Run, failure_of
 from provisioning.flow.trust import clean_up_certificates
+from provisioning.flow.vault_read import ensure_vault_read
 
 logger = trail.logger(__name__)
 
@@ -65,6 +66,7 @@ def check(run: Run, message: Message) -> list[str]:
     _measure_lateness(before, run.services.secrets, now)
     try:
         _keep_grants(run, message)
+        _keep_vault_read(run)
         seen = view(run)
         check_ours(run, seen.application)
         if message.run is not None:
@@ -117,6 +119,20 @@ def _keep_grants(run: Run, message: Message) -> None:
     asks_or_asked = bool(row.declared or row.grants or row.former_permissions)
     if asks_or_asked and (run.compares or (row.grants_due_at is not None and row.grants_due_at <= now)):
         ensure_granted(run)
+
+
+def _keep_vault_read(run: Run) -> None:
+    """Have the owner read the secret, where that could not be given before, or is compared once a day.
+
+    Resource Manager being away holds up nothing of what is due.
+    """
+    due_at = run.registration.azure_grants_due_at
+    if run.compares or (due_at is not None and due_at <= run.services.clock.now()):
+        try:
+            ensure_vault_read(run)
+        except TryAgain as error:
+            logger.warning("registration %s: who reads its secret is not compared: %s", run.registration.id, error.code)
+            run.learn(azure_grants_due_at=run.services.clock.now() + LOOKED_AT_AGAIN_AFTER)
 
 
 def _keep_clients(run: Run) -> None:

@@ -63,7 +63,7 @@ def next_due(registration: Registration, policy: SecretPolicy, now: datetime) ->
     if registration.clean_up_at is not None:
         times.append(max(registration.clean_up_at, soonest))
     times.append(_lapses_at(registration, now))
-    times.append(registration.grants_due_at)
+    times += [registration.grants_due_at, registration.azure_grants_due_at]
     return min((time for time in times if time is not None), default=None)
 
 

@@ -35,6 +35,7 @@ from provisioning.flow.rotate import check_ours, clean_up_time, ensure_revoked, 
 from provisioning.flow.run import Run, briefly, failure_of, on_its_trail, understood
 from provisioning.flow.settle import ensure_approved, settle
 from provisioning.flow.trust import ensure_certificate, ensure_credential, ensure_federated_credential
+from provisioning.flow.vault_read import ensure_nobody_reads, ensure_vault_read, ensure_vault_read_anew
 from provisioning.ports import Services
 
 logger = trail.logger(__name__)
@@ -204,6 +205,7 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
         ensure_mapped_claims,
         ensure_service_principal,
         ensure_secret,
+        ensure_vault_read,
         ensure_granted,
     ),
     (ClientType.SERVICE, "secret"): (
@@ -211,6 +213,7 @@ STEPS: Final[Mapping[tuple[ClientType, str | None], tuple[Step, ...]]] = {
         ensure_application,
         ensure_service_principal,
         ensure_secret,
+        ensure_vault_read,
         ensure_granted,
     ),
     (ClientType.SERVICE, "federated"): (
@@ -237,8 +240,9 @@ CHANGE: Final[tuple[Step, ...]] = (
     ensure_changed,
     ensure_credential,
     ensure_granted_anew,
+    ensure_vault_read_anew,
 )
-DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_not_preauthorised, ensure_server_url_held)
+DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_not_preauthorised, ensure_nobody_reads, ensure_server_url_held)
 
 
 def steps_of(registration: Registration) -> tuple[Step, ...]:

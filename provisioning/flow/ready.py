@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from provisioning.domain.errors import ProvisioningError
+from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, delegation
+from provisioning.domain.errors import AzureRoleDenied, ProvisioningError
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.readiness import Check, Dependency, SignedIn
 from provisioning.domain.registration import NAME_PREFIX
@@ -34,6 +35,7 @@ def look(services: Services) -> tuple[Check, ...]:
         *_graph(services),
         _tried(Check(Dependency.TOKEN_ENDPOINT, "knows the tenant"), services.proof.check_tenant),
         *_vault(services),
+        *_delegation(services),
         *_tables(services),
         *_queues(services),
         _tried(Check(Dependency.POLICY, "read"), services.policy.current),
@@ -120,6 +122,30 @@ def _vault(services: Services) -> Iterator[Check]:
     yield Check(setting.dependency, setting.what) if setting.code in _MAY_BE_SET else setting
     yield _tried(Check(Dependency.VAULT, "get secrets"), lambda: vault.current(CANARY))
     yield _tried(Check(Dependency.VAULT, "delete secrets"), lambda: vault.remove(CANARY))
+
+
+def _delegation(services: Services) -> Iterator[Check]:
+    """Yield whether this app may let owners read their secrets, and nothing else; without it everything else works."""
+    roles, own_id = services.azure_roles, services.tenant.registrar_object_id
+    if roles is None or own_id is None:
+        return
+    check = Check(Dependency.RESOURCE_MANAGER, f"assign {SECRETS_USER.name}")
+    try:
+        conditions = roles.conditions(DELEGATE, own_id)
+    except ProvisioningError as error:
+        yield check.warned(error.code, error.message, error.remedy)
+        return
+    if not conditions:
+        denied = AzureRoleDenied()
+        yield check.warned(denied.code, denied.message, denied.remedy)
+    elif any(each != delegation([SECRETS_USER], own_id) for each in conditions):
+        yield check.warned(
+            "delegation-differs",
+            "This app may assign roles on the key vault on another condition than the one that it needs.",
+            "Give it the condition that docs/deploy.md names: whoever takes over this app may do what it allows.",
+        )
+    else:
+        yield check
 
 
 def _tables(services: Services) -> Iterator[Check]:

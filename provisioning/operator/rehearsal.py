@@ -14,6 +14,7 @@ from provisioning.domain.slack import Workspace
 from provisioning.domain.tenant import Tenant
 from provisioning.ports import (
     AppRoles,
+    AzureRoles,
     Callbacks,
     CallerTokens,
     ChatPeople,
@@ -103,6 +104,7 @@ class _Rehearsed:
     directory: Directory
     app_roles: AppRoles
     grants: bool
+    azure_roles: AzureRoles | None
     vault: SecretStore
     proof: TokenProof
     registry: Registry
@@ -130,6 +132,7 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
         directory=cast("Directory", _RehearsedDirectory(services.directory, noted)),
         app_roles=cast("AppRoles", _Only(services.app_roles, ("held",))),
         grants=False,
+        azure_roles=None,
         vault=cast("SecretStore", _Only(services.vault, ("current", "read", "marked"))),
         proof=services.proof,
         registry=cast("Registry", _RehearsedRegistry(services.registry, noted)),

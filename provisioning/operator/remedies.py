@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
+from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, delegation
 from provisioning.domain.openid import GRAPH_CLIENT_ID
 from provisioning.domain.readiness import Check, Dependency, State
 from provisioning.domain.tenant import Tenant
@@ -47,6 +48,10 @@ _COMMANDS: Final[Mapping[tuple[Dependency, str] | Dependency, str]] = {
     (Dependency.VAULT, "vault-denied"): f'{_ASSIGN} --role "Key Vault Secrets Officer" --scope {_VAULT}',
     (Dependency.VAULT, "no-identity-token"): f"az functionapp identity show {_APP}",
     Dependency.VAULT: "az keyvault show --name <vault> --query properties",
+    Dependency.RESOURCE_MANAGER: (
+        f'{_ASSIGN} --role "{DELEGATE.name}" --scope {_VAULT} --condition-version 2.0 \\\n'
+        f'  --condition "{delegation([SECRETS_USER], "<identity>")}"'
+    ),
     (Dependency.TABLES, "denied"): f'{_ASSIGN} --role "Storage Table Data Contributor" --scope {_ACCOUNT}',
     Dependency.TABLES: _ENDPOINTS,
     (Dependency.QUEUES, "denied"): f'{_ASSIGN} --role "Storage Queue Data Contributor" --scope {_ACCOUNT}',

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
 from provisioning.domain.approval import Approval, Outcome, Proposal
+from provisioning.domain.azure_roles import AzureGrant
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.grants import Agreement, Grant, GrantState
 from provisioning.domain.intake import RegistrationRequest, dump, fingerprint, parse
@@ -155,6 +156,8 @@ def full(registration: Registration) -> Registration:
         agreement=Agreement(1, ("read",), "agreed", later, "bot"),
         grants=(Grant("read", "1", GrantState.WAITS, later, "propagation", later),),
         grants_due_at=later,
+        azure_grants=(AzureGrant("Role", "/scope", "principal", GrantState.WAITS, later, "azure-role-denied"),),
+        azure_grants_due_at=later,
         events=1,
         etag="etag",
     )

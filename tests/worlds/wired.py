@@ -14,6 +14,7 @@ from azure.core.credentials import AccessToken
 from dev.emulator import Emulator
 from dev.emulator.client import RegistrarCredential
 from provisioning.adapters.app_roles import GraphAppRoles
+from provisioning.adapters.arm import ArmRoles
 from provisioning.adapters.bearer import EntraCallerTokens
 from provisioning.adapters.callbacks import SignedCallbacks
 from provisioning.adapters.graph import GraphDirectory
@@ -31,6 +32,7 @@ from provisioning.domain.tenant import Tenant
 from provisioning.flow import plan
 from provisioning.ports import (
     AppRoles,
+    AzureRoles,
     Callbacks,
     CallerTokens,
     ChatPeople,
@@ -87,6 +89,7 @@ class TestServices:
     directory: Directory
     app_roles: AppRoles
     grants: bool
+    azure_roles: AzureRoles | None
     vault: SecretStore
     proof: TokenProof
     registry: Registry
@@ -159,6 +162,7 @@ class WiredWorld:
             directory=GraphDirectory(calls, clock),
             app_roles=GraphAppRoles(calls, granter, clock),
             grants=self.settings.grants,
+            azure_roles=self._azure_roles(credential, session),
             vault=KeyVaultSecrets(
                 tenant.key_vault_url,
                 credential,
@@ -207,7 +211,9 @@ class WiredWorld:
         ours, theirs = self.emulator, world.emulator
         memo: dict[int, Any] = {id(self.clock): world.clock, id(ours.faults): theirs.faults}
         world.clock.time = self.clock.time
-        theirs.directory, theirs.vault, theirs.sts = deepcopy((ours.directory, ours.vault, ours.sts), memo)
+        theirs.directory, theirs.vault, theirs.sts, theirs.role_assignments = deepcopy(
+            (ours.directory, ours.vault, ours.sts, ours.role_assignments), memo
+        )
         world.watch.lost |= self.watch.lost
         world.accepted, world.mints = self.accepted.copy(), self.mints
         return world
@@ -217,6 +223,10 @@ class WiredWorld:
         session.trust_env = False
         session.mount(origin or self.emulator.origin, watched)
         return session
+
+    def _azure_roles(self, credential: CachedCredential, session: requests.Session) -> AzureRoles | None:
+        vault_id = self.settings.vault_id
+        return ArmRoles(self.settings.resource_manager, vault_id, credential, session, self.clock) if vault_id else None
 
     def _notifier(self) -> Notifier | None:
         webhook = self.settings.webhook

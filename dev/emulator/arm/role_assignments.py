@@ -86,12 +86,20 @@ class RoleAssignments:
         self._number = 0
         self.all: dict[str, RoleAssignment] = {}
 
+    # What tests and the local stack set up, as an Owner would.
+
     def delegate(self, principal_id: str, scope: str, condition: str | None) -> None:
-        """Have somebody be Role Based Access Control Administrator of a scope, as an Owner of it would."""
+        """Have somebody be Role Based Access Control Administrator of a scope."""
         if condition is not None:
             is_fulfilled(condition, Attempt("none"))
-        name = f"00000000-0000-4000-8000-{len(self.all):012}"
-        self._put(name, scope, ADMINISTRATOR, principal_id, condition=condition)
+        self.give(principal_id, scope, ADMINISTRATOR, condition)
+
+    def give(self, principal_id: str, scope: str, role_id: str, condition: str | None = None) -> None:
+        """Give somebody a role by hand."""
+        name = f"00000000-0000-4000-8000-{self._number:012}"
+        self._put(name, scope, role_id, principal_id, self._kind(principal_id, None), condition)
+
+    # The operations.
 
     def create(self, by: str, scope: str, name: str, body: Json) -> tuple[int, Json]:
         """PUT …/roleAssignments/{name}: 201, or 200 where exactly this one is there already."""
@@ -130,8 +138,8 @@ class RoleAssignments:
         scope: str,
         role_id: str,
         principal_id: str,
-        kind: str = "ServicePrincipal",
-        condition: str | None = None,
+        kind: str,
+        condition: str | None,
         by: str = "",
     ) -> RoleAssignment:
         self._number += 1

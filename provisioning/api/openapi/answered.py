@@ -199,6 +199,7 @@ def _registration(fields: Mapping[str, list[Schema]]) -> Schema:
             ref("Agreement"),
             {"type": "null"},
         ),
+        "azureRoles": _list("The roles of Azure that this service gives the owner.", ref("AzureRole")),
         "callbackKey": _text(
             "The public key that verifies what is posted to callbackUrl, as Standard Webhooks writes it."
         ),
@@ -213,7 +214,7 @@ def _registration(fields: Mapping[str, list[Schema]]) -> Schema:
     always = (
         *("registrationId", "clientType", "displayName", "owner", "contact", "status", "operation", "createdAt"),
         *("updatedAt", "tenantId", "clientId", "applicationObjectId", "servicePrincipalId", "oauth", "secret"),
-        *("warnings", "findings", "grants", "agreement", "nextSteps"),
+        *("warnings", "findings", "grants", "agreement", "azureRoles", "nextSteps"),
     )
     properties = requested | common
     return _object(
@@ -336,6 +337,17 @@ def _clients() -> dict[str, Schema]:
                     )
                 ),
                 "provenAt": _maybe(_moment("When a token of the client was first seen to carry it.")),
+            },
+        ),
+        "AzureRole": _object(
+            "A role of Azure that this service gives the owner of a registration.",
+            {
+                "role": _text("The name of the role, which Azure has built in."),
+                "scope": _text("The resource id of what it is for: one secret."),
+                "principalId": _text("The object id of who has it: the owner, or a former one who has it still."),
+                "state": _text("`granted`: it is assigned. `waits`: see waitsFor.", enum=list(GrantState)),
+                "since": _moment("Since when it is so."),
+                "waitsFor": _maybe(_text("The code of what stands in its way; docs/operations.md has each of them.")),
             },
         ),
         "Agreement": _object(

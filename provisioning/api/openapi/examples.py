@@ -147,6 +147,7 @@ ACCEPTED: Final = {
     "findings": [],
     "grants": [],
     "agreement": None,
+    "azureRoles": [],
     "nextSteps": [],
 }
 _GRANT: Final = {

@@ -55,6 +55,7 @@ def test_an_accepted_registration_shows_what_is_known_and_null_for_what_is_not()
         "findings": [],
         "grants": [],
         "agreement": None,
+        "azureRoles": [],
         "nextSteps": [],
     }
 

@@ -83,6 +83,7 @@ NOT_TOLD: Mapping[str, str] = {
     "agreement.number": "tells an agreement from the one before",
     "grants.id": "what Entra knows the permission by; people know it by its name",
     "grants_due_at": "when what takes time to show is looked for again",
+    "azure_grants_due_at": "when what stood in its way for a while is tried again",
     "due_at": "when the planner looks again",
     "last_error.passing": "whether the queue goes on trying; that it does is told as pending",
     "change": "compared with what the application's notes say",

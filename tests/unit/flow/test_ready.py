@@ -12,9 +12,11 @@ from dev.emulator.constants import (
     OWNED_BY,
     READ_WRITE_ALL,
     REGISTRAR_OBJECT_ID,
+    VAULT_ID,
 )
+from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, delegation
 from provisioning.domain.errors import TryAgain
-from provisioning.domain.readiness import State
+from provisioning.domain.readiness import Dependency, State
 from provisioning.flow.ready import CANARY, look
 from tests.worlds.leaks import leaked
 from tests.worlds.signed_in import ENTRA
@@ -178,3 +180,29 @@ def test_the_canary_is_no_secret_of_a_registration() -> None:
     assert told(world, State.LACKING) == {"vault: delete secrets": "vault-denied"}
     assert list(world.emulator.vault.secrets) == [CANARY]
     assert world.services.vault.marked(None).registration_ids == ()
+
+
+# --- the delegation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (delegation([SECRETS_USER], REGISTRAR_OBJECT_ID), {}),
+        (delegation([SECRETS_USER, DELEGATE], REGISTRAR_OBJECT_ID), {"delegation-differs"}),
+        (None, {"delegation-differs"}),
+        ("nobody", {"azure-role-denied"}),
+    ],
+)
+def test_a_delegation_that_is_lacking_or_allows_more_is_a_warning(condition: str | None, expected: set[str]) -> None:
+    world = World(settings={"KEY_VAULT_ID": VAULT_ID})
+    if condition != "nobody":
+        world.emulator.role_assignments.delegate(REGISTRAR_OBJECT_ID, VAULT_ID, condition)
+    before = len(world.emulator.role_assignments.all)
+    assert set(told(world, State.WARNING).values()) == set(expected)
+    assert told(world, State.LACKING) == {}
+    assert len(world.emulator.role_assignments.all) == before
+
+
+def test_without_the_setting_resource_manager_is_not_looked_at() -> None:
+    assert not [each for each in look(World().services) if each.dependency is Dependency.RESOURCE_MANAGER]

@@ -36,6 +36,7 @@ GIVEN = {
     "storageBlobs": "https://st1.blob.core.windows.net/",
     "storageQueues": "https://st1.queue.core.windows.net/",
     "storageTables": "https://st1.table.core.windows.net/",
+    "vaultId": f"/subscriptions/{TENANT}/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-1",
     "vaultUri": "https://kv-1.vault.azure.net/",
     "verifiedDomains": "contoso.com",
 }
@@ -44,6 +45,7 @@ NOT_DEPLOYED = {
     "CURL_CA_BUNDLE",
     "IDENTITY_ENDPOINT",
     "IDENTITY_HEADER",
+    "RESOURCE_MANAGER_ENDPOINT",  # follows from the token authority
     "REQUESTS_CA_BUNDLE",
     "WEBSITE_AUTH_ENABLED",
     "WEBSITE_AUTH_USE_LEGACY_CLAIMS",

@@ -1,0 +1,299 @@
+"""The owner of a registration reads its secret, where this service is a delegate for the vault; nobody else does."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dev.emulator import Fault
+from dev.emulator.constants import (
+    GROUP_MEMBER_READ_ALL,
+    REGISTRAR_OBJECT_ID,
+    USER_READ_ALL,
+    VAULT_ID,
+)
+from provisioning.domain.azure_roles import SECRETS_USER, RoleAssignment, delegation, secret_scope
+from provisioning.flow.grant import RUNS_END_WITHIN
+from tests.worlds.checker import check
+from tests.worlds.request_bodies import OTHER_OWNER, OWNER, REQUESTS, a_resource, a_service_client
+from tests.worlds.steps import operations, submitted
+from tests.worlds.world import World
+
+ARM_CALLS = ("arm.assignRole", "arm.unassignRole", "arm.listRoleAssignments")
+
+
+def a_world(*, delegated: bool = True, **settings: str) -> World:
+    world = World(settings={"KEY_VAULT_ID": VAULT_ID, **settings})
+    world.emulator.directory.add_principal(OWNER)
+    world.emulator.directory.groups.add(OTHER_OWNER)
+    if delegated:
+        condition = delegation([SECRETS_USER], REGISTRAR_OBJECT_ID)
+        world.emulator.role_assignments.delegate(REGISTRAR_OBJECT_ID, VAULT_ID, condition)
+    world.registered(a_resource())
+    return world
+
+
+def readers(world: World, registration_id: str) -> list[str]:
+    scope = secret_scope(VAULT_ID, world.row(registration_id).secret_name).lower()
+    assigned = world.emulator.role_assignments.all.values()
+    return [each.principal_id for each in assigned if (each.scope, each.role_id) == (scope, SECRETS_USER.id)]
+
+
+def told(world: World, registration_id: str) -> list[tuple[str, str, str | None]]:
+    shown = world.get(registration_id)["azureRoles"]
+    return [(each["principalId"], each["state"], each["waitsFor"]) for each in shown]
+
+
+def steps_left(world: World, registration_id: str) -> list[str]:
+    return [each["code"] for each in world.get(registration_id)["nextSteps"]]
+
+
+def arm_calls(world: World) -> Mapping[str, int]:
+    return {name: count for name, count in operations(world).items() if name in ARM_CALLS}
+
+
+@pytest.mark.parametrize("kind", ["service", "confidential"])
+def test_an_owner_reads_the_secret_of_a_registration_and_nothing_is_left_to_do_for_it(kind: str) -> None:
+    world = a_world()
+    client = world.registered(REQUESTS[kind]())["registrationId"]
+    assert readers(world, client) == [OWNER]
+    assert told(world, client) == [(OWNER, "granted", None)]
+    assert "grant-vault-read" not in steps_left(world, client)
+    check(world)
+
+
+def test_it_costs_one_call_more_after_the_first_of_an_hour_and_no_call_of_graph() -> None:
+    world, without = a_world(), World()
+    without.registered(a_resource())
+    world.registered(a_service_client())
+    costs = []
+    for each in (world, without):
+        before = operations(each)
+        each.registered(a_service_client(displayName="Another"))
+        costs.append(operations(each) - before)
+    more = costs[0] - costs[1]
+    assert more["arm.assignRole"] == 1
+    assert set(more) <= {"arm.assignRole", "identity.token"}
+
+
+@pytest.mark.parametrize("kind", ["public", "resource"])
+def test_what_holds_no_secret_asks_nothing_of_azure(kind: str) -> None:
+    world = a_world()
+    if kind != "resource":
+        world.registered(REQUESTS[kind]())
+    assert arm_calls(world) == {}
+
+
+def test_without_the_setting_no_token_for_resource_manager_is_ever_asked_for() -> None:
+    world = World()
+    world.registered(a_resource())
+    client = world.registered(a_service_client())["registrationId"]
+    world.change(client, {"owner": OTHER_OWNER})
+    world.deliver()
+    world.delete(client)
+    world.deliver()
+    assert arm_calls(world) == {}
+    assert told(world, client) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "owner", "kind"), [(USER_READ_ALL, OWNER, "User"), (GROUP_MEMBER_READ_ALL, OTHER_OWNER, "Group")]
+)
+def test_azure_is_told_what_an_owner_is_of_whom_it_has_not_heard_yet(right: str, owner: str, kind: str) -> None:
+    world = a_world()
+    graph = world.emulator.directory.resource("https://graph.microsoft.com")
+    assert graph is not None
+    young = Fault("status", "arm.assignRole", status=400, code="PrincipalNotFound")
+    world.emulator.faults.add(young)
+    unknown = world.registered(a_service_client(owner=owner))["registrationId"]
+    assert told(world, unknown) == [(owner, "waits", "principal-not-found")]
+    world.emulator.directory.grant(REGISTRAR_OBJECT_ID, graph.id, right)
+    world.clock.sleep(3700)
+    world.emulator.faults.add(young)
+    client = world.registered(a_service_client(owner=owner, displayName="Another"))["registrationId"]
+    [made] = [each for each in world.emulator.role_assignments.all.values() if each.principal_id == owner]
+    assert made.principal_type == kind
+    assert readers(world, client) == [owner]
+
+
+# --- what stands in the way -----------------------------------------------------------------------------------------
+
+
+def test_where_it_is_no_delegate_a_person_does_it_and_azure_is_not_asked_again_for_an_hour() -> None:
+    world = a_world(delegated=False)
+    client = world.registered(a_service_client())["registrationId"]
+    assert world.row(client).status == "active"
+    assert told(world, client) == [(OWNER, "waits", "azure-role-denied")]
+    assert "grant-vault-read" in steps_left(world, client)
+    asked = sum(arm_calls(world).values())
+    world.registered(a_service_client(displayName="Another"))
+    assert sum(arm_calls(world).values()) == asked
+    world.clock.sleep(3700)
+    world.registered(a_service_client(displayName="A third"))
+    assert sum(arm_calls(world).values()) > asked
+    check(world)
+
+
+def test_once_it_is_a_delegate_the_daily_check_gives_what_waited() -> None:
+    world = a_world(delegated=False)
+    client = world.registered(a_service_client())["registrationId"]
+    world.emulator.role_assignments.delegate(REGISTRAR_OBJECT_ID, VAULT_ID, None)
+    world.clock.sleep(3700)
+    world.reconcile()
+    assert readers(world, client) == [OWNER]
+    assert told(world, client) == [(OWNER, "granted", None)]
+    assert "granted" in [each.what.value for each in world.registry.events(client, top=99).events]
+
+
+def test_it_never_gives_itself_a_role() -> None:
+    world = a_world()
+    client = world.registered(a_service_client(owner=REGISTRAR_OBJECT_ID))["registrationId"]
+    assert told(world, client) == [(REGISTRAR_OBJECT_ID, "waits", "azure-role-denied")]
+    other = world.registered(a_service_client(displayName="Another"))["registrationId"]
+    assert readers(world, other) == [OWNER]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault("status", "arm.assignRole", status=400, code="PrincipalNotFound"), "principal-not-found"),
+        (
+            Fault("status", "arm.assignRole", status=400, code="RoleAssignmentLimitExceeded"),
+            "role-assignments-near-limit",
+        ),
+        (Fault("status", "arm.assignRole", status=400, code="ScopeLocked"), "azure-refused"),
+        (Fault("status", "arm.assignRole", status=409, code="ScopeLocked"), "azure-refused"),
+    ],
+)
+def test_a_refusal_is_told_and_fails_no_registration(fault: Fault, code: str) -> None:
+    world = a_world()
+    world.emulator.faults.add(fault)
+    client = world.registered(a_service_client())["registrationId"]
+    assert told(world, client) == [(OWNER, "waits", code)]
+    world.live(timedelta(days=1, hours=1))
+    assert told(world, client) == [(OWNER, "granted", None)]
+
+
+@pytest.mark.parametrize("operation", ["arm.assignRole", "arm.listRoleAssignments"])
+@pytest.mark.parametrize("kind", ["status", "throttle", "reset", "hang"])
+def test_what_passes_is_waited_for_some_seconds_and_then_given_later(operation: str, kind: Any) -> None:
+    world = a_world()
+    world.emulator.faults.add(Fault(kind, operation, times=1))
+    client = world.registered(a_service_client())["registrationId"]
+    world.live(timedelta(minutes=10))
+    assert told(world, client) == [(OWNER, "granted", None)]
+    world.emulator.faults.add(Fault("status", operation, times=None))
+    if operation == "arm.assignRole":
+        other = world.registered(a_service_client(displayName="Another"))["registrationId"]
+        assert world.row(other).status == "active"
+        assert told(world, other) == [(OWNER, "waits", "resource-manager-unavailable")]
+        world.emulator.faults.clear()
+        world.live(timedelta(minutes=10))
+        assert told(world, other) == [(OWNER, "granted", None)]
+    world.emulator.faults.clear()
+    check(world)
+
+
+def test_near_the_limit_of_the_subscription_it_stops_and_says_so() -> None:
+    world = a_world()
+    for number in range(3800):
+        world.emulator.role_assignments.delegate(OTHER_OWNER, f"{VAULT_ID}/secrets/{number}", None)
+    client = world.registered(a_service_client())["registrationId"]
+    assert told(world, client) == [(OWNER, "waits", "role-assignments-near-limit")]
+    assert readers(world, client) == []
+
+
+def test_what_somebody_else_gave_is_as_good_and_stays_theirs() -> None:
+    world = a_world()
+    row = world.row(submitted(world, a_service_client()))
+    world.emulator.role_assignments.give(OWNER, secret_scope(VAULT_ID, row.secret_name), SECRETS_USER.id)
+    world.deliver()
+    assert told(world, row.id) == [(OWNER, "granted", None)]
+    world.change(row.id, {"owner": OTHER_OWNER})
+    world.deliver()
+    assert sorted(readers(world, row.id)) == sorted([OWNER, OTHER_OWNER])
+
+
+# --- what changes ---------------------------------------------------------------------------------------------------
+
+
+def test_another_owner_reads_the_secret_and_the_former_one_does_not() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    assert world.change(client, {"owner": OTHER_OWNER}).status == 202
+    world.deliver()
+    assert readers(world, client) == [OTHER_OWNER]
+    assert told(world, client) == [(OTHER_OWNER, "granted", None)]
+    world.live(RUNS_END_WITHIN + timedelta(minutes=5))
+    assert readers(world, client) == [OTHER_OWNER]
+    check(world)
+
+
+def test_an_assignment_that_a_run_made_and_did_not_live_to_tell_is_taken_back_from_a_former_owner() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    scope = secret_scope(VAULT_ID, world.row(client).secret_name)
+    roles = world.services.azure_roles
+    assert roles is not None
+    stray = world.emulator.directory.add_principal()
+    roles.assign(RoleAssignment(SECRETS_USER, scope, stray), None)
+    world.reconcile()
+    assert readers(world, client) == [OWNER]
+
+
+def test_a_former_owner_who_cannot_be_kept_out_is_told_until_that_is_done() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    world.emulator.faults.add(Fault("status", "arm.unassignRole", status=403, code="AuthorizationFailed"))
+    world.change(client, {"owner": OTHER_OWNER})
+    world.deliver()
+    assert told(world, client) == [(OTHER_OWNER, "granted", None), (OWNER, "granted", None)]
+    world.live(timedelta(days=2))
+    assert told(world, client) == [(OTHER_OWNER, "granted", None)]
+    assert readers(world, client) == [OTHER_OWNER]
+
+
+def test_a_change_of_the_owner_ends_once_the_former_one_is_out() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    world.emulator.faults.add(Fault("status", "arm.unassignRole", times=None))
+    world.change(client, {"owner": OTHER_OWNER})
+    world.deliver()
+    assert world.row(client).pending
+    world.emulator.faults.clear()
+    world.settle()
+    assert not world.row(client).pending
+    assert readers(world, client) == [OTHER_OWNER]
+
+
+def test_a_change_of_anything_else_asks_nothing_of_azure() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    before = arm_calls(world)
+    world.change(client, {"displayName": "Another name"})
+    world.deliver()
+    assert arm_calls(world) == before
+
+
+def test_with_the_registration_the_assignment_ends() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    world.delete(client)
+    world.settle()
+    assert readers(world, client) == []
+    assert world.get(client)["azureRoles"] == []
+    check(world)
+
+
+def test_a_check_goes_on_where_resource_manager_is_away() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    world.emulator.faults.add(Fault("status", "arm.*", times=None))
+    first = world.row(client).secret
+    world.clock.sleep(timedelta(days=155).total_seconds())
+    world.reconcile()
+    world.settle()
+    assert first is not None
+    assert world.row(client).secret not in (None, first), "it was not rotated"
+    assert readers(world, client) == [OWNER]
