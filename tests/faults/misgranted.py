@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
+from provisioning.domain.azure_roles import AzureRole
 from provisioning.domain.events import Event
 from provisioning.domain.grants import ClientPage
 from provisioning.domain.registration import Registration
-from provisioning.ports import Registry
+from provisioning.ports import AzureRoles, Registry
 from tests.faults.weakened import InsteadOf
 from tests.worlds.world import World
 
@@ -62,3 +63,27 @@ class ReadsTheListOnce(InsteadOf):
 
 def look_once_at_the_list(world: World) -> None:
     exchange_registry(world, ReadsTheListOnce)
+
+
+class TrustsTheRow(InsteadOf):
+    """Takes what the row says for all who read a secret, and does not ask Azure."""
+
+    def made(self, _role: AzureRole, _scope: str) -> frozenset[str]:
+        return frozenset()
+
+
+def trust_the_row_alone(world: World) -> None:
+    world.exchange(
+        lambda services: replace(services, azure_roles=cast("AzureRoles", TrustsTheRow(services.azure_roles)))
+    )
+
+
+class ComparesNoMore(InsteadOf):
+    """Forgets to compare once more when every run has ended that may not know of another owner."""
+
+    def replace(self, registration: Registration, *events: Event) -> Registration:
+        return cast("Registration", self._inner.replace(replace(registration, azure_grants_due_at=None), *events))
+
+
+def compare_no_more(world: World) -> None:
+    exchange_registry(world, ComparesNoMore)
