@@ -50,6 +50,11 @@ def is_labelled_ours(certificate: CertificateThere) -> bool:
     return certificate.label.startswith(CREDENTIAL_LABEL_PREFIX)
 
 
+def is_usable(credentials: Iterable[CertificateThere], current: str, now: datetime) -> bool:
+    """Whether an application shows a certificate, as Entra has it, that is valid now."""
+    return any(each.key == current and each.begins_at <= now < each.ends_at for each in credentials)
+
+
 def given_up(
     credentials: Iterable[CertificateThere], current: str, now: datetime, since: datetime, overlap: timedelta
 ) -> list[CertificateThere]:
@@ -59,7 +64,7 @@ def given_up(
     there, or not valid now, nothing may go: the others may be all that works.
     """
     there = list(credentials)
-    if not any(each.key == current and each.begins_at <= now < each.ends_at for each in there):
+    if not is_usable(there, current, now):
         return []
     others = [each for each in there if each.key != current and is_labelled_ours(each)]
     return [each for each in others if each.ends_at <= now or since + overlap <= now]

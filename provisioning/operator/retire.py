@@ -6,9 +6,12 @@ from typing import NoReturn
 
 from provisioning import trail
 from provisioning.api.calls import not_found
+from provisioning.domain.certificates import as_base64
+from provisioning.domain.credentials import is_usable
 from provisioning.domain.directory import Application, Credential
 from provisioning.domain.errors import RequestRejected
 from provisioning.domain.events import Actor
+from provisioning.domain.intake import CertificateCredential
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.mint import belongs_to, current_secret
 from provisioning.flow.plan import put_due
@@ -56,9 +59,12 @@ def _credential(application: Application, key_id: str) -> Credential:
 
 def _check_another_works(desk: Desk, row: Registration, application: Application) -> None:
     """Refuse where the registration's own credential is not seen to be there."""
+    credential = getattr(row.request, "credential", None)
+    if isinstance(credential, CertificateCredential):
+        there = desk.services.directory.certificates(application.object_id) or ()
+        if not is_usable(there, as_base64(credential.certificate), desk.services.clock.now()):
+            _refuse("credential-missing", "Entra does not show the registration's certificate, or it is not valid now.")
     if not row.holds_secret:
-        if row.credential_type == "certificate" and not application.has_certificate:
-            _refuse("credential-missing", "The application does not show the registration's certificate.")
         return
     current = current_secret(desk.services, row)
     if current is None or not belongs_to(current, row) or not lists(application, current):

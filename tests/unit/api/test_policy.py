@@ -239,6 +239,26 @@ def test_the_owner_of_the_resource_decides_where_a_rule_says_so_however_the_clie
         assert world.row(row.id).status is Status.ACTIVE
 
 
+def test_a_change_is_judged_by_the_name_that_the_resource_was_asked_for_by_too() -> None:
+    elsewhere = "https://fhir.not-verified.example"  # so that its audience is another name than its URL
+    rule = {**ASK, "resources": {"include": [elsewhere]}}
+    world = World(settings=ENTRA, rules=[rule])
+    post_as(world, MALLORY, a_resource(owner=OTHER_TEAM, fhirServerUrl=elsewhere))
+    world.deliver()
+    body = a_service_client(owner=TEAM, resource=elsewhere, appRoles=["globalReader"])
+    client = body_of(post_as(world, ALICE, body))["registrationId"]
+    world.deliver()
+    call = Call(
+        f"/api/registrations/{client}",
+        headers_of(ALICE, world.emulator) | {"content-type": "application/merge-patch+json"},
+        body=json.dumps({"appRoles": ["globalAdmin"]}).encode(),
+        registration_id=client,
+        method="PATCH",
+    )
+    answer = world.call(web.change_registration, call)
+    assert (answer.status, body_of(answer)["approval"]["rules"]) == (202, ["ask"])
+
+
 def test_where_another_rule_wants_an_approver_the_owner_of_the_resource_is_not_enough() -> None:
     world = World(settings=ENTRA, rules=[ASK, {**NAMES, "approval": "approver", "clientTypes": ["service"]}])
     post_as(world, MALLORY, a_resource(owner=OTHER_TEAM))

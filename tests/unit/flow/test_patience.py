@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dev.emulator import Fault
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, StaleRegistration, TryAgain
-from provisioning.flow.patience import LONGEST_WAIT, Patience, waits
+from provisioning.flow.patience import FIRST_WAIT, LONGEST_WAIT, Patience, waits
 from tests.worlds.clock import VirtualClock
+from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.world import World
 
 BUDGET = timedelta(minutes=1)
 
@@ -46,6 +49,16 @@ def test_the_budget_is_never_passed_and_each_retry_after_is_obeyed(failures: lis
     for pause, asked in zip(clock.slept, failures, strict=False):
         assert pause >= (asked or 0)
         assert pause > 0
+
+
+@pytest.mark.parametrize("operation", ["graph.createApplication", "token.clientCredentials", "vault.setSecret"])
+def test_what_was_not_answered_once_is_asked_again_within_half_a_second(operation: str) -> None:
+    world = World()
+    world.registered(a_resource())
+    world.emulator.faults.add(Fault("status", operation, status=503))
+    world.clock.slept.clear()
+    world.registered(a_service_client())
+    assert 0 < max(world.clock.slept) <= FIRST_WAIT == 0.5
 
 
 def test_one_budget_is_shared_by_all_that_a_delivery_does() -> None:

@@ -18,7 +18,7 @@ from tests.worlds.command_line import Ran, typed
 from tests.worlds.deaths import dying, noting
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.outside import Died, straight
-from tests.worlds.request_bodies import OWNER, a_resource
+from tests.worlds.request_bodies import MANAGED, OWNER, a_resource, a_service_client
 from tests.worlds.world import World
 
 PERSON = "99999999-0000-4000-8000-00000000000a"
@@ -186,6 +186,29 @@ def test_a_client_with_a_secret_and_a_certificate_goes_on_with_a_secret() -> Non
     assert (row.status, row.credential_type) == (Status.ACTIVE, "secret")
     assert token_answer(world, hand.client_id, world.emulator.vault.get(row.secret_name)["value"]).status_code == 200
     assert hand.works()
+
+
+def test_a_foreign_secret_is_not_removed_while_the_certificate_is_not_seen_to_be_there() -> None:
+    world = World()
+    certificate = {"type": "certificate", "certificate": a_certificate().pem}
+    identity = world.registered(a_service_client(resource=MANAGED, appRoles=[], credential=certificate))[
+        "registrationId"
+    ]
+    [(object_id, record)] = world.emulator.directory.records.items()
+    added = Client(world.emulator).graph("POST", f"/applications/{object_id}/addPassword", {}).json()
+    certificates = record.last_body["keyCredentials"]
+    record.last_body["keyCredentials"] = []
+    record.body.put(world.clock.now(), record.last_body)
+    ran = typed(world, "retire", identity, added["keyId"], "--apply")
+    assert (ran.code, ran.err.partition(":")[0]) == (2, "credential-missing")
+    record.last_body["keyCredentials"] = certificates
+    record.body.put(world.clock.now(), record.last_body)
+    assert (
+        typed(world, "retire", identity, added["keyId"]).out
+        == f"Would remove {added['keyId']} (unnamed) of {identity}.\n"
+    )
+    told = {"registrationId": identity, "keyId": added["keyId"], "label": "", "applied": True}
+    assert typed(world, "retire", identity, added["keyId"], "--apply", "--json").json == told
 
 
 def _base64() -> str:

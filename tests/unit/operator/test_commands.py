@@ -13,6 +13,7 @@ from dev.emulator import Fault
 from dev.emulator.constants import REGISTRAR_OBJECT_ID
 from provisioning.__main__ import main
 from provisioning.domain.errors import TryAgain
+from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import Status
 from provisioning.operator.arguments import commands_of, completion, parser
 from provisioning.operator.commands import COMMANDS
@@ -223,6 +224,25 @@ def test_show_tells_what_a_get_tells() -> None:
         f"secret.keyId:                    {world.get(identity)['secret']['keyId']}"
         in typed(world, "show", identity).out
     )
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "JSON"])
+@pytest.mark.parametrize("command", ["status", "list", "show", "due", "plan", "findings", "events", "doctor"])
+def test_who_only_looks_at_what_is_well_is_answered_0(command: str, options: tuple[str, ...]) -> None:
+    world, identity = a_world()
+    about = (identity,) if command in ("show", "events") else ()
+    ran = typed(world, command, *about, *options)
+    assert (ran.code, ran.out != "") == (0, True)
+
+
+def test_what_is_due_without_a_row_and_what_stands_there_from_before_is_told() -> None:
+    world, identity = a_world()
+    now, nobodys = world.clock.now(), f"00000000{identity[8:]}"
+    for each in (identity, nobodys):
+        world.registry.put_due(DueEntry(each, now))
+    told = {each["registrationId"]: each for each in typed(world, "due", "--json").json}
+    assert told[nobodys] == {"dueAt": told[nobodys]["dueAt"], "registrationId": nobodys, "status": "no row"}
+    assert told[identity]["operation"] == "look at it (stale entry)"
 
 
 def test_due_tells_when_somebody_looks_next() -> None:
