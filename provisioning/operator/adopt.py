@@ -171,9 +171,8 @@ def _tell(desk: Desk, typed: Namespace, adoption: _Adoption, faults: list[str]) 
     if desk.as_json:
         desk.show_json(told)
         return
-    desk.say(
-        f"{found.display_name} ({found.client_id})", *(f"  {name}: {each}" for name, each in _found(found).items())
-    )
+    said = {name: each if isinstance(each, str) else ", ".join(each) for name, each in _found(found).items()}
+    desk.say(f"{found.display_name} ({found.client_id})", *(f"  {name}: {each}" for name, each in said.items()))
     desk.say("", "Changed now:" if done else "Would change:", *(f"  {each}" for each in _changes(adoption)))
     if adoption.approvals:
         desk.say("", f"A new request would need an approval ({', '.join(adoption.approvals)}); what exists is adopted.")
