@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from slack_sdk.models.blocks import Block
+from slack_sdk.models.views import View
 from slack_sdk.signature import SignatureVerifier
 from urllib3 import HTTPResponse
 
@@ -27,13 +28,14 @@ _MOST_MESSAGES: Final = 5
 
 
 class SlackDouble(BaseAdapter):
-    """A workspace of Slack: `told` has what each response URL was sent, `opened` the views that were opened."""
+    """A workspace of Slack: `told` has what each response URL was sent, `views` those that were opened."""
 
     def __init__(self) -> None:
         super().__init__()
         self.told: list[tuple[str, dict[str, Any]]] = []
-        self.opened: list[tuple[str, dict[str, Any]]] = []
+        self.views: list[dict[str, Any]] = []
         self.triggers: set[str] = set()
+        self._triggers = 0
         self.status = int(HTTPStatus.OK)
         self._given: Counter[str] = Counter()
         self._urls = 0
@@ -75,6 +77,22 @@ class SlackDouble(BaseAdapter):
         }
         return urlencode({"payload": json.dumps(payload | changes)}).encode()
 
+    def filled_in(self, user: str, view: dict[str, Any], values: dict[str, str], **changes: Any) -> bytes:
+        """Return the body of a form that is sent: every field of it is there, and an empty one is null."""
+        fields = {each["block_id"]: each["element"]["action_id"] for each in view["blocks"]}
+        state = {
+            name: {action: {"type": "plain_text_input", "value": values.get(name)}} for name, action in fields.items()
+        }
+        told = {name: view[name] for name in ("type", "callback_id", "private_metadata")}
+        payload = {
+            "type": "view_submission",
+            "team": {"id": WORKSPACE, "domain": "contoso"},
+            "user": {"id": user, "team_id": WORKSPACE},
+            "trigger_id": self.new_trigger(),
+            "view": {"id": "VMHU10V25", **told, "state": {"values": state}},
+        }
+        return urlencode({"payload": json.dumps(payload | changes)}).encode()
+
     def new_url(self) -> str:
         """Return a response URL of its own for something that somebody did."""
         self._urls += 1
@@ -82,7 +100,8 @@ class SlackDouble(BaseAdapter):
 
     def new_trigger(self) -> str:
         """Return a trigger, which is good once."""
-        trigger = f"13345224609.{len(self.triggers)}.qztriggerqz"
+        self._triggers += 1
+        trigger = f"13345224609.{self._triggers}.qztriggerqz"
         self.triggers.add(trigger)
         return trigger
 
@@ -91,13 +110,31 @@ class SlackDouble(BaseAdapter):
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         assert options["timeout"]
         content, url = json.loads(request.body or b""), str(request.url)
+        if url == "https://slack.com/api/views.open":
+            return self._answer(request, HTTPStatus.OK, json.dumps(self._opened(request, content)).encode())
         assert url.startswith("https://hooks.slack.com/"), url
         self._given[url] += 1
         status = self.status if self._given[url] <= _MOST_MESSAGES else HTTPStatus.NOT_FOUND
         if status == HTTPStatus.OK:
             check_blocks(content["blocks"])
             self.told.append((url, content))
-        raw = HTTPResponse(BytesIO(b"ok"), status=status, preload_content=False)
+        return self._answer(request, status, b"ok")
+
+    def _opened(self, request: requests.PreparedRequest, content: dict[str, Any]) -> dict[str, Any]:
+        """Open a view as `views.open` does: for whoever has the token, with a trigger that is good once."""
+        if request.headers.get("Authorization") != f"Bearer {BOT_TOKEN}":
+            return {"ok": False, "error": "invalid_auth"}
+        if content["trigger_id"] not in self.triggers:
+            return {"ok": False, "error": "exchanged_trigger_id"}
+        self.triggers.remove(content["trigger_id"])
+        view = View(**content["view"])
+        view.validate_json()
+        assert len(view.private_metadata or "") <= 3000
+        self.views.append(content["view"])
+        return {"ok": True}
+
+    def _answer(self, request: requests.PreparedRequest, status: int, body: bytes) -> requests.Response:
+        raw = HTTPResponse(BytesIO(body), status=status, preload_content=False)
         return HTTPAdapter().build_response(request, raw)
 
     def close(self) -> None:

@@ -7,7 +7,9 @@ interaction" (`ephemeral`: only whoever asked sees it). The text beside the bloc
 from collections.abc import Iterator
 from typing import Any, Final
 
+from provisioning.api.chat.form import KINDS
 from provisioning.api.chat.verbs import Item, Said
+from provisioning.domain.slack import Workspace
 
 _LONGEST: Final = 3000
 _LONGEST_NAME: Final = 150
@@ -15,7 +17,7 @@ _MOST_BLOCKS: Final = 50
 _LONGEST_REASON: Final = 1000
 
 
-def message_of(said: Said, page: str | None, *, instead: bool = False) -> dict[str, Any]:
+def message_of(said: Said, workspace: Workspace, *, instead: bool = False) -> dict[str, Any]:
     """Return the message, which whoever asked sees alone; `instead` of the one with the button that was pressed.
 
     Who cannot be shown all that a request asks for is not offered to agree to it: that is on the page then.
@@ -28,8 +30,12 @@ def message_of(said: Said, page: str | None, *, instead: bool = False) -> dict[s
     if said.decide_digest and whole:
         [item] = said.items
         blocks += _decision(f"{item.registration_id} {said.decide_digest}")
-    if page is not None and said.page:
-        blocks.append({"type": "actions", "elements": [_link(f"{page}{said.page}")]})
+    if said.forms and workspace.has_forms:
+        blocks.append(
+            {"type": "actions", "elements": [_button("register", each.title, kind) for kind, each in KINDS.items()]}
+        )
+    elif workspace.page is not None and said.page:
+        blocks.append({"type": "actions", "elements": [_link(f"{workspace.page}{said.page}")]})
     shown = {"response_type": "ephemeral", "text": _escaped(said.text), "blocks": blocks[:_MOST_BLOCKS]}
     return shown | ({"replace_original": True} if instead else {"replace_original": False})
 
@@ -38,20 +44,14 @@ def _decision(value: str) -> Iterator[dict[str, Any]]:
     reason = {"type": "plain_text_input", "action_id": "reason", "max_length": _LONGEST_REASON}
     label = _plain("Reason, to deny it", _LONGEST_NAME)
     yield {"type": "input", "block_id": "reason", "optional": True, "label": label, "element": reason}
-    buttons = [("approve", "Approve", "primary"), ("deny", "Deny", "danger")]
-    yield {
-        "type": "actions",
-        "elements": [
-            {
-                "type": "button",
-                "action_id": name,
-                "text": _plain(text, _LONGEST_NAME),
-                "value": value,
-                "style": style,
-            }
-            for name, text, style in buttons
-        ],
-    }
+    agree = _button("approve", "Approve", value) | {"style": "primary"}
+    yield {"type": "actions", "elements": [agree, _button("deny", "Deny", value) | {"style": "danger"}]}
+
+
+def _button(action: str, text: str, value: str) -> dict[str, Any]:
+    # Of several buttons in a block each has an action of its own.
+    name = action if action != "register" else f"{action}-{value}"
+    return {"type": "button", "action_id": name, "text": _plain(text, _LONGEST_NAME), "value": value}
 
 
 def _text_of(item: Item) -> str:

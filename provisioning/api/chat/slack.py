@@ -6,21 +6,31 @@ fields as it likes, so what is not known is left alone here; only what is read h
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from provisioning import trail
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.api.chat.blocks import message_of
-from provisioning.api.chat.verbs import Ask, Verb, help_of, read
+from provisioning.api.chat.form import CALLBACK, KINDS, body_of, errors_of, view_of
+from provisioning.api.chat.verbs import Ask, Said, Verb, help_of, read
 from provisioning.domain.callers import unauthenticated
 from provisioning.domain.chat import ChatUser
-from provisioning.domain.errors import RequestRejected
+from provisioning.domain.errors import RequestRejected, TryAgain
+from provisioning.domain.intake import parse
 from provisioning.domain.registration import REGISTRATION_ID
 from provisioning.domain.slack import LARGEST_BODY, SignedRequest, Workspace
 from provisioning.domain.values import dataclass
 from provisioning.ports import Services
 
+logger = trail.logger(__name__)
+
+NO_REASON: Final = "Write the reason above the button, then press it again."
+# Who owns it is not known before it is known who asks.
+_SOMEBODY: Final = "00000000-0000-4000-8000-000000000000"
 _MOST_FIELDS: Final = 50
 _DECISIONS: Final = (Verb.APPROVE, Verb.DENY)
 _NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -28,12 +38,18 @@ _NO_STORE: Final = {"Cache-Control": "no-store"}
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks for what, and where the answer goes."""
+    """Who asks for what, and where the answer goes. `form` is the kind of the form that is to be opened, by a trigger.
+
+    `view` is of the form that was filled in: its kind, whose faults are shown in it.
+    """
 
     user: ChatUser
     ask: Ask
     url: str
     by_button: bool = False
+    form: str = ""
+    trigger: str = ""
+    view: str = ""
 
 
 def take(services: Services, call: Call) -> Answer:
@@ -50,10 +66,41 @@ def take(services: Services, call: Call) -> Answer:
         raise unauthenticated()
     asked = read_asked(request.body, workspace)
     if asked is None:
+        return _ok()
+    if asked.form:
+        return _opened(services, workspace, asked)
+    if asked.ask.verb is Verb.HELP and not asked.by_button:
+        return _ok(message_of(help_of(asked.ask), workspace))
+    if asked.view and (errors := _errors(services, asked)):
+        return _ok({"response_action": "errors", "errors": errors})
+    return replace(_ok(), message=request.message)
+
+
+def _ok(content: Mapping[str, Any] | None = None) -> Answer:
+    if content is None:
         return Answer(200, "", "text/plain", _NO_STORE)
-    if asked.ask.verb is Verb.HELP:
-        return Answer(200, json.dumps(message_of(help_of(asked.ask), workspace.page)), headers=_NO_STORE)
-    return Answer(200, "", "text/plain", _NO_STORE, request.message)
+    return Answer(200, json.dumps(content), headers=_NO_STORE)
+
+
+def _opened(services: Services, workspace: Workspace, asked: Asked) -> Answer:
+    """Have the form be opened now, as its trigger ends in seconds; where it is not, say so."""
+    try:
+        services.slack.open_form(asked.trigger, view_of(asked.form, asked.url))
+    except TryAgain as error:
+        logger.warning("a form was not opened: %s", error.code)
+        said = Said("The form could not be opened. Press the button again, or use the page.", page="#/new")
+        with suppress(TryAgain):
+            services.slack.tell(asked.url, message_of(said, workspace))
+    return _ok()
+
+
+def _errors(services: Services, asked: Asked) -> Mapping[str, str]:
+    """Return what is wrong with the form by itself; what else may be, is told once it was sent."""
+    try:
+        parse({**(asked.ask.request or {}), "owner": _SOMEBODY}, services.secrets.lifetimes)
+    except RequestRejected as error:
+        return errors_of(asked.view, error.faults)
+    return {}
 
 
 def read_asked(body: bytes, workspace: Workspace) -> Asked | None:
@@ -73,22 +120,40 @@ def read_asked(body: bytes, workspace: Workspace) -> Asked | None:
 
 def _button(content: Mapping[str, Any], workspace: Workspace) -> Asked | None:
     user = _user(content["team"]["id"], content["user"]["id"], workspace)
+    if content["type"] == "view_submission":
+        return _filled_in(content["view"], user, workspace)
     if content["type"] != "block_actions":
         raise ValueError
     [action] = content["actions"]
-    if action["action_id"] == "open":
+    name, _, kind = str(action["action_id"]).partition("-")
+    if name == "open":
         return None
-    verb = Verb(action["action_id"])
+    verb, url = Verb(name), _url(content["response_url"], workspace)
+    if verb is Verb.REGISTER:
+        if kind not in KINDS or not workspace.has_forms:
+            raise ValueError
+        return Asked(user, Ask(verb), url, form=kind, trigger=str(content["trigger_id"]))
     identity, _, digest = action["value"].partition(" ")
     if verb not in _DECISIONS or not REGISTRATION_ID.fullmatch(identity) or not digest:
         raise ValueError
-    url = _url(content["response_url"], workspace)
     if verb is Verb.APPROVE:
         return Asked(user, Ask(verb, identity, digest=digest), url, by_button=True)
     reason = content["state"]["values"]["reason"]["reason"]["value"] or ""
     if not reason.strip():
-        return Asked(user, Ask(Verb.HELP, text="Write the reason above the button, then press it again."), url)
+        # It goes the way of every answer: Slack shows nobody what a button is answered.
+        return Asked(user, Ask(Verb.HELP, text=NO_REASON), url, by_button=True)
     return Asked(user, Ask(verb, identity, reason.strip(), digest), url, by_button=True)
+
+
+def _filled_in(view: Mapping[str, Any], user: ChatUser, workspace: Workspace) -> Asked:
+    """Return the request that a form comes to. The view's id is the same each time that it is sent."""
+    told = json.loads(view["private_metadata"])
+    kind, key = told["kind"], str(view["id"])
+    if view["callback_id"] != CALLBACK or kind not in KINDS or not (key.isascii() and key.isalnum()):
+        raise ValueError
+    request = body_of(kind, view["state"]["values"])
+    ask = Ask(Verb.REGISTER, request=request, key=f"slack-{workspace.id}-{key}")
+    return Asked(user, ask, _url(told["url"], workspace), view=kind)
 
 
 def _user(team: str, user: str, workspace: Workspace) -> ChatUser:

@@ -38,6 +38,7 @@ class Verb(StrEnum):
 
     LIST = "list"
     SHOW = "show"
+    REGISTER = "register"
     APPROVE = "approve"
     DENY = "deny"
     ROTATE = "rotate"
@@ -49,6 +50,7 @@ class Verb(StrEnum):
 USAGE: Final[Mapping[Verb, str]] = {
     Verb.LIST: "list [mine | waiting | a part of a name]: registrations that you may see",
     Verb.SHOW: "show <id>: one registration",
+    Verb.REGISTER: "register: ask for a new registration, in a form",
     Verb.APPROVE: "approve <id>: what it asks for, with a button that agrees to it",
     Verb.DENY: "deny <id> <reason>: refuse what it asks for, or take back what you asked for",
     Verb.ROTATE: "rotate <id>: replace its secret; the one before works on for a while",
@@ -61,12 +63,17 @@ _ABOUT_ONE: Final = (Verb.SHOW, Verb.APPROVE, Verb.DENY, Verb.ROTATE)
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What somebody asks for. `digest` is that of what was shown; `text` a reason, a code, or what to look for."""
+    """What somebody asks for. `digest` is that of what was shown; `text` a reason, a code, or what to look for.
+
+    `request` is for a registration, without its owner, and `key` the same each time that this request comes.
+    """
 
     verb: Verb
     registration_id: str = ""
     text: str = ""
     digest: str = ""
+    request: Mapping[str, Any] | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,8 @@ class Item:
 class Said:
     """What is said to whoever asked. `decide_digest` is that of what the one item asks for, where it may be decided.
 
-    `page` is where on the page to go on. `done` is whether something was done. `message` is for the queue.
+    `page` is where on the page to go on. `forms` is whether a form is offered for each kind of application. `done` is
+    whether something was done. `message` is for the queue.
     """
 
     text: str
@@ -90,6 +98,7 @@ class Said:
     lines: tuple[str, ...] = ()
     decide_digest: str = ""
     page: str = ""
+    forms: bool = False
     done: bool = False
     message: str | None = None
 
@@ -158,6 +167,22 @@ def _shown(services: Services, caller: Caller, ask: Ask, otherwise: str) -> Said
     return Said("It waits for an approval:" if waits else "Registration:", (item,), decide_digest=digest, page=place)
 
 
+def _register(services: Services, caller: Caller, ask: Ask) -> Said:
+    """Offer the forms; or send what was filled into one, for the person alone who did that."""
+    if ask.request is None:
+        return Said("What are you building?", forms=True, page="#/new")
+    body = json.dumps({**ask.request, "owner": caller.object_id}).encode()
+    headers = {"content-type": "application/json", "idempotency-key": ask.key}
+    answer = _call(services, caller, "submit_registration", Call(_COLLECTION, headers, body=body, method="POST"))
+    if answer.status >= _FIRST_ERROR:
+        return _refused(answer)
+    content = json.loads(answer.body)
+    waits = content["operation"]["status"] == "awaiting-approval"
+    text = "It waits for an approval." if waits else "It is being registered. Ask for it in a few seconds: show <id>"
+    item = Item(content["displayName"], content["registrationId"], (_state(content),))
+    return Said(text, (item,), page=f"#/r/{content['registrationId']}", done=True, message=answer.message)
+
+
 def _approve(services: Services, caller: Caller, ask: Ask) -> Said:
     """Agree to what was shown; where nothing was shown yet, show it: nobody agrees to what nobody has read."""
     if not ask.digest:
@@ -206,6 +231,7 @@ def _rotate(services: Services, caller: Caller, ask: Ask) -> Said:
 _ANSWERS: Final[Mapping[Verb, Callable[[Services, Caller, Ask], Said]]] = {
     Verb.LIST: _list,
     Verb.SHOW: _show,
+    Verb.REGISTER: _register,
     Verb.APPROVE: _approve,
     Verb.DENY: _deny,
     Verb.ROTATE: _rotate,

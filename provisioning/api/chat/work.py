@@ -1,6 +1,7 @@
 """From a queue's message to the answer in the chat: who asks, whether that counts, and what is said."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from provisioning import trail
@@ -55,7 +56,8 @@ def carry_out(services: Services, message: bytes, delivery: str) -> list[str]:
             return []
         said = _said(services, workspace, asked)
         _tell(services, workspace, asked, said)
-        services.people.forget(services.clock.now())
+        with suppress(TryAgain):  # what is done is done; what is over can go the next time
+            services.people.forget(services.clock.now())
         return [said.message] if said.message is not None else []
 
 
@@ -123,7 +125,7 @@ def _unlinked(services: Services, user: ChatUser) -> Said:
 
 def _tell(services: Services, workspace: Workspace, asked: slack.Asked, said: Said) -> None:
     """Send the answer; where Slack does not take it, what was done stays done, and can be asked for again."""
-    message = message_of(said, workspace.page, instead=asked.by_button and said.done)
+    message = message_of(said, workspace, instead=asked.by_button and said.done)
     try:
         services.slack.tell(asked.url, message)
     except TryAgain as error:

@@ -71,10 +71,11 @@ class Chat:
         [(_, message)] = self.slack.told[before:]
         return message
 
-    def at_once(self, user: str, button: dict[str, Any]) -> dict[str, Any]:
-        """Return what somebody is told at once who presses a button."""
-        answer = self.ask(signed(self.slack.pressed(user, button), self.now))
-        return dict(json.loads(answer.body))
+    def fills_in(self, user: str, kind: str, values: dict[str, str]) -> Answer:
+        """Return what Slack is answered at once where somebody opens a form and fills it in."""
+        opens = buttons(self.says(user, "register"))[f"register-{kind}"]
+        assert self.ask(signed(self.slack.pressed(user, opens), self.now)).body == ""
+        return self.ask(signed(self.slack.filled_in(user, self.slack.views[-1], values), self.now))
 
     def on_the_page(self, caller: Caller, name: str = "show_caller", method: str = "GET") -> Answer:
         call = Call("/api/me", headers_of(caller, self.world.emulator), method=method)
@@ -410,7 +411,7 @@ def test_a_denial_has_its_reason_by_button_and_by_command(chat: Chat) -> None:
     approver(chat)
     by_button, by_command = (awaiting(chat.world, a_client(each)) for each in (ALICE, MALLORY))
     button = buttons(chat.says(APPROVERS, f"show {by_button.id}"))["deny"]
-    assert words(chat.at_once(APPROVERS, button)).startswith("Write the reason")
+    assert words(chat.presses(APPROVERS, button)).startswith("Write the reason")
     assert words(chat.presses(APPROVERS, button, "Not <here>.")).startswith("You have denied what")
     assert words(chat.says(APPROVERS, f"deny {by_command.id} Not there.")).startswith("You have denied what")
     approvals = [chat.world.row(each.id).approval for each in (by_button, by_command)]
@@ -473,6 +474,124 @@ def test_the_signing_secret_and_the_token_are_in_no_text_of_the_settings(chat: C
     told = repr(chat.world.settings) + repr(chat.world.services.workspace)
     assert SIGNING_SECRET not in told
     assert "qzbottokenqz" not in told
+
+
+# --- a new registration ---------------------------------------------------------------------------------------------
+
+NAMED = {"displayName": "A <client>", "contact": "team@contoso.example"}
+FILLED_IN = {
+    "spa": {"resource": MANAGED, "redirectUris": "https://a.contoso.example/cb\n https://b.contoso.example/cb \n\n"},
+    "native": {"resource": MANAGED, "redirectUris": "com.contoso.app://cb", "scopes": "user.Patient.rs"},
+    "confidential": {"resource": MANAGED, "redirectUris": "https://a.contoso.example/cb"},
+    "service": {"resource": MANAGED},
+    "resource": {"fhirServerUrl": "https://fhir.contoso.example"},
+}
+
+
+def rows_of(chat: Chat) -> list[Registration]:
+    return list(chat.world.registry.find(top=10).registrations)
+
+
+@pytest.mark.parametrize("kind", FILLED_IN)
+def test_each_kind_of_application_is_registered_by_its_form_for_whoever_filled_it_in(chat: Chat, kind: str) -> None:
+    chat.link(ALICES, ALICE)
+    answer = chat.fills_in(ALICES, kind, NAMED | FILLED_IN[kind])
+    assert (answer.status, answer.body) == (200, "")
+    chat.work("d")
+    [row] = rows_of(chat)
+    assert (row.request.owner, row.caller, row.request.display_name) == (ALICE.object_id, ALICE.object_id, "A <client>")
+    assert row.id in words(chat.slack.told[-1][1])
+    if kind == "spa":
+        assert getattr(row.request, "redirect_uris", ()) == (
+            "https://a.contoso.example/cb",
+            "https://b.contoso.example/cb",
+        )
+
+
+def test_a_form_that_is_sent_twice_is_one_registration(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    chat.fills_in(ALICES, "service", NAMED | FILLED_IN["service"])
+    chat.ask(signed(chat.slack.filled_in(ALICES, chat.slack.views[-1], NAMED | FILLED_IN["service"]), chat.now + 1))
+    for number, message in enumerate(chat.queue):
+        chat.world.send(*carry_out(chat.world.services, message.encode(), str(number)))
+    assert len(chat.queue) == 2
+    assert len(rows_of(chat)) == 1
+
+
+def test_what_is_wrong_with_a_form_is_shown_under_its_field_and_goes_no_further(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    wrong = {"displayName": "x", "contact": "nobody", "resource": MANAGED, "redirectUris": "http://a.example/cb\nftp:x"}
+    answer = chat.fills_in(ALICES, "spa", wrong)
+    told = json.loads(answer.body)
+    assert told["response_action"] == "errors"
+    assert set(told["errors"]) == {"contact", "redirectUris"}
+    assert all(0 < len(each) <= 250 for each in told["errors"].values())
+    assert chat.queue == []
+
+
+def test_whoever_may_not_ask_for_registrations_is_told_so_in_the_words_of_the_api(chat: Chat) -> None:
+    chat.link(MALLORYS, replace(MALLORY, roles=frozenset()))
+    chat.fills_in(MALLORYS, "service", NAMED | FILLED_IN["service"])
+    chat.work("d")
+    assert words(chat.slack.told[-1][1]).startswith("Asking for a registration needs the app role")
+    assert rows_of(chat) == []
+
+
+def test_an_unlinked_user_registers_nothing_although_the_form_is_filled_in(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    chat.fills_in(ALICES, "service", NAMED | FILLED_IN["service"])
+    [message] = chat.queue
+    chat.queue.clear()
+    chat.ask(signed(chat.slack.filled_in(MALLORYS, chat.slack.views[-1], NAMED | FILLED_IN["service"]), chat.now))
+    chat.work("d")
+    assert message
+    assert words(chat.slack.told[-1][1]).startswith("Who are you?")
+    assert rows_of(chat) == []
+
+
+def test_a_form_that_cannot_be_opened_is_told_and_is_no_error(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    opens = buttons(chat.says(ALICES, "register"))["register-spa"]
+    body = chat.slack.pressed(ALICES, opens, trigger_id="of long ago")
+    assert chat.ask(signed(body, chat.now)).status == 200
+    assert words(chat.slack.told[-1][1]).startswith("The form could not be opened")
+    chat.slack.status = 500
+    assert chat.ask(signed(body, chat.now)).status == 200
+    assert chat.slack.views == []
+
+
+def test_without_a_bot_registering_is_left_to_the_page() -> None:
+    chat = Chat(SLACK_BOT_TOKEN="")
+    chat.link(ALICES, ALICE)
+    message = chat.says(ALICES, "register")
+    assert {name: each["url"] for name, each in buttons(message).items()} == {
+        "open": "https://r.contoso.com/api/page/#/new"
+    }
+    pressed = chat.slack.pressed(ALICES, {"type": "button", "action_id": "register-spa", "value": "spa"})
+    assert chat.ask(signed(pressed, chat.now)).status == 400
+
+
+def test_a_form_answers_to_slack_and_to_no_other_address(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    chat.fills_in(ALICES, "service", NAMED | FILLED_IN["service"])
+    chat.queue.clear()
+    other = {**chat.slack.views[-1], "private_metadata": json.dumps({"kind": "service", "url": "https://evil.example"})}
+    body = chat.slack.filled_in(ALICES, other, NAMED | FILLED_IN["service"])
+    assert chat.ask(signed(body, chat.now)).status == 400
+
+
+def test_what_is_over_may_stay_and_nothing_is_done_again_for_it(chat: Chat) -> None:
+    row = awaiting(chat.world, a_client(ALICE))
+    approver(chat)
+    button = buttons(chat.says(APPROVERS, f"show {row.id}"))["approve"]
+
+    def broken(name: str, action: Any) -> Any:
+        if name == "people.forget":
+            raise TryAgain("storage-unavailable", "Table storage could not answer.")
+        return action()
+
+    chat.world.outside = broken
+    assert words(chat.presses(APPROVERS, button)).startswith("You have approved what")
 
 
 # --- the same by every way ------------------------------------------------------------------------------------------
