@@ -1,0 +1,174 @@
+"""Whether a request is from Slack, and is taken once."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from provisioning.api.calls import Call
+from provisioning.api.chat.verbs import Verb
+from provisioning.api.chat.work import carry_out, give_up
+from provisioning.domain.slack import LARGEST_BODY, LONGEST_WAIT, OLDEST
+from tests.worlds.chatting import ALICES, Chat, noting
+from tests.worlds.outside import Died
+from tests.worlds.signed_in import ALICE
+from tests.worlds.slack import WORKSPACE, signed, words
+
+
+def forged(chat: Chat) -> Call:
+    call = signed(chat.slack.command(ALICES, "list"), chat.now)
+    return replace(call, body=call.body.replace(b"U0ALICE", b"U0OTHER"))
+
+
+def of_another_secret(chat: Chat) -> Call:
+    call = signed(chat.slack.command(ALICES, "list"), chat.now)
+    return replace(call, headers={**call.headers, "x-slack-signature": "v0=" + "0" * 64})
+
+
+def old(chat: Chat) -> Call:
+    return signed(chat.slack.command(ALICES, "list"), chat.now - OLDEST.total_seconds() - 1)
+
+
+def of_the_future(chat: Chat) -> Call:
+    return signed(chat.slack.command(ALICES, "list"), chat.now + OLDEST.total_seconds() + 2)
+
+
+def without_a_timestamp(chat: Chat) -> Call:
+    call = signed(chat.slack.command(ALICES, "list"), chat.now)
+    return replace(call, headers={**call.headers, "x-slack-request-timestamp": "yesterday"})
+
+
+def unsigned(chat: Chat) -> Call:
+    return replace(signed(chat.slack.command(ALICES, "list"), chat.now), headers={})
+
+
+def signed_otherwise(chat: Chat) -> Call:
+    call = signed(chat.slack.command(ALICES, "list"), chat.now)
+    return replace(call, headers={**call.headers, "x-slack-signature": call.headers["x-slack-signature"] + "é"})
+
+
+@pytest.mark.parametrize(
+    "call", [forged, of_another_secret, old, of_the_future, without_a_timestamp, unsigned, signed_otherwise]
+)
+def test_what_slack_did_not_sign_just_now_is_401_before_anything_is_parsed(chat: Chat, call: Any) -> None:
+    sent = call(chat)
+    for body in (sent.body, b"\xff{not a form"):
+        calls = noting(chat)
+        answer = chat.ask(replace(sent, body=body))
+        assert (answer.status, answer.code) == (401, "unauthenticated")
+        assert (chat.queue, calls) == ([], [])
+
+
+def test_a_body_that_is_too_large_is_413_although_it_is_signed(chat: Chat) -> None:
+    answer = chat.ask(signed(b"%" * (LARGEST_BODY + 1), chat.now))
+    assert (answer.status, answer.code, chat.queue) == (413, "body-too-large", [])
+
+
+def test_another_workspace_is_401_although_its_request_is_signed(chat: Chat) -> None:
+    foreign = [
+        chat.slack.command(ALICES, "list", team_id="T0OTHER"),
+        chat.slack.pressed(ALICES, {"action_id": "open"}, team={"id": "T0OTHER"}),
+    ]
+    for body in foreign:
+        answer = chat.ask(signed(body, chat.now))
+        assert (answer.status, answer.code, chat.queue) == (401, "unauthenticated", [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        "é=ü".encode(),
+        b"payload=",
+        b"payload=%5B%5D",
+        b"payload=" + b"%5B" * 9000,
+        urlencode(
+            {"payload": json.dumps({"type": "view_closed", "team": {"id": WORKSPACE}, "user": {"id": "U1"}})}
+        ).encode(),
+        b"command=x",
+        b"&".join(b"a=b" for _ in range(60)),
+    ],
+)
+def test_what_slack_does_not_document_is_400_and_does_nothing(chat: Chat, body: bytes) -> None:
+    answer = chat.ask(signed(body, chat.now))
+    assert (answer.status, answer.code, chat.queue) == (400, "invalid-request", [])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.slack.com.evil.example/x",
+        "https://evil.example/hooks.slack.com",
+        "http://hooks.slack.com/x",
+        "https://hooks.slack.com:444/x",
+        "https://hooks.slack.com@evil.example/x",
+        "https://127.0.0.1/x",
+        "https://169.254.169.254/x",
+        "//hooks.slack.com/x",
+        "https://hooks.slack.com:x/",
+    ],
+)
+def test_an_answer_goes_to_slack_and_nowhere_else(chat: Chat, url: str) -> None:
+    workspace = chat.world.services.workspace
+    assert workspace is not None
+    in_the_cloud = replace(workspace, local=False)
+    assert in_the_cloud.answers_at("https://hooks.slack.com/commands/1")
+    assert not in_the_cloud.answers_at(url)
+
+
+def test_a_request_is_done_once_however_often_it_is_sent(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    call = signed(chat.slack.command(ALICES, "list"), chat.now)
+    told = len(chat.slack.told)
+    for delivery in ("first", "second", "third"):
+        chat.ask(call)
+        chat.work(delivery)
+    assert len(chat.slack.told) == told + 1
+
+
+def test_a_delivery_that_died_comes_again_and_is_no_replay(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    chat.ask(signed(chat.slack.command(ALICES, "list"), chat.now))
+    message, told = chat.queue[0].encode(), len(chat.slack.told)
+
+    def dies(name: str, action: Any) -> Any:
+        if name == "people.linked":
+            raise Died
+        return action()
+
+    chat.world.outside = dies
+    with pytest.raises(Died):
+        carry_out(chat.world.services, message, "one")
+    chat.world.outside = lambda _name, action: action()
+    carry_out(chat.world.services, message, "one")
+    assert len(chat.slack.told) == told + 1
+
+
+def test_whoever_may_write_to_the_queue_may_ask_for_nothing(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    chat.ask(signed(chat.slack.command(ALICES, "list"), chat.now))
+    message, told = json.loads(chat.queue[0]), len(chat.slack.told)
+    for changed in ({"body": message["body"].replace("list", "help")}, {"signature": "v0=" + "0" * 64}):
+        assert carry_out(chat.world.services, json.dumps(message | changed).encode(), "x") == []
+    for garbage in (b"", b"{}", b"null", b"[1]", b'{"body": 1, "timestamp": 1, "signature": 1}'):
+        assert carry_out(chat.world.services, garbage, "x") == []
+        give_up(chat.world.services, garbage)
+    chat.world.clock.time += LONGEST_WAIT + timedelta(seconds=2)
+    assert carry_out(chat.world.services, chat.queue[0].encode(), "x") == []
+    assert len(chat.slack.told) == told
+
+
+def test_slack_is_answered_without_one_call_to_the_outside_and_help_at_once(chat: Chat) -> None:
+    """The queue's message goes out by the host: the one round trip to storage before the answer."""
+    calls = noting(chat)
+    answer = chat.ask(signed(chat.slack.command(ALICES, "show 1"), chat.now))
+    assert answer.status == 200
+    answer = chat.ask(signed(chat.slack.command(ALICES, "list"), chat.now))
+    assert (answer.status, answer.body, len(chat.queue)) == (200, "", 1)
+    said = json.loads(chat.ask(signed(chat.slack.command(ALICES, ""), chat.now)).body)
+    assert said["response_type"] == "ephemeral"
+    assert all(f"\n{verb}" in "\n" + words(said) for verb in Verb)
+    assert (calls, len(chat.queue)) == ([], 1)
