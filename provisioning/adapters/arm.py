@@ -28,6 +28,10 @@ logger = trail.logger(__name__)
 API_VERSION: Final = "2022-04-01"
 DENIAL_REMEMBERED_FOR: Final = timedelta(hours=1)
 COUNTED_EVERY: Final = timedelta(hours=1)
+# After so many requests in a row without an answer, or one that ran out of time, nothing is asked for a while: where the
+# network does not reach it, not each registration waits for that.
+UNANSWERED: Final = 2
+LEFT_ALONE_FOR: Final = timedelta(minutes=1)
 # Of 4,000 in a subscription, which nobody can raise: what is left is for those who run it.
 MOST_ASSIGNMENTS: Final = 3800
 _PROVIDER: Final = "providers/Microsoft.Authorization/roleAssignments"
@@ -47,6 +51,8 @@ class ArmRoles:
         self._denied_until: dict[str, datetime] = {}
         self._count = 0
         self._counted_at: datetime | None = None
+        self._unanswered = 0
+        self._away_until: datetime | None = None
 
     def assign(self, assignment: RoleAssignment, principal_type: str | None) -> None:
         """As the port says. Where somebody else has made one for the same, that is as good, and stays theirs."""
@@ -141,7 +147,9 @@ class ArmRoles:
         query: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Send one request, of which a repeat does no harm; return status and JSON. Raise TryAgain for what passes."""
-        client_request_id = as_guid(trail.current().trace_id)
+        client_request_id, now = as_guid(trail.current().trace_id), self._clock.now()
+        if self._away_until is not None and now < self._away_until:
+            raise _unavailable((self._away_until - now).total_seconds())
         try:
             response = self._session.request(
                 method,
@@ -160,8 +168,9 @@ class ArmRoles:
                 "No token could be had for Azure Resource Manager.",
                 remedy="If it lasts, check that the app has a managed identity and AZURE_CLIENT_ID names it.",
             ) from None
-        except (requests.RequestException, ValueError):
-            raise _unavailable() from None
+        except (requests.RequestException, ValueError) as error:
+            raise self._unanswered_once_more(UNANSWERED if isinstance(error, requests.Timeout) else 1) from None
+        self._unanswered = 0
         logger.info("arm %s: %d, client-request-id %s", method, response.status_code, client_request_id)
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             raise TryAgain(
@@ -174,15 +183,23 @@ class ArmRoles:
             raise _unavailable()
         return response.status_code, answer
 
+    def _unanswered_once_more(self, weight: int) -> TryAgain:
+        """Return the error of a request that has no answer, and remember that."""
+        self._unanswered += weight
+        if self._unanswered >= UNANSWERED:
+            self._unanswered, self._away_until = 0, self._clock.now() + LEFT_ALONE_FOR
+        return _unavailable()
+
 
 _IF_IT_LASTS: Final = "If it lasts, see the health of Azure, and whether the app's network reaches Resource Manager."
 
 
-def _unavailable() -> TryAgain:
+def _unavailable(seconds: float | None = None) -> TryAgain:
     return TryAgain(
         "resource-manager-unavailable",
         "Azure Resource Manager could not be reached, or its answer was lost.",
         remedy=_IF_IT_LASTS,
+        retry_after=seconds,
     )
 
 

@@ -1,6 +1,7 @@
 """The owner of a registration reads its secret, where this service is a delegate for the vault; nobody else does."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -195,6 +196,21 @@ def test_what_passes_is_waited_for_some_seconds_and_then_given_later(operation: 
     check(world)
 
 
+def test_where_resource_manager_is_not_reached_no_registration_waits_for_it() -> None:
+    world = a_world()
+    world.emulator.faults.add(Fault("hang", "arm.*", times=None))
+    world.registered(a_service_client())
+    asked = sum(arm_calls(world).values())
+    began = world.clock.now()
+    client = world.registered(a_service_client(displayName="Another"))["registrationId"]
+    assert sum(arm_calls(world).values()) == asked
+    assert world.clock.now() - began < timedelta(seconds=5)
+    assert told(world, client) == [(OWNER, "waits", "resource-manager-unavailable")]
+    world.emulator.faults.clear()
+    world.live(timedelta(minutes=30))
+    assert told(world, client) == [(OWNER, "granted", None)]
+
+
 def test_near_the_limit_of_the_subscription_it_stops_and_says_so() -> None:
     world = a_world()
     for number in range(3800):
@@ -213,6 +229,27 @@ def test_what_somebody_else_gave_is_as_good_and_stays_theirs() -> None:
     world.change(row.id, {"owner": OTHER_OWNER})
     world.deliver()
     assert sorted(readers(world, row.id)) == sorted([OWNER, OTHER_OWNER])
+
+
+def test_who_was_registered_before_the_setting_reads_its_secret_within_a_day() -> None:
+    world = a_world()
+    world.exchange(lambda services: replace(services, azure_roles=None))
+    client = world.registered(a_service_client())["registrationId"]
+    assert told(world, client) == []
+    world.exchange(lambda services: services)
+    world.reconcile()
+    assert told(world, client) == [(OWNER, "granted", None)]
+    assert readers(world, client) == [OWNER]
+
+
+def test_an_owner_is_the_same_in_capitals() -> None:
+    world = a_world()
+    group = "ABCDEF01-2222-4333-8444-555555555555"
+    world.emulator.directory.groups.add(group.lower())
+    client = world.registered(a_service_client(owner=group))["registrationId"]
+    world.reconcile()
+    unassigned = arm_calls(world).get("arm.unassignRole", 0)
+    assert (readers(world, client), unassigned) == ([group.lower()], 0)
 
 
 # --- what changes ---------------------------------------------------------------------------------------------------
