@@ -8,8 +8,6 @@ import typing
 import azure.functions as func
 
 if typing.TYPE_CHECKING:
-    from provisioning.api.answers import Answer
-    from provisioning.api.calls import Call
     from provisioning.ports import Services
 
 QUEUE = "registrations"
@@ -52,13 +50,23 @@ CALLS = (
     ("ready", "GET", "ready", "show_readiness"),
     ("me", "GET", "me", "show_caller"),
 )
+# The two of the chat, whose caller has signed in.
 CHAT_CALLS = (
     ("link", "POST", "chat/link", "link_chat"),
     ("unlink", "DELETE", "chat/link", "unlink_chat"),
 )
+# What anybody may read. The host has the function's name as the route of one whose route is empty
+# (WebScriptHostHttpRoutesManager.cs), and no order for routes that overlap: that of `home` matches the prefix alone.
+PAGES = (
+    ("openapi", "GET", "openapi.json", "show_openapi"),
+    ("docs", "GET", "docs", "show_docs_for_people" if ENTRA else "show_docs_for_key_holders"),
+    ("home", "GET", "{nothing:maxlength(0)?}", "show_home"),
+    ("page", "GET", "page/{file?}", "show_page_for_people" if ENTRA else "show_page_for_key_holders"),
+)
+OPEN = func.AuthLevel.ANONYMOUS
 
 
-def _serve(name: str, method: str, route: str, call: str) -> None:
+def _serve(name: str, method: str, route: str, call: str, level: func.AuthLevel | None = None) -> None:
     """Have a function answer the call; what a call that writes sends to the queue goes out before its answer does."""
 
     def read(req: func.HttpRequest) -> func.HttpResponse:
@@ -67,41 +75,19 @@ def _serve(name: str, method: str, route: str, call: str) -> None:
     def write(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
         return _answer(call, req, message)
 
-    sends = app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
-    app.function_name(name)(app.route(route=route, methods=[method])(read if method == "GET" else sends(write)))
+    queue = CHAT if call == "answer_slack" else QUEUE
+    sends = app.queue_output(arg_name="message", queue_name=queue, connection=STORAGE)
+    at = app.route(route=route, methods=[method], auth_level=level)
+    app.function_name(name)(at(read if method == "GET" else sends(write)))
 
 
 for _each in (*CALLS, *(CHAT_CALLS if SLACK else ())):
     _serve(*_each)
+for _each in PAGES:
+    _serve(*_each, OPEN)
 
 
-@app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def openapi(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer the description of this API."""
-    return _answer("show_openapi", req)
-
-
-@app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def docs(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer the description as a page."""
-    return _answer("show_docs_for_people" if ENTRA else "show_docs_for_key_holders", req)
-
-
-# The host has the function's name as the route of one whose route is empty (WebScriptHostHttpRoutesManager.cs), and no
-# order for routes that overlap: this one matches the prefix alone.
-@app.route(route="{nothing:maxlength(0)?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def home(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer where the page is."""
-    return _answer("show_home", req)
-
-
-@app.route(route="page/{file?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def page(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer a file of the page."""
-    return _answer("show_page_for_people" if ENTRA else "show_page_for_key_holders", req)
-
-
-@app.route(route="health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route(route="health", methods=["GET", "HEAD"], auth_level=OPEN)
 def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- a trigger's binding
     """Answer that the process lives, and nothing else."""
     return func.HttpResponse('{"status": "alive"}', mimetype="application/json")
@@ -166,17 +152,8 @@ def reconcile(timer: func.TimerRequest, messages: Messages) -> None:  # noqa: AR
 
 
 if SLACK:
-
-    @app.route(route="chat/slack", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
-    @app.queue_output(arg_name="message", queue_name=CHAT, connection=STORAGE)
-    def slack(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
-        """Answer Slack, which signs what it sends; what somebody asks for is done from the queue."""
-        from provisioning.api.chat.work import answer_slack
-
-        answer = answer_slack(_services, _call(req))
-        if answer.message is not None:
-            message.set(answer.message)
-        return _response(answer)
+    # Slack signs what it sends, and is answered at once; what somebody asks for is done from the queue.
+    _serve("slack", "POST", "chat/slack", "answer_slack", OPEN)
 
     @app.queue_trigger(arg_name="message", queue_name=CHAT, connection=STORAGE)
     @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
@@ -206,20 +183,17 @@ def _services() -> "Services":
 def _answer(call: str, req: func.HttpRequest, message: func.Out[str] | None = None) -> func.HttpResponse:
     """Have the callers' side answer, which is loaded only now."""
     from provisioning.api import web
-
-    answer = web.answer_call(_services, call, _call(req))
-    if message is not None and answer.message is not None:
-        message.set(answer.message)
-    return _response(answer)
-
-
-def _call(req: func.HttpRequest) -> "Call":
     from provisioning.api.calls import Call
 
-    return Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
+    received = Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
+    if call == "answer_slack":
+        from provisioning.api.chat.work import answer_slack
 
-
-def _response(answer: "Answer") -> func.HttpResponse:
+        answer = answer_slack(_services, received)
+    else:
+        answer = web.answer_call(_services, call, received)
+    if message is not None and answer.message is not None:
+        message.set(answer.message)
     return func.HttpResponse(
         answer.body, status_code=answer.status, headers=dict(answer.headers), mimetype=answer.content_type
     )

@@ -292,7 +292,7 @@ def triggers() -> dict[str, ast.FunctionDef]:
 
 
 def test_the_function_app_has_its_triggers() -> None:
-    assert {"openapi", "docs", "health", "provision", "give_up", "notify", "planner", "reconcile"} <= triggers().keys()
+    assert {"health", "provision", "give_up", "notify", "planner", "reconcile", "chat"} <= triggers().keys()
 
 
 @pytest.mark.parametrize("name", sorted(triggers()))

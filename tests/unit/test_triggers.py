@@ -54,3 +54,7 @@ def test_without_a_chat_its_functions_do_not_exist() -> None:
     # Slack signs what it sends, and has no key of the host.
     assert auth_levels("key", SLACK_SIGNING_SECRET="x")["slack"] == "ANONYMOUS"
     assert auth_levels("entra", SLACK_SIGNING_SECRET=" ").keys() == auth_levels("entra").keys()
+
+
+def test_the_triggers_are_a_page_or_two_that_somebody_reads() -> None:
+    assert len((ROOT / "function_app.py").read_text(encoding="utf-8").splitlines()) <= 200
