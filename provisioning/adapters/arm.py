@@ -28,8 +28,8 @@ logger = trail.logger(__name__)
 API_VERSION: Final = "2022-04-01"
 DENIAL_REMEMBERED_FOR: Final = timedelta(hours=1)
 COUNTED_EVERY: Final = timedelta(hours=1)
-# After so many requests in a row without an answer, or one that ran out of time, nothing is asked for a while: where the
-# network does not reach it, not each registration waits for that.
+# After so many requests in a row without an answer, or one that ran out of time, nothing is asked for a while: not each
+# registration waits for a network that does not reach it.
 UNANSWERED: Final = 2
 LEFT_ALONE_FOR: Final = timedelta(minutes=1)
 # Of 4,000 in a subscription, which nobody can raise: what is left is for those who run it.
