@@ -93,7 +93,9 @@ class GraphDirectory:
 
     def read_application(self, object_id: str) -> Application | None:
         """As the port says."""
-        select = ",".join(("id", "appId", "signInAudience", "identifierUris", "passwordCredentials", *CHANGED))
+        select = ",".join(
+            ("id", "appId", "signInAudience", "identifierUris", "passwordCredentials", "keyCredentials", *CHANGED)
+        )
         found = self._calls.read(f"/applications/{object_id}?$select={select}")
         return None if found is None else application_of(found)
 

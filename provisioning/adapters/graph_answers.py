@@ -39,6 +39,7 @@ def application_of(answer: Mapping[str, Any]) -> Application:
             str(each["appId"]): tuple(each.get("delegatedPermissionIds") or ())
             for each in (answer.get("api") or {}).get("preAuthorizedApplications") or ()
         },
+        certificates=tuple(str(each.get("displayName") or "") for each in answer.get("keyCredentials") or ()),
         properties={name: answer[name] for name in CHANGED if name in answer},
     )
 

@@ -9,7 +9,7 @@ from provisioning.domain.certificates import thumbprint, validity
 from provisioning.domain.directory import CertificateThere, TrustedToken
 from provisioning.domain.intake import CertificateCredential, FederatedCredential, ServiceClientRequest
 from provisioning.domain.registration import Registration
-from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX
+from provisioning.domain.secrets import is_ours_by_label
 from provisioning.domain.tenant import Tenant
 
 
@@ -39,15 +39,15 @@ def name_of(registration: Registration, subject: str) -> str:
     return f"{registration.federated_credential_name}-{digest}"
 
 
+def is_named_after(registration: Registration, token: TrustedToken) -> bool:
+    """Whether a federated credential has the name that this service gives to one of this very subject."""
+    return token.name == name_of(registration, token.subject)
+
+
 def is_named_ours(registration: Registration, token: TrustedToken) -> bool:
     """Whether a federated credential has a name that this service gives."""
     ours = registration.federated_credential_name
     return token.name == ours or token.name.startswith(f"{ours}-")
-
-
-def is_labelled_ours(certificate: CertificateThere) -> bool:
-    """Whether this service added the certificate."""
-    return certificate.label.startswith(CREDENTIAL_LABEL_PREFIX)
 
 
 def is_usable(credentials: Iterable[CertificateThere], current: str, now: datetime) -> bool:
@@ -66,7 +66,7 @@ def given_up(
     there = list(credentials)
     if not is_usable(there, current, now):
         return []
-    others = [each for each in there if each.key != current and is_labelled_ours(each)]
+    others = [each for each in there if each.key != current and is_ours_by_label(each.label)]
     return [each for each in others if each.ends_at <= now or since + overlap <= now]
 
 

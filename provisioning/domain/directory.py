@@ -26,6 +26,7 @@ class Application:
     `redirect_uris` are by platform: `web`, `spa`, `publicClient`. `preauthorized` are, by client id, the ids of the
     scopes to which nobody need consent for that client.
     `properties` is what of it a change sets, as Graph has it.
+    `certificates` are the display names of its certificates.
     `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
     """
 
@@ -41,6 +42,7 @@ class Application:
     has_certificate: bool = False
     preauthorized: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    certificates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,18 @@ def _blocked(has: Iterable[dict[str, Any]], becomes: Iterable[dict[str, Any]]) -
     return [each["id"] for each in has if each["isEnabled"] and not _same(each, wanted.get(each["id"]))]
 
 
+def comparable(several: Iterable[Entitlement]) -> dict[str, Entitlement]:
+    """Return scopes or app roles by their ids, each without its texts, which are people's to write."""
+    return {
+        str(each["id"]): {
+            "value": each.get("value"),
+            "isEnabled": each.get("isEnabled"),
+            "of": each.get("type") or sorted(each.get("allowedMemberTypes") or ()),
+        }
+        for each in several
+    }
+
+
 def _same(one: Entitlement, other: Entitlement | None) -> bool:
     if other is None:
         return False

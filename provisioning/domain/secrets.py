@@ -94,6 +94,11 @@ class SecretPolicy:
         return self.rotate_before + self.overlap, self.lifetime
 
 
+def is_ours_by_label(label: str) -> bool:
+    """Whether the display name of a credential is one that this service gives."""
+    return label.startswith(CREDENTIAL_LABEL_PREFIX)
+
+
 def timed_label(prefix: str, counts_as_minted: datetime) -> str:
     """Return the display name of a secret, which says when it counts as minted."""
     return f"{prefix}:{counts_as_minted.astimezone(UTC):{_LABEL_TIME}}"

@@ -1,17 +1,19 @@
 """What an accepted change does to its application in Entra; how a change is accepted is in `api/alter.py`."""
 
-from collections.abc import Collection, Iterator
-from typing import Final
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
 
 from provisioning import trail
 from provisioning.domain.directory import Application
+from provisioning.domain.drift import different
 from provisioning.domain.entitlements import disabled_first, removed_ids
 from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import change_of, changed_properties
 from provisioning.domain.registration import Registration
 from provisioning.flow.resolve import resolve_resource
-from provisioning.flow.rotate import check_ours
+from provisioning.flow.rotate import REPLICATED_AFTER, check_ours
 from provisioning.flow.run import Run
 from provisioning.ports import Services
 
@@ -50,6 +52,30 @@ def send_change(run: Run, application: Application) -> None:
     """
     if not lacks_change(run, application):
         return
+    _send(run, application, changed_properties(run.registration, application))
+
+
+def repair(run: Run, application: Application, now: datetime) -> None:
+    """Set again what somebody has changed by hand of what the registration asks for; what is beside it stays.
+
+    Not before every replica has heard of the latest change, nor where the application has a later one. Notes that are
+    somebody else's are left to them.
+    """
+    registration, has = run.registration, change_of(application.notes)
+    if registration.pending or now - registration.operation.requested_at < REPLICATED_AFTER:
+        return
+    body = changed_properties(registration, application)
+    if has is None:
+        del body["notes"]
+    elif has > registration.change:
+        return
+    names = different(body, application.properties)
+    if names:
+        logger.warning("registration %s: repaired what was changed by hand: %s", registration.id, ", ".join(names))
+        _send(run, application, body)
+
+
+def _send(run: Run, application: Application, body: Mapping[str, Any]) -> None:
     registration, directory = run.registration, run.services.directory
     before = disabled_first(registration, application)
     if before:
@@ -57,7 +83,7 @@ def send_change(run: Run, application: Application) -> None:
             logger.warning("registration %s: client %s uses what is taken away", registration.id, each.id)
             raise in_use()
         directory.update_application(application.object_id, before)
-    directory.update_application(application.object_id, changed_properties(registration, application))
+    directory.update_application(application.object_id, body)
 
 
 def users_of(services: Services, server: Registration, ids: Collection[str]) -> Iterator[Registration]:

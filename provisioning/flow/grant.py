@@ -193,6 +193,7 @@ def _assigned(run: Run, server: Registration) -> dict[str, str]:
         held = dict(roles.held(row.service_principal_id, resource_id)) if row.grant_number > 1 or run.compares else {}
     except NeedsOperator as error:
         return dict.fromkeys(ours | wanted, error.code)
+    run.roles_by_hand = tuple(held.keys() - ours)
     held |= run.assigned  # what this run assigned itself not every replica has heard of
     for role_id in ours | wanted:
         try:

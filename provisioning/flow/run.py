@@ -118,6 +118,7 @@ class Run:
     `stored` is the row as it was read or written last, and `removed` are the key ids of the credentials removed since.
     `published` is the secret that this run has published, in memory only. `assigned` are the app roles that it has
     assigned: the ids of the assignments, by those of the roles. `compares` is whether a reconciliation asks.
+    `roles_by_hand` and `trusted_by_hand` are what it found that others assigned, and had Entra trust.
     `certified` is whether the application was seen to have the client's certificate. `unsure` is whether a request to
     create the application may have taken effect although its answer was lost.
     """
@@ -133,6 +134,8 @@ class Run:
     stored: Registration = field(init=False)
     removed: list[str] = field(default_factory=list)
     assigned: dict[str, str] = field(default_factory=dict)
+    roles_by_hand: tuple[str, ...] = ()
+    trusted_by_hand: tuple[str, ...] = ()
     _learned: dict[str, object] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 

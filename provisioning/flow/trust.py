@@ -5,15 +5,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from provisioning import trail
-from provisioning.domain.certificates import as_base64
-from provisioning.domain.credentials import given_up, is_labelled_ours, is_named_ours, name_of, trusted_tokens
+from provisioning.domain.certificates import as_base64, validity
+from provisioning.domain.credentials import given_up, is_named_after, is_named_ours, name_of, trusted_tokens
 from provisioning.domain.directory import TrustedToken
 from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.fields import MOST_SUBJECTS
-from provisioning.domain.intake import CertificateCredential, ServiceClientRequest
+from provisioning.domain.intake import CertificateCredential, FederatedCredential, ServiceClientRequest
 from provisioning.domain.manifest import key_credential
 from provisioning.domain.registration import Registration
-from provisioning.domain.secrets import labelled_time
+from provisioning.domain.secrets import is_ours_by_label, labelled_time
+from provisioning.flow.rotate import REPLICATED_AFTER
 from provisioning.flow.run import Run
 from provisioning.ports import Services
 
@@ -89,10 +90,13 @@ def _bring_about(services: Services, registration: Registration) -> None:
         exchange_subjects(services, registration, lambda token: is_named_ours(registration, token))
 
 
-def exchange_subjects(services: Services, registration: Registration, may_go: Callable[[TrustedToken], bool]) -> None:
+def exchange_subjects(
+    services: Services, registration: Registration, may_go: Callable[[TrustedToken], bool]
+) -> list[str]:
     """Have Entra trust every subject of the client, and of others those no more of which `may_go` says so.
 
-    What is named anew comes first, so far as there is room: a subject that stays is trusted all the time.
+    Return the names of the others that are left. What is named anew comes first, so far as there is room: a subject
+    that stays is trusted all the time.
     """
     directory, object_id = services.directory, registration.application_object_id
     assert object_id is not None
@@ -115,9 +119,28 @@ def exchange_subjects(services: Services, registration: Registration, may_go: Ca
         there.append(named)
     for each in gone:
         directory.distrust_token(object_id, each.name)
+    return [each.name for each in there if (each.issuer, each.subject) not in subjects and each not in gone]
 
 
 # --- at rest --------------------------------------------------------------------------------------------------------
+
+
+def keep_credential(run: Run, now: datetime) -> None:
+    """Have Entra trust what the client signs in with, once a day: what somebody took away by hand is there again.
+
+    A subject that a late run of ours added again goes; what others added stays. Not before every replica has heard of
+    the latest change.
+    """
+    registration, request = run.registration, run.registration.request
+    young = now - registration.operation.requested_at < REPLICATED_AFTER
+    if not run.compares or registration.pending or young or not isinstance(request, ServiceClientRequest):
+        return
+    match request.credential:
+        case FederatedCredential():
+            left = exchange_subjects(run.services, registration, lambda token: is_named_after(registration, token))
+            run.trusted_by_hand = tuple(left)
+        case CertificateCredential(certificate=certificate) if validity(certificate)[1] > now:
+            _bring_about(run.services, registration)
 
 
 def clean_up_certificates(run: Run, now: datetime) -> None:
@@ -133,9 +156,12 @@ def clean_up_certificates(run: Run, now: datetime) -> None:
         return
     there = run.services.directory.certificates(object_id) or ()
     overlap = run.services.secrets.overlap
-    times = [labelled_time(each.label) or registration.created_at for each in there if is_labelled_ours(each)]
+    times = [labelled_time(each.label) or registration.created_at for each in there if is_ours_by_label(each.label)]
     since = max([*times, *([due_at - overlap] if due_at is not None else [])], default=registration.created_at)
-    gone = given_up(there, as_base64(request.credential.certificate), now, since, overlap)
+    current = as_base64(request.credential.certificate)
+    foreign = [each for each in there if each.key != current and not is_ours_by_label(each.label)]
+    run.trusted_by_hand = tuple(each.key_id for each in foreign)
+    gone = given_up(there, current, now, since, overlap)
     if gone:
         run.services.directory.remove_certificates(object_id, [each.key_id for each in gone])
         for each in gone:

@@ -7,9 +7,12 @@ from typing import Any, Final, Protocol
 
 import requests
 
+from dev.emulator.graph.records import Application
 from provisioning.domain.approval import Outcome
+from provisioning.domain.certificates import as_base64
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.events import What
+from provisioning.domain.intake import CertificateCredential
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from tests.worlds.leaks import leaked
@@ -100,9 +103,7 @@ def check_active(world: Checkable, row: Registration) -> None:
         check_credentials(world, row)
     else:
         assert not application.passwords, f"a {row.client_type} holds a secret"
-    trusted = getattr(getattr(row.request, "credential", None), "trusted", ())
-    assert len(application.federated) == len(trusted), "not one federated credential for each subject"
-    assert len(application.last_body["keyCredentials"]) == (row.credential_type == "certificate"), "not one certificate"
+    check_secretless(row, application)
     if row.client_type is ClientType.RESOURCE:
         assert application.last_body["identifierUris"], "a resource without identifier URI"
     if (row.operation.type, row.operation.status) != (OperationType.CHANGE, OperationStatus.FAILED):
@@ -110,10 +111,30 @@ def check_active(world: Checkable, row: Registration) -> None:
     check_due(world, row)
 
 
+def check_secretless(row: Registration, application: Application) -> None:
+    """Each subject is trusted, and the certificate is there; beside it another one only as long as an overlap lasts."""
+    credential = getattr(row.request, "credential", None)
+    keys = [each["key"] for each in application.last_body["keyCredentials"]]
+    trusted = sorted(each["subject"] for each in application.federated)
+    if (row.operation.type, row.operation.status) != (OperationType.CHANGE, OperationStatus.FAILED):
+        assert trusted == sorted(getattr(credential, "trusted", ())), "not one federated credential for each subject"
+        own = [as_base64(credential.certificate)] if isinstance(credential, CertificateCredential) else []
+        assert [each for each in keys if each in own] == own, "not the one certificate"
+        assert len(keys) == len(own) or row.clean_up_at is not None, "not one certificate"
+
+
 def check_values(row: Registration, body: dict[str, Any]) -> None:
     """Entra has what the registration asks for now, and says so."""
     assert body["displayName"] == row.request.display_name, "Entra has another display name"
     assert json.loads(body["notes"])["change"] == row.change, "Entra has another change than the row"
+    entries = {each["resourceAppId"]: each["resourceAccess"] for each in body["requiredResourceAccess"]}
+    if row.resource is not None and row.resource.service_principal_id is not None:
+        asked = {each["id"] for each in entries.get(row.resource.client_id, ())}
+        assert asked == {each.id for each in row.declared}, "Entra has other permissions declared"
+    lists = {"scopes": body["api"]["oauth2PermissionScopes"], "app_roles": body["appRoles"]}
+    for name in lists if row.client_type is ClientType.RESOURCE else ():
+        offered = {each["value"] for each in lists[name] if each["isEnabled"]}
+        assert offered == set(getattr(row.request, name)), f"Entra has other {name}"
     accepts = getattr(row.request, "accept_mapped_claims", None)
     assert body["api"]["acceptMappedClaims"] is accepts, "Entra has other mapped claims"
     platforms = [body.get(name) or {} for name in ("web", "spa", "publicClient")]
