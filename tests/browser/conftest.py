@@ -68,6 +68,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "POLICY": str(policy),
         "SECRET_OVERLAP": "PT15S",
         "SECRET_PROOF_TIMEOUT": "PT30S",
+        "SLACK_WORKSPACE": "T0CONTOSO",
+        "SLACK_SIGNING_SECRET": os.urandom(16).hex(),
     }
     with stack(folder, app_settings=settings, log_file=folder / "host.log") as served:
         yield served

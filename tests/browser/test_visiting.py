@@ -1,5 +1,6 @@
 """Coming and going: signing in, deep links, the way back, what is kept, what fails, how fast, how large."""
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -185,6 +186,17 @@ def test_the_page_can_be_used_within_a_second_and_is_small(people: People, serve
     assert 20_000 < whole < LARGEST, whole
 
 
+def test_the_page_shows_a_code_for_the_chat_and_another_one_each_time(people: People, server: Any) -> None:
+    alice, shown = people.called("alice"), set()
+    for _ in range(2):
+        alice.looks_at("#/chat")
+        command = alice.page.locator("main pre", has_text="/registrar link").inner_text()
+        shown.add(re.fullmatch(r"/registrar link (?:[A-Z2-9]{4}-){2}[A-Z2-9]{4}", command.strip()) and command)
+        alice.looks_at("#/approvals")
+        alice.page.locator("main pre").wait_for(state="detached")
+    assert len(shown - {None}) == 2
+
+
 VIEWS = {
     "home": "#/",
     "new": "#/new",
@@ -197,6 +209,7 @@ VIEWS = {
     "delete": "#/r/{id}/delete",
     "events": "#/r/{id}/events",
     "approvals": "#/approvals",
+    "chat": "#/chat",
     "service": "#/r/{client}",
 }
 
