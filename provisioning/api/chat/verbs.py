@@ -30,6 +30,19 @@ ASKED: Final = (
     *("credential", "secretLifetime", "autoRotate", "acceptMappedClaims", "accessTokenVersion", "owner", "contact"),
     *("serviceManagementReference", "callbackUrl"),
 )
+# The answer comes once it is done, as far as that takes seconds.
+_WAITS: Final[Mapping[str, str]] = {"prefer": "wait=15"}
+_REGISTERED: Final[Mapping[str, str]] = {
+    "succeeded": "It is registered.",
+    "failed": "It could not be registered.",
+    "pending": "It is being registered. Ask in a while: show <id>",
+    "awaiting-approval": "It waits for an approval.",
+}
+_ROTATED: Final[Mapping[str, str]] = {
+    "succeeded": "has a new secret, in the vault. The one before works on for a while.",
+    "failed": "could not get a new secret.",
+    "pending": "is getting a new secret, in the vault. The one before works on for a while.",
+}
 _LISTED: Final = {"mine": {"mine": "true"}, "waiting": {"awaitingMyApproval": "true"}}
 
 
@@ -172,15 +185,14 @@ def _register(services: Services, caller: Caller, ask: Ask) -> Said:
     if ask.request is None:
         return Said("What are you building?", forms=True, page="#/new")
     body = json.dumps({**ask.request, "owner": caller.object_id}).encode()
-    headers = {"content-type": "application/json", "idempotency-key": ask.key}
+    headers = {"content-type": "application/json", "idempotency-key": ask.key, **_WAITS}
     answer = _call(services, caller, "submit_registration", Call(_COLLECTION, headers, body=body, method="POST"))
     if answer.status >= _FIRST_ERROR:
         return _refused(answer)
     content = json.loads(answer.body)
-    waits = content["operation"]["status"] == "awaiting-approval"
-    text = "It waits for an approval." if waits else "It is being registered. Ask for it in a few seconds: show <id>"
-    item = Item(content["displayName"], content["registrationId"], (_state(content),))
-    return Said(text, (item,), page=f"#/r/{content['registrationId']}", done=True, message=answer.message)
+    item = Item(content["displayName"], content["registrationId"], (_state(content), *_failures(content)))
+    page = f"#/r/{content['registrationId']}"
+    return Said(_of_progress(_REGISTERED, content), (item,), page=page, done=True, message=answer.message)
 
 
 def _approve(services: Services, caller: Caller, ask: Ask) -> Said:
@@ -204,8 +216,9 @@ def _decided(services: Services, caller: Caller, ask: Ask, call: str, decision: 
     answer = _call(services, caller, call, _one(ask, "POST", decision))
     outcome = "approved" if call == "approve_registration" else "denied"
     if answer.status < _FIRST_ERROR:
-        name = json.loads(answer.body)["displayName"]
-        return Said(f"You have {outcome} what {name} asks for.", done=True, message=answer.message)
+        content = json.loads(answer.body)
+        text = f"You have {outcome} what {content['displayName']} asks for."
+        return Said(text, lines=(_state(content), *_failures(content)), done=True, message=answer.message)
     if answer.code == "nothing-to-decide" and _is_decided_by(services, caller, ask, outcome):
         return Said(f"You have {outcome} it already.", done=True)
     return _refused(answer)
@@ -223,9 +236,10 @@ def _rotate(services: Services, caller: Caller, ask: Ask) -> Said:
     answer = _call(services, caller, "rotate_registration", _one(ask, "POST"))
     if answer.status >= _FIRST_ERROR:
         return _refused(answer)
-    name = json.loads(answer.body)["displayName"]
-    text = f"{name} is getting a new secret, into the vault. The one before works on for a while."
-    return Said(text, page=f"#/r/{ask.registration_id}", done=True, message=answer.message)
+    content = json.loads(answer.body)
+    text = f"{content['displayName']} {_of_progress(_ROTATED, content)}"
+    lines = tuple(_failures(content))
+    return Said(text, lines=lines, page=f"#/r/{ask.registration_id}", done=True, message=answer.message)
 
 
 _ANSWERS: Final[Mapping[Verb, Callable[[Services, Caller, Ask], Said]]] = {
@@ -241,6 +255,7 @@ _ANSWERS: Final[Mapping[Verb, Callable[[Services, Caller, Ask], Said]]] = {
 def _one(ask: Ask, method: str = "GET", body: Mapping[str, str] | None = None) -> Call:
     raw = b"" if body is None else json.dumps(body).encode()
     headers = {} if body is None else {"content-type": "application/json"}
+    headers |= _WAITS if method == "POST" else {}
     path = f"{_COLLECTION}/{ask.registration_id}"
     return Call(path, headers, body=raw, registration_id=ask.registration_id, method=method)
 
@@ -273,9 +288,17 @@ def _of(content: Mapping[str, Any]) -> Iterator[str]:
     yield from _lines(content, _SHOWN[1:])
     if content["secret"]:
         yield f"secret: {content['secret']['id']}, ends {content['secret']['expiresAt']}"
+    yield from _failures(content)
+    yield from (f"next: {each['code']}, by {each['who']}" for each in content["nextSteps"])
+
+
+def _failures(content: Mapping[str, Any]) -> Iterator[str]:
     failures = [content["operation"]["failure"], *content["findings"]]
     yield from (f"{each['message']} {each['remedy']}" for each in failures if each)
-    yield from (f"next: {each['code']}, by {each['who']}" for each in content["nextSteps"])
+
+
+def _of_progress(texts: Mapping[str, str], content: Mapping[str, Any]) -> str:
+    return texts.get(content["operation"]["status"], texts["pending"])
 
 
 def _of_approval(approval: Mapping[str, Any]) -> Iterator[str]:

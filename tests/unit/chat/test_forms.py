@@ -1,7 +1,9 @@
 """A new registration, by a form."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -46,6 +48,22 @@ def test_each_kind_of_application_is_registered_by_its_form_for_whoever_filled_i
             "https://a.contoso.example/cb",
             "https://b.contoso.example/cb",
         )
+
+
+def test_whoever_registers_or_rotates_is_told_how_it_ended_within_seconds(chat: Chat) -> None:
+    def meanwhile(_began: datetime, _until: datetime) -> Iterator[datetime]:
+        chat.world.clock.meanwhile = lambda *_: ()
+        chat.world.deliver()
+        yield from ()
+
+    chat.link(ALICES, ALICE)
+    chat.fills_in(ALICES, "service", NAMED | FILLED_IN["service"])
+    chat.world.clock.meanwhile = meanwhile
+    chat.work("d")
+    [row] = rows_of(chat)
+    assert words(chat.slack.told[-1][1]).startswith("It is registered.")
+    chat.world.clock.meanwhile = meanwhile
+    assert words(chat.says(ALICES, f"rotate {row.id}")).startswith("A <client> has a new secret, in the vault.")
 
 
 def test_a_form_that_is_sent_twice_is_one_registration(chat: Chat) -> None:

@@ -87,7 +87,7 @@ def test_a_secret_is_rotated_and_is_in_no_answer(chat: Chat) -> None:
     identity = json.loads(chat.world.call(web.submit_registration, call).body)["registrationId"]
     chat.world.deliver()
     key = chat.world.row(identity).secret
-    assert "new secret, into the vault" in words(chat.says(ALICES, f"rotate {identity}"))
+    assert "is getting a new secret, in the vault" in words(chat.says(ALICES, f"rotate {identity}"))
     after = chat.world.row(identity).secret
     assert key is not None
     assert after is not None
