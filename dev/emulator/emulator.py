@@ -93,9 +93,10 @@ class Emulator:
         )
         self.directory.users |= {each.object_id for each in ACCOUNTS.values() if each.client_id is None}
         self.directory.groups |= {group for each in ACCOUNTS.values() for group in each.groups}
-        self.vault = Vault(url=self.origin, faults=self.faults, now=self.now, seed=self._seed)
-        self.sts = TokenService(self.directory, self.now, self._seed)
         self.role_assignments = RoleAssignments(self.directory, self.faults, self.now)
+        reads = self.role_assignments.reads_secret
+        self.vault = Vault(url=self.origin, faults=self.faults, now=self.now, seed=self._seed, reads=reads)
+        self.sts = TokenService(self.directory, self.now, self._seed)
 
     @property
     def calls(self) -> list[Call]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from dev.emulator import pages
 from dev.emulator.arm.conditions import Attempt, is_fulfilled
+from dev.emulator.constants import VAULT_ID
 from dev.emulator.errors import ArmError, Json
 from dev.emulator.shapes import as_text, is_guid
 
@@ -32,11 +33,12 @@ MOST_OF_A_SUBSCRIPTION = 4000
 PROVIDER = "Microsoft.Authorization/roleAssignments"
 # "Azure built-in roles": the one that assigns roles, and those that are assigned here.
 ADMINISTRATOR = "f58310d9-a9f6-439a-9e8d-f62e7b41a168"  # Role Based Access Control Administrator
+SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
 ROLES = {
     ADMINISTRATOR: "Role Based Access Control Administrator",
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
     "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
-    "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
+    SECRETS_USER: "Key Vault Secrets User",
     "4c8d0bbc-75d3-4935-991f-5f3c56d81508": "FHIR Data Reader",
     "3f88fce4-5892-4214-ae73-ba5294559913": "FHIR Data Writer",
     "5a1fc7df-4bf1-4951-a576-89034ee01acd": "FHIR Data Contributor",
@@ -98,6 +100,14 @@ class RoleAssignments:
         """Give somebody a role by hand."""
         name = f"00000000-0000-4000-8000-{self._number:012}"
         self._put(name, scope, role_id, principal_id, self._kind(principal_id, None), condition)
+
+    def reads_secret(self, principal_id: str, name: str) -> bool:
+        """Whether somebody has by a role of its own, and not by one of a group, Key Vault Secrets User on a secret."""
+        secret = f"{VAULT_ID}/secrets/{name}"
+        return any(
+            (each.principal_id, each.role_id) == (principal_id, SECRETS_USER) and _is_within(secret, each.scope)
+            for each in self.all.values()
+        )
 
     # The operations.
 

@@ -22,13 +22,13 @@ _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview\.\d+)?|7\.\d(-preview\.\d
 Secrets = Callable[[Vault, Context], Answer]
 
 
-def _handler(find: Callable[[], Vault], bearer: Bearer, operation: Secrets) -> Handler:
+def _handler(find: Callable[[], Vault], bearer: Bearer, operation: Secrets, *, reads: bool = False) -> Handler:
     """Every operation of the vault first looks at the token, then at the role, then at the API version."""
 
     def handle(context: Context) -> Answer:
         claims = bearer.vault(context.request)
         vault = find()
-        vault.authorize(claims["oid"])
+        vault.authorize(claims["oid"], context.path["name"] if reads else None)
         if not _API_VERSION.fullmatch(context.request.args.get("api-version", "")):
             raise VaultError(400, "BadParameter", "The request must have a valid api-version.")
         return operation(vault, context)
@@ -111,11 +111,11 @@ def routes(vault: Callable[[], Vault], bearer: Bearer) -> Iterator[Route]:
     one, version = "/secrets/<name>", "/secrets/<name>/<version>"
     yield Route("GET", "/secrets", "vault.listSecrets", handler(_list))
     yield Route("PUT", one, "vault.setSecret", handler(_set))
-    yield Route("GET", f"{one}/", "vault.getSecret", handler(_get))
+    yield Route("GET", f"{one}/", "vault.getSecret", handler(_get, reads=True))
     yield Route("PATCH", f"{one}/", "vault.updateSecret", handler(_update))
     yield Route("DELETE", one, "vault.deleteSecret", handler(_delete))
     yield Route("GET", f"{one}/versions", "vault.listSecretVersions", handler(_versions))
-    yield Route("GET", version, "vault.getSecret", handler(_get))
+    yield Route("GET", version, "vault.getSecret", handler(_get, reads=True))
     yield Route("PATCH", version, "vault.updateSecret", handler(_update))
     deleted = "/deletedsecrets/<name>"
     yield Route("GET", "/deletedsecrets", "vault.listDeletedSecrets", handler(_list_deleted))

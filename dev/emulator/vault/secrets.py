@@ -55,8 +55,17 @@ class Secret:
 class Vault:
     """The secrets of one vault. Names are compared without regard to case."""
 
-    def __init__(self, *, url: str, faults: Faults, now: Callable[[], datetime], seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        url: str,
+        faults: Faults,
+        now: Callable[[], datetime],
+        seed: int,
+        reads: Callable[[str, str], bool] = lambda _object_id, _name: False,
+    ) -> None:
         self.url = url
+        self._reads = reads  # whether somebody, by object id, has a role that reads the secret of that name
         self._faults = faults
         self._now = now
         self._rng = random.Random(seed)  # noqa: S311 -- the names of versions guard nothing
@@ -70,9 +79,10 @@ class Vault:
         """The most items of a page at present, below the vault's own limit."""
         return self._faults.switches.page_size
 
-    def authorize(self, object_id: str) -> None:
-        """The caller's role on the vault."""
-        if self._faults.switches.vault_denied or object_id not in self.officers:
+    def authorize(self, object_id: str, reading: str | None = None) -> None:
+        """The caller's role on the vault; for `reading` a secret one on that secret is enough."""
+        allowed = object_id in self.officers or (reading is not None and self._reads(object_id, reading))
+        if self._faults.switches.vault_denied or not allowed:
             raise VaultError(
                 403,
                 "Forbidden",

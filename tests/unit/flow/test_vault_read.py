@@ -13,12 +13,13 @@ from dev.emulator.constants import (
     REGISTRAR_OBJECT_ID,
     USER_READ_ALL,
     VAULT_ID,
+    VAULT_RESOURCE,
 )
 from provisioning.domain.azure_roles import SECRETS_USER, RoleAssignment, delegation, secret_scope
 from provisioning.flow.grant import RUNS_END_WITHIN
-from tests.worlds.checker import check
+from tests.worlds.checker import check, token_answer
 from tests.worlds.request_bodies import OTHER_OWNER, OWNER, REQUESTS, a_resource, a_service_client
-from tests.worlds.steps import operations, submitted
+from tests.worlds.steps import operations, submitted, text_of
 from tests.worlds.world import World
 
 ARM_CALLS = ("arm.assignRole", "arm.unassignRole", "arm.listRoleAssignments")
@@ -116,6 +117,42 @@ def test_azure_is_told_what_an_owner_is_of_whom_it_has_not_heard_yet(right: str,
     [made] = [each for each in world.emulator.role_assignments.all.values() if each.principal_id == owner]
     assert made.principal_type == kind
     assert readers(world, client) == [owner]
+
+
+def test_an_owner_that_is_an_application_reads_its_own_secret_by_its_own_token_and_no_other() -> None:
+    world = a_world()
+    owner = world.registered(a_service_client(displayName="The one that reads"))
+    principal = world.row(owner["registrationId"]).service_principal_id
+    own = world.registered(a_service_client(displayName="What it owns", owner=principal))["registrationId"]
+    other = world.registered(a_service_client(displayName="What it does not own"))["registrationId"]
+    text = text_of(world, owner["registrationId"])
+    token = token_answer(world, owner["clientId"], text, f"{VAULT_RESOURCE}/.default").json()["access_token"]
+
+    def read(registration_id: str) -> int:
+        url = f"{world.emulator.origin}/secrets/{world.row(registration_id).secret_name}/?api-version=7.4"
+        headers = {"Authorization": f"Bearer {token}"}
+        return world.emulator.session().get(url, headers=headers, timeout=5).status_code
+
+    assert (read(own), read(other)) == (200, 403)
+    world.change(own, {"owner": OWNER})
+    world.deliver()
+    assert read(own) == 403
+
+
+def test_nothing_but_who_reads_a_secret_asks_anything_of_resource_manager() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    before = arm_calls(world)
+    world.get(client)
+    world.list()
+    world.post(a_service_client(displayName="Another"), query={"dryRun": "true"})
+    world.rotate(client, {"revokePrevious": True})
+    world.deliver()
+    world.change(client, {"displayName": "Another name"})
+    world.deliver()
+    world.plan()
+    world.settle(timedelta(hours=2))
+    assert arm_calls(world) == before
 
 
 # --- what stands in the way -----------------------------------------------------------------------------------------
@@ -302,15 +339,6 @@ def test_a_change_of_the_owner_ends_once_the_former_one_is_out() -> None:
     world.settle()
     assert not world.row(client).pending
     assert readers(world, client) == [OTHER_OWNER]
-
-
-def test_a_change_of_anything_else_asks_nothing_of_azure() -> None:
-    world = a_world()
-    client = world.registered(a_service_client())["registrationId"]
-    before = arm_calls(world)
-    world.change(client, {"displayName": "Another name"})
-    world.deliver()
-    assert arm_calls(world) == before
 
 
 def test_with_the_registration_the_assignment_ends() -> None:
