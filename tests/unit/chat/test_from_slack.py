@@ -1,6 +1,7 @@
 """Whether a request is from Slack, and is taken once."""
 
 import json
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from provisioning.domain.slack import LARGEST_BODY, LONGEST_WAIT, OLDEST
 from tests.worlds.chatting import ALICES, Chat, noting
 from tests.worlds.outside import Died
 from tests.worlds.signed_in import ALICE
-from tests.worlds.slack import WORKSPACE, signed, words
+from tests.worlds.slack import SIGNING_SECRET, WORKSPACE, signed, words
 
 
 def forged(chat: Chat) -> Call:
@@ -172,3 +173,24 @@ def test_slack_is_answered_without_one_call_to_the_outside_and_help_at_once(chat
     assert said["response_type"] == "ephemeral"
     assert all(f"\n{verb}" in "\n" + words(said) for verb in Verb)
     assert (calls, len(chat.queue)) == ([], 1)
+
+
+def test_no_log_line_at_any_level_holds_what_opens_something(chat: Chat, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    code = chat.code(ALICE)
+    chat.says(ALICES, f"link {code}")
+    chat.slack.status = 500
+    opens = {"type": "button", "action_id": "register-spa", "value": "spa"}
+    for body in (
+        chat.slack.command(ALICES, "list"),
+        chat.slack.pressed(ALICES, opens),
+        chat.slack.pressed(ALICES, opens, trigger_id="of long ago"),
+    ):
+        call = signed(body, chat.now)
+        chat.ask(call)
+        chat.ask(replace(call, headers={}))
+        give_up(chat.world.services, json.dumps({"body": body.decode(), "timestamp": "1", "signature": "x"}).encode())
+        chat.work("d")
+    assert "chat-not-told" in caplog.text
+    marks = ("qzresponseqz", "qztriggerqz", "qzbottokenqz", SIGNING_SECRET, code, call.headers["x-slack-signature"])
+    assert [mark for mark in marks if mark in caplog.text] == []
