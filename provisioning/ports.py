@@ -159,6 +159,10 @@ class AppRoles(Protocol):
         """Have the assignment not exist; a second time is no error. Raise GrantDenied as `assign` does."""
         ...
 
+    def granter(self) -> SignedIn | None:
+        """Return who the second identity is to Microsoft Graph, as its own token says; None where there is none."""
+        ...
+
 
 class AzureRoles(Protocol):
     """Who has which role of Azure on one resource and what is in it, in Azure Resource Manager."""

@@ -15,6 +15,7 @@ from provisioning import trail
 from provisioning.adapters.graph_calls import GraphCalls, Refused, Unanswered, unavailable
 from provisioning.adapters.graph_errors import REPLICATION, error_of
 from provisioning.domain.errors import GrantDenied, TryAgain
+from provisioning.domain.readiness import SignedIn
 from provisioning.ports import Clock
 
 logger = trail.logger(__name__)
@@ -68,6 +69,10 @@ class GraphAppRoles:
                     raise
 
         self._by_whoever_may(resource_id, mark, delete)
+
+    def granter(self) -> SignedIn | None:
+        """As the port says. No request, but for the token."""
+        return self._granter.signed_in() if self._granter is not None else None
 
     def _by_whoever_may(self, resource_id: str, mark: str, act: Callable[[GraphCalls], T]) -> T:
         """Act as this app, or else as the granter; who was denied about this resource is not asked for an hour."""

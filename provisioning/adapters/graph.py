@@ -8,8 +8,6 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
-from azure.core.exceptions import AzureError
-
 from provisioning.adapters.graph_answers import (
     CHANGED,
     application_of,
@@ -20,7 +18,7 @@ from provisioning.adapters.graph_answers import (
     service_principal_of,
     trusted_token_of,
 )
-from provisioning.adapters.graph_calls import GraphCalls, Refused, Unanswered, error_about, no_token, unavailable
+from provisioning.adapters.graph_calls import GraphCalls, Refused, Unanswered, error_about, unavailable
 from provisioning.adapters.graph_errors import REPLICATION, error_of, name_taken_error, not_found_error
 from provisioning.adapters.people import People
 from provisioning.adapters.transport import next_page_token
@@ -281,20 +279,7 @@ class GraphDirectory:
 
     def signed_in(self) -> SignedIn:
         """As the port says. No request, but for the token."""
-        try:
-            claims = self._calls.token.claims()
-        except AzureError:
-            raise no_token() from None
-        except ValueError:
-            raise unavailable() from None
-        person = "scp" in claims
-        permissions = str(claims["scp"]).split() if person else claims.get("roles") or ()
-        return SignedIn(
-            str(claims.get("oid", "")).lower(),
-            str(claims.get("appid") or claims.get("azp") or "").lower(),
-            frozenset(map(str, permissions)),
-            person,
-        )
+        return self._calls.signed_in()
 
     def _find_service_principal(self, name: str) -> ResourceServicePrincipal | None:
         select = "$select=id,appId,oauth2PermissionScopes,appRoles"

@@ -13,6 +13,7 @@ from provisioning.adapters.graph_errors import Refusal, certificate_error, error
 from provisioning.adapters.pace import Pace
 from provisioning.adapters.transport import TIMEOUT, BearerToken, retry_after
 from provisioning.domain.errors import ProvisioningError, TryAgain
+from provisioning.domain.readiness import SignedIn
 from provisioning.domain.traces import as_guid
 from provisioning.ports import Clock
 
@@ -40,6 +41,23 @@ class GraphCalls:
         self._clock = clock
         self._pace = Pace(clock)
         self.token = BearerToken(credential, f"{endpoint}/.default")
+
+    def signed_in(self) -> SignedIn:
+        """Return who this is to Graph, as its token says: no request, but for the token."""
+        try:
+            claims = self.token.claims()
+        except AzureError:
+            raise no_token() from None
+        except ValueError:
+            raise unavailable() from None
+        person = "scp" in claims
+        permissions = str(claims["scp"]).split() if person else claims.get("roles") or ()
+        return SignedIn(
+            str(claims.get("oid", "")).lower(),
+            str(claims.get("appid") or claims.get("azp") or "").lower(),
+            frozenset(map(str, permissions)),
+            person,
+        )
 
     def read(self, path: str) -> dict[str, Any] | None:
         """Return what is there, or None where Graph says that there is nothing."""

@@ -33,6 +33,7 @@ def look(services: Services) -> tuple[Check, ...]:
     return (
         *_callers(services),
         *_graph(services),
+        *_granter(services),
         _tried(Check(Dependency.TOKEN_ENDPOINT, "knows the tenant"), services.proof.check_tenant),
         *_vault(services),
         *_delegation(services),
@@ -76,6 +77,28 @@ def _graph(services: Services) -> Iterator[Check]:
             "Take it back: whoever takes over this app has it too.",
         )
     yield _tried(Check(Dependency.GRAPH, "list applications"), lambda: services.directory.marked_applications(None))
+
+
+def _granter(services: Services) -> Iterator[Check]:
+    """Yield whether there is a token of the identity that assigns app roles, where there is one beside the app's own.
+
+    It has a directory role for single resources, and no permission of Graph: that one would be for all of the tenant.
+    """
+    check = Check(Dependency.GRAPH, "granter's identity")
+    try:
+        granter = services.app_roles.granter() if services.grants else None
+    except ProvisioningError as error:
+        yield check.lacking(error)
+        return
+    if granter is None or granter.person:
+        return
+    yield check
+    for each in sorted(granter.permissions):
+        yield Check(Dependency.GRAPH, each).warned(
+            "granter-too-powerful",
+            "The granter has a permission of Microsoft Graph, which is for the whole tenant.",
+            "Take it back: a directory role for the service principal of one resource is enough.",
+        )
 
 
 def _identified(check: Check, signed_in: SignedIn, expected: str | None) -> Check:

@@ -17,6 +17,7 @@ from provisioning.domain.tenant import Tenant
 _OWNED_BY: Final = "18a4783c-866b-4cc7-a460-3d5e5662c884"
 _API: Final = f"<graph>/v1.0/servicePrincipals(appId='{GRAPH_CLIENT_ID}')"
 _HELD: Final = "<graph>/v1.0/servicePrincipals/<identity>/appRoleAssignments"
+_GRANTERS: Final = "<graph>/v1.0/servicePrincipals(appId='$GRANTER_CLIENT_ID')/appRoleAssignments"
 _APP: Final = '--resource-group "$GROUP" --name "$APP"'
 _SET: Final = f"az functionapp config appsettings set {_APP} --settings"
 _ASSIGN: Final = (
@@ -39,6 +40,11 @@ _COMMANDS: Final[Mapping[tuple[Dependency, str] | Dependency, str]] = {
         f'ROLE=$(az rest --url "{_API}" --query "appRoles[?value==\'<what>\'].id" --output tsv)\n'
         f'HELD=$(az rest --url "{_HELD}" --query "value[?appRoleId==\'$ROLE\'].id" --output tsv)\n'
         f'az rest --method DELETE --url "{_HELD}/$HELD"'
+    ),
+    (Dependency.GRAPH, "granter-too-powerful"): (
+        f'ROLE=$(az rest --url "{_API}" --query "appRoles[?value==\'<what>\'].id" --output tsv)\n'
+        f'HELD=$(az rest --url "{_GRANTERS}" --query "value[?appRoleId==\'$ROLE\'].id" --output tsv)\n'
+        f'az rest --method DELETE --url "{_GRANTERS}/$HELD"'
     ),
     (Dependency.GRAPH, "registrar-unknown"): f'{_SET} REGISTRAR_OBJECT_ID="<signed in>"',
     (Dependency.GRAPH, "registrar-differs"): f'{_SET} REGISTRAR_OBJECT_ID="<signed in>"',

@@ -8,6 +8,8 @@ import pytest
 from dev.emulator import Fault
 from dev.emulator.constants import (
     ASSIGN_ROLES,
+    GRANTER_CLIENT_ID,
+    GRANTER_OBJECT_ID,
     GRAPH_PRINCIPAL_ID,
     OWNED_BY,
     READ_WRITE_ALL,
@@ -153,6 +155,31 @@ def test_the_wider_permission_alone_works_and_is_warned_of() -> None:
     regrant(world, READ_WRITE_ALL)
     assert told(world, State.LACKING) == {}
     assert told(world, State.WARNING) == {f"graph: {READ_WRITE_ALL}": "permission-too-wide"}
+
+
+def granting(**settings: str) -> World:
+    return World(settings={"GRANTS": "on", **settings})
+
+
+def test_a_granter_that_can_be_had_is_well_and_needs_no_permission_of_graph() -> None:
+    found = look(granting(GRANTER_CLIENT_ID=GRANTER_CLIENT_ID).services)
+    assert [each.state for each in found if each.what == "granter's identity"] == [State.OK]
+    assert all(each.state is State.OK for each in found)
+    for world in (granting(), World(settings={"GRANTER_CLIENT_ID": GRANTER_CLIENT_ID})):
+        assert "granter's identity" not in [each.what for each in look(world.services)], "none is asked"
+
+
+def test_a_granter_that_cannot_be_had_is_a_lack() -> None:
+    world = granting(GRANTER_CLIENT_ID="99999999-aaaa-4aaa-8aaa-000000000001")
+    assert told(world, State.LACKING) == {"graph: granter's identity": "no-identity-token"}
+
+
+@pytest.mark.parametrize("role", [ASSIGN_ROLES, READ_WRITE_ALL])
+def test_a_granter_with_a_permission_for_the_whole_tenant_is_a_warning(role: str) -> None:
+    world = granting(GRANTER_CLIENT_ID=GRANTER_CLIENT_ID)
+    world.emulator.directory.grant(GRANTER_OBJECT_ID, GRAPH_PRINCIPAL_ID, role)
+    assert told(world, State.LACKING) == {}
+    assert told(world, State.WARNING) == {f"graph: {role}": "granter-too-powerful"}
 
 
 def test_to_look_a_hundred_times_leaves_one_deleted_secret_and_nothing_else() -> None:
