@@ -14,17 +14,18 @@ from uuid import UUID
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import EdmType, EntityProperty, TableServiceClient
 
+from provisioning.adapters.chats import CHATS
 from provisioning.adapters.tables import CLIENTS, DUE, NAMES, NOTICES, OWNERS, REGISTRATIONS
 from provisioning.domain.copies import Json, StoredRow
 from provisioning.domain.errors import TryAgain
 
-TABLES: Final = (REGISTRATIONS, DUE, NAMES, OWNERS, NOTICES, CLIENTS)
+TABLES: Final = (REGISTRATIONS, DUE, NAMES, OWNERS, NOTICES, CLIENTS, CHATS)
 _TYPED: Final = "type"
 _TEXT: Final = "value"
 
 
 class TableCopies:
-    """The rows of the six tables, as they are stored."""
+    """The rows of the tables, as they are stored."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._service = service

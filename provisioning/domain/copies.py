@@ -28,7 +28,8 @@ def kind_of(row: StoredRow) -> str | None:
     """Return as what a row may be put back: one that tells of the past, and that nothing goes by any more.
 
     None for all others. A row of a living registration names the secret that was current then, and a rebuild knows
-    better; a due entry, a list or a notice would have something done that was done long ago.
+    better; a due entry, a list or a notice would have something done that was done long ago; and that somebody in a
+    chat is a person may have been taken back since.
     """
     match row.table:
         case "registrations" if row.key.startswith(_EVENT):

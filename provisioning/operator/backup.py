@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 from provisioning.domain.copies import StoredRow, kind_of
 from provisioning.domain.errors import RequestRejected, UnreadableRow
@@ -26,24 +26,32 @@ _COLUMNS: Final = {"registrationId": "ID", "status": "STATUS", "why": "WHY"}
 
 def backup(desk: Desk, typed: Namespace) -> int:
     """Write every row of every table into a new file, which only whoever runs this can read."""
-    counts = Counter[str]()
-    now = time_text(desk.services.clock.now())
     try:
         descriptor = os.open(typed.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FOR_THEM_ALONE)
     except OSError as error:
         _refuse("backup-not-written", f"The file cannot be made ({error.strerror}): name one that is not there.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps({"format": FORMAT, "tenant": desk.services.tenant.id, "at": now}) + "\n")
-        for row in desk.services.copies.rows():
-            file.write(json.dumps({"table": row.table, "row": row.content}) + "\n")
-            counts[row.table] += 1
-            desk.progress(counts.total(), "rows written")
-        file.write(json.dumps({"rows": counts.total()}) + "\n")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            counts = _write(desk, file)
+    except BaseException:
+        Path(typed.file).unlink()  # half a copy would be taken for one
+        raise
     if desk.as_json:
         desk.show_json({"file": typed.file, "rows": counts})
     else:
         desk.say(f"{_text(counts)} are in {typed.file}. It has names and addresses, and no secret.")
     return 0
+
+
+def _write(desk: Desk, file: TextIO) -> Counter[str]:
+    counts, now = Counter[str](), time_text(desk.services.clock.now())
+    file.write(json.dumps({"format": FORMAT, "tenant": desk.services.tenant.id, "at": now}) + "\n")
+    for row in desk.services.copies.rows():
+        file.write(json.dumps({"table": row.table, "row": row.content}) + "\n")
+        counts[row.table] += 1
+        desk.progress(counts.total(), "rows written")
+    file.write(json.dumps({"rows": counts.total()}) + "\n")
+    return counts
 
 
 def restore(desk: Desk, typed: Namespace) -> int:

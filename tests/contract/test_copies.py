@@ -1,6 +1,7 @@
 """The promises of the Copies port, held by Table storage and by the one in memory; and a copy that is put back."""
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,8 @@ from uuid import UUID
 import pytest
 from azure.data.tables import EdmType, EntityProperty, TableServiceClient
 
-from provisioning.adapters.copies import TableCopies
+from provisioning.adapters import tables
+from provisioning.adapters.copies import TABLES, TableCopies
 from provisioning.adapters.tables import NAMES, REGISTRATIONS, TableRegistry
 from provisioning.domain.copies import StoredRow
 from provisioning.domain.registration import Status
@@ -53,6 +55,12 @@ def test_a_row_is_put_where_its_key_is_free_and_nowhere_else(copies: Copies) -> 
         (NAMES, "first"),
         (REGISTRATIONS, "first"),
     }
+
+
+def test_a_copy_is_of_every_table_that_there_is() -> None:
+    source = Path(tables.__file__).read_text(encoding="utf-8")
+    opened = {getattr(tables, name) for name in re.findall(r"get_table_client\((\w+)\)", source)}
+    assert set(TABLES) == opened
 
 
 def test_a_row_of_another_table_is_refused(copies: Copies) -> None:

@@ -1,12 +1,14 @@
 """`backup` and `restore`: what is refused, what may be put back, and that nothing is written over."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioning.domain.copies import StoredRow
+from provisioning.domain.errors import TryAgain
 from tests.worlds.command_line import Ran, typed
 from tests.worlds.memory import MemoryCopies
 from tests.worlds.request_bodies import MANAGED, a_service_client
@@ -83,6 +85,22 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     file.write_text("mine")
     assert code_of(typed(World(), "backup", str(file))) == (2, "backup-not-written")
     assert file.read_text() == "mine"
+
+
+class CutShort(MemoryCopies):
+    """Storage that goes away after the first row."""
+
+    def rows(self) -> Iterator[StoredRow]:
+        yield EVENT
+        raise TryAgain("storage-unavailable", "Constant.")
+
+
+def test_a_copy_that_does_not_come_to_its_end_leaves_no_file_and_can_be_tried_again(tmp_path: Path) -> None:
+    world = World()
+    world.copies = CutShort()
+    world.services = world.new_process()
+    assert code_of(typed(world, "backup", str(tmp_path / "copy"))) == (4, "storage-unavailable")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
