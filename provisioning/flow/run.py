@@ -193,7 +193,11 @@ class Run:
             self.registration, self.stored = self.with_learned(row), row
         else:
             self.registration = replace(
-                self.registration, agreement=row.agreement, change=row.change, resource=row.resource
+                self.registration,
+                agreement=row.agreement,
+                change=row.change,
+                resource=row.resource,
+                former_permissions=row.former_permissions,
             )
         return True
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from provisioning import trail
+from provisioning import telemetry, trail
 from provisioning.domain.certificates import as_base64, validity
 from provisioning.domain.credentials import given_up, is_named_after, is_named_ours, name_of, trusted_tokens
 from provisioning.domain.directory import TrustedToken
@@ -166,5 +166,6 @@ def clean_up_certificates(run: Run, now: datetime) -> None:
         run.services.directory.remove_certificates(object_id, [each.key_id for each in gone])
         for each in gone:
             run.removed.append(each.key_id)
+            telemetry.measure("registrar.credentials.removed")
             logger.info("registration %s: removed certificate %s", registration.id, each.key_id)
     run.learn(clean_up_at=due_at if due_at is not None and due_at > now else None)

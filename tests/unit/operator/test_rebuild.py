@@ -12,7 +12,7 @@ import pytest
 from dev.emulator import Fault
 from provisioning.domain.events import What
 from provisioning.domain.registration import Registration, Status
-from tests.worlds.certificates import a_certificate
+from tests.worlds.certificates import YEAR, a_certificate
 from tests.worlds.checker import check
 from tests.worlds.command_line import Ran, typed
 from tests.worlds.deaths import dying, noting
@@ -134,6 +134,35 @@ def check_but_for_the_past(world: World) -> None:
     for row in world.registry.find(top=1000).registrations:
         assert world.registry.events(row.id, top=1).events[0].what is What.REBUILT
     check(world)
+
+
+CHANGED: dict[str, dict[str, Any]] = {
+    "service-certificate": {"credential": {"certificate": a_certificate(life=YEAR).pem}},
+    "service-federated": {"credential": {"subject": "repo:o/renamed:ref:x"}},
+    "service-subjects": {"credential": {"subjects": ["b", "c"]}},
+    "service": {"appRoles": ["globalExporter"], "secretLifetime": "P90D"},
+    "confidential": {"scopes": ["user_impersonation"], "autoRotate": None, "serviceManagementReference": "SVC-1"},
+    "resource-v2": {"scopes": ["fhirUser"], "appRoles": ["own", "globalAdmin"]},
+}
+
+
+def test_what_was_changed_is_back_as_it_became_and_what_was_given_up_goes_in_time() -> None:
+    world, before = a_world()
+    for name, body in CHANGED.items():
+        assert world.change(before[name].id, body).status == 202
+    world.settle()
+    requests = {name: world.row(row.id).request for name, row in before.items()}
+    lose_the_tables(world)
+    assert rebuilt(world).code == 0
+    world.settle()
+    found = {name: world.row(row.id).request for name, row in before.items()}
+    different = {name: (found[name], requests[name]) for name in found if found[name] != requests[name]}
+    assert {name: each for name, each in different.items() if name != "confidential"} == {}
+    assert world.row(before["confidential"].id).declared[0].value == "user_impersonation"
+    world.live(timedelta(days=9))
+    application = world.emulator.directory.application(app_id=before["service-certificate"].client_id or "")
+    assert application is not None
+    assert [each["endDateTime"][:4] for each in application.last_body["keyCredentials"]] == ["2027"]
 
 
 def test_a_change_and_a_deletion_go_on() -> None:
