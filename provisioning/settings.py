@@ -52,6 +52,7 @@ _BLOBS: Final = re.compile(
 _OF_THE_APP: Final = frozenset(
     {
         *("AZURE_CLIENT_ID", "AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId", "CALLER_AUTH"),
+        "KEY_VAULT_ID",  # which needs to know who names the callers
         *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
     }
 )
@@ -465,6 +466,11 @@ class _Reader:
         if found is None:
             self.faults.append(
                 f"{name}: must be the resource id of a key vault, as az keyvault show --query id tells it"
+            )
+        elif self._env.get("CALLER_AUTH", "").strip() != "entra" and not storage.local:
+            self.faults.append(
+                f"{name}: needs CALLER_AUTH=entra: with function keys whoever calls could make itself the owner of any "
+                "registration, and read its secret"
             )
         elif found[1].lower() != host.partition(".")[0].lower() and not (storage.local and host in _LOOPBACK):
             self.faults.append(f"{name}: must be the resource id of the vault that {url_name} names")

@@ -55,7 +55,7 @@ _COMMANDS: Final[Mapping[tuple[Dependency, str] | Dependency, str]] = {
     (Dependency.VAULT, "no-identity-token"): f"az functionapp identity show {_APP}",
     Dependency.VAULT: "az keyvault show --name <vault> --query properties",
     Dependency.RESOURCE_MANAGER: (
-        f'{_ASSIGN} --role "{DELEGATE.name}" --scope {_VAULT} --condition-version 2.0 \\\n'
+        f'set +H\n{_ASSIGN} --role "{DELEGATE.name}" --scope {_VAULT} --condition-version 2.0 \\\n'
         f'  --condition "{delegation([SECRETS_USER], "<identity>")}"'
     ),
     (Dependency.TABLES, "denied"): f'{_ASSIGN} --role "Storage Table Data Contributor" --scope {_ACCOUNT}',

@@ -1,4 +1,5 @@
 import base64
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ from typing import Any
 import pytest
 
 from provisioning.domain.errors import SettingsError
-from provisioning.settings import Settings
+from provisioning.settings import Settings, from_file
 
 TENANT = "11111111-aaaa-4aaa-8aaa-000000000001"
 GUID = "22222222-BBBB-4BBB-8BBB-000000000002"
@@ -581,3 +582,43 @@ def test_a_chat_needs_its_workspace_what_signs_for_it_and_callers_who_sign_in(
     changes: dict[str, str], wrong: list[str]
 ) -> None:
     assert names(**SLACK | changes) == wrong
+
+
+VAULT_ID = (
+    "/subscriptions/7f6f1c1e-6f0b-4a53-9d0e-5b1f6c8f2a11/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/vault-1"
+)
+VAULT_1 = {"KEY_VAULT_URL": "https://vault-1.vault.azure.net"}
+
+
+def test_owners_are_given_their_secrets_only_where_the_platform_names_callers() -> None:
+    assert read(**VAULT_1, KEY_VAULT_ID=VAULT_ID, CALLER_AUTH="entra").vault_id == VAULT_ID
+    assert read().vault_id is None
+    assert names(**VAULT_1, KEY_VAULT_ID=VAULT_ID) == ["KEY_VAULT_ID"]
+    assert names(**VAULT_1, KEY_VAULT_ID=VAULT_ID, CALLER_AUTH="key") == ["KEY_VAULT_ID"]
+    assert read(**VAULT_1, KEY_VAULT_ID=VAULT_ID, AzureWebJobsStorage=AZURITE).vault_id == VAULT_ID
+
+
+@pytest.mark.parametrize(
+    "wrong", ["vault-1", f"{VAULT_ID}/secrets/one", f"{VAULT_ID}x", VAULT_ID.replace("vaults", "hsms")]
+)
+def test_the_id_of_the_vault_is_that_of_the_one_that_has_the_secrets(wrong: str) -> None:
+    assert names(**VAULT_1, KEY_VAULT_ID=wrong, CALLER_AUTH="entra") == ["KEY_VAULT_ID"]
+
+
+@pytest.mark.parametrize(
+    ("authority", "expected"),
+    [
+        ("https://login.microsoftonline.com", "https://management.azure.com"),
+        ("https://login.microsoftonline.us", "https://management.usgovcloudapi.net"),
+        ("https://login.chinacloudapi.cn", "https://management.chinacloudapi.cn"),
+    ],
+)
+def test_resource_manager_is_that_of_the_cloud(authority: str, expected: str) -> None:
+    assert read(AZURE_AUTHORITY_HOST=authority).resource_manager == expected
+
+
+def test_a_file_of_settings_leaves_out_what_needs_to_know_who_names_callers(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    values = {**REQUIRED, **VAULT_1, "KEY_VAULT_ID": VAULT_ID, "CALLER_AUTH": "entra"}
+    settings.write_text(json.dumps({"Values": values}), encoding="utf-8")
+    assert from_file(str(settings)).vault_id is None

@@ -6,6 +6,7 @@ import pytest
 
 from dev.emulator import Fault
 from dev.emulator.constants import ASSIGN_ROLES, GRAPH_PRINCIPAL_ID, REGISTRAR_OBJECT_ID
+from provisioning.domain.azure_roles import SECRETS_USER, delegation
 from provisioning.domain.readiness import Check, Dependency, State
 from provisioning.operator.remedies import _COMMANDS, command_for
 from tests.unit.flow.test_ready import WITHHELD
@@ -86,3 +87,12 @@ def test_a_shell_can_read_each_command(command: str) -> None:
 
 def can_be_read(command: str) -> None:
     subprocess.run(["bash", "-n"], input=command, text=True, check=True, capture_output=True)  # noqa: S607 -- the shell of whoever runs it
+
+
+def test_the_command_that_makes_this_app_a_delegate_has_the_very_condition() -> None:
+    world = World()
+    check = Check(Dependency.RESOURCE_MANAGER, "assign", State.WARNING, "azure-role-denied")
+    command = command_for(check, world.settings.tenant, REGISTRAR_OBJECT_ID, "")
+    assert command is not None
+    assert f'--condition "{delegation([SECRETS_USER], REGISTRAR_OBJECT_ID)}"' in command
+    assert '"' not in delegation([SECRETS_USER], REGISTRAR_OBJECT_ID)
