@@ -94,6 +94,15 @@ def before_call(_: Any, case: Any, __: Any) -> None:
             body["permissions"] = OFFERED["appRoles"]
     if isinstance(body, dict) and "clientType" in body and chance % 4:
         _aim(body, chance)
+    if case.operation.method.upper() == "PATCH" and chance % 4:
+        case.body = _everybodys(body)
+
+
+def _everybodys(body: Any) -> Any:
+    """Return what of a change every client type has; of a JSON Patch one that fits each."""
+    if not isinstance(body, dict):
+        return [{"op": "replace", "path": "/displayName", "value": "Patched"}]
+    return {name: body[name] for name in ("displayName", "contact", "description") if body.get(name)} or body
 
 
 def _aim(body: dict[str, Any], chance: int) -> None:

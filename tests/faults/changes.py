@@ -6,21 +6,25 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from provisioning.domain.errors import TryAgain
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
 from tests.faults.grants import a_granted, holds_all
+from tests.faults.overlaps import Deliveries
 from tests.faults.pasts import DAY, pass_time, ready, registered, subject
 from tests.faults.scenarios import SCENARIOS, Scenario, answered, has_succeeded
+from tests.faults.schedules import plays
 from tests.faults.weakened import InsteadOf
 from tests.worlds.certificates import YEAR, a_certificate
-from tests.worlds.checker import check
+from tests.worlds.checker import check, check_secretless
+from tests.worlds.outside import Died
 from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.world import World
 
 if TYPE_CHECKING:
     from provisioning.ports import Directory
 
-FIRST, SECOND = a_certificate(), a_certificate(life=YEAR)
+FIRST, SECOND, THIRD = a_certificate(), a_certificate(life=YEAR), a_certificate(life=3 * YEAR)
 TOKEN: Final = {"type": "federated", "issuer": "https://token.example"}
 ROLES: Final = ["globalReader", "globalExporter"]
 
@@ -101,6 +105,37 @@ CHANGES: Final[dict[str, Scenario]] = {
     "swap": Scenario(partial(a_granted, "service"), partial(patched, {"appRoles": ROLES[1:]}), holds_the_other),
 }
 SCENARIOS.update(CHANGES)
+
+
+# --- what comes between ---------------------------------------------------------------------------------------------
+
+AGAIN: Final[dict[str, dict[str, Any]]] = {
+    "roll": {"certificate": THIRD.pem},
+    "exchange": {"subjects": ["staying", "newer"]},
+}
+
+
+@plays(r"(roll|exchange): changed again while a run stands still at (\d+)")
+def change_again(scenario: str, call: int) -> str | None:
+    """Have a run stall before that call while another one finishes, and a later change is made; then it goes on.
+
+    Return the name of the call; None where the run had ended before.
+    """
+    runs = Deliveries(scenario, 1)
+    runs.awaited = (TryAgain, Died)
+    world, reached = runs.world, runs.stall(call)
+    world.clock.sleep(180)
+    world.plan()
+    world.deliver()
+    assert world.change(runs.registration_id, {"credential": AGAIN[scenario]}).status == 202
+    world.deliver()
+    runs.finish(0)
+    runs.settle()
+    row = world.row(runs.registration_id)
+    check_secretless(row, application(world, row))
+    world.reconcile()  # an earlier change that was sent late is mended so
+    check(world)
+    return reached
 
 
 # --- with a rule broken ---------------------------------------------------------------------------------------------

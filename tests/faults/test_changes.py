@@ -27,6 +27,11 @@ def test_a_run_may_stall_at_any_call_while_another_finishes(scenario: str) -> No
     assert calls_reached(f"{scenario}: stalls at {{}} for 9 min") > 2
 
 
+@pytest.mark.parametrize("scenario", ["roll", "exchange"])
+def test_a_run_that_stands_still_through_a_later_change_does_not_undo_it(scenario: str) -> None:
+    assert calls_reached(f"{scenario}: changed again while a run stands still at {{}}") > 2
+
+
 def test_a_service_that_exchanges_the_list_of_certificates_is_found_out() -> None:
     with pytest.raises(AssertionError, match="one of the two is not there"):
         play("roll:", keep_one_certificate)
