@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 SERVER = "https://traced.contoso.example"
 STEPS = [
     *("ensure_approved", "ensure_resource", "ensure_application", "ensure_service_principal"),
-    *("ensure_secret", "ensure_granted"),
+    *("ensure_secret", "ensure_vault_read", "ensure_granted"),
 ]
 
 
