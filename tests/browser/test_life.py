@@ -50,6 +50,45 @@ def test_a_change_is_seen_before_it_is_made_and_made_as_it_was_seen(people: Peop
     assert "https://b.contoso.example/cb" not in alice.text
 
 
+def test_what_a_client_asks_for_is_changed_by_ticking_what_its_server_offers(people: People, server: Any) -> None:
+    made = client(people, "To ask for more")
+    alice = people.called("alice")
+    alice.looks_at(f"#/r/{made['registrationId']}/change")
+    alice.sees("Nothing is different yet.")
+    alice.ticks("Ask for globalExporter")
+    told = alice.page.locator(".differences .new")
+    told.wait_for()
+    assert [" ".join(each.split()) for each in told.all_inner_texts()] == ["then: globalExporter"]
+    alice.clicks("Save the change")
+    alice.sees_heading("To ask for more")
+    alice.page.locator(".progress").wait_for(state="detached")
+    assert "globalExporter" in alice.text
+
+
+FEDERATED = {"type": "federated", "issuer": "https://token.example", "subjects": ["one"]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"clientType": "resource", "fhirServerUrl": "https://nothing.contoso.example"},
+        {"clientType": "confidential", "resource": URL, "redirectUris": ["https://a.contoso.example/cb"]},
+        {"clientType": "service", "resource": URL},
+        {"clientType": "service", "resource": URL, "credential": FEDERATED},
+    ],
+    ids=["resource", "confidential", "service", "federated"],
+)
+def test_a_form_of_a_change_begins_with_nothing_different(people: People, server: Any, fields: dict[str, Any]) -> None:
+    scopes = {"scopes": ["patient.Patient.r"]} if fields["clientType"] == "confidential" else {}
+    made = registered(people.served, {"displayName": "As it is", "contact": CONTACT, **fields, **scopes})
+    alice = people.called("alice")
+    alice.looks_at(f"#/r/{made['registrationId']}/change")
+    alice.types("E-mail for notices", "other@contoso.example")
+    told = alice.page.locator(".differences .new")
+    told.wait_for()
+    assert [" ".join(each.split()) for each in told.all_inner_texts()] == ["then: other@contoso.example"]
+
+
 def test_a_bad_change_has_its_reason_and_cannot_be_saved_unseen(people: People, server: Any) -> None:
     made = client(people, "To change")
     alice = people.called("alice")
