@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from dev.emulator.server import EmulatorServer
+from provisioning import telemetry
 from provisioning.adapters import metrics, opentelemetry
 from provisioning.api import web
 from provisioning.api.calls import Call
@@ -112,6 +113,20 @@ def test_what_is_measured_of_a_registration_arrives_with_its_units_and_no_id(env
     assert all(each.keys() <= metrics.METRICS[metrics.CALLS].attributes for each in told)
     assert not leaked(measures.to_json())
     assert "registration_id" not in measures.to_json()
+
+
+def test_every_measure_of_the_table_arrives_with_all_of_its_attributes_and_with_no_other() -> None:
+    reader = InMemoryMetricReader()
+    stop = metrics.start([reader])
+    for name, metric in metrics.METRICS.items():
+        telemetry.measure(name, 3, **dict.fromkeys(metric.attributes, "word"), nobodys="word")
+    telemetry.measure("registrar.of.nobody", 3)
+    measures = reader.get_metrics_data()
+    stop()
+    assert measures is not None
+    [one] = [scope for each in measures.resource_metrics for scope in each.scope_metrics]
+    arrived = {each.name: (each.unit, set(each.data.data_points[0].attributes or {})) for each in one.metrics}
+    assert arrived == {name: (metric.unit, set(metric.attributes)) for name, metric in metrics.METRICS.items()}
 
 
 def parent_of(span: ReadableSpan, by_id: dict[int, ReadableSpan]) -> ReadableSpan:
