@@ -491,8 +491,9 @@ def test_a_token_for_storage_is_sent_to_no_other_host(place: str) -> None:
     assert MARKER not in " ".join(faults(POLICY=place))
 
 
-def test_beside_the_local_storage_a_blob_of_that_storage_will_do_and_no_other_on_this_machine() -> None:
-    local = {"AzureWebJobsStorage": AZURITE}
+@pytest.mark.parametrize("storage", [AZURITE, "UseDevelopmentStorage=true"])
+def test_beside_the_local_storage_a_blob_of_that_storage_will_do_and_no_other_on_this_machine(storage: str) -> None:
+    local = {"AzureWebJobsStorage": storage}
     blob = "http://127.0.0.1:10000/devstoreaccount1/policy/policy.json"
     assert read(**local, POLICY=blob).policy == blob
     assert names(**local, POLICY=blob.replace("10000", "10009")) == ["POLICY"]

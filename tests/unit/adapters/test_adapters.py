@@ -2,16 +2,18 @@
 
 import json
 import logging
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from dev.emulator import SECRET_MARKER, Fault
-from provisioning.adapters.transport import retry_after
+from provisioning.adapters.transport import new_session, retry_after
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
 from provisioning.domain.secrets import MintedSecret
 from provisioning.flow.mint import mint, publish
@@ -257,3 +259,10 @@ def test_a_deletion_says_whether_there_was_anything_to_delete(world: World) -> N
     world.emulator.faults.add(Fault("status", "graph.deleteApplication", status=403))
     with pytest.raises(NeedsOperator):
         directory.delete_application(made.object_id)
+
+
+@pytest.mark.parametrize("url", ["https://graph.microsoft.com/", "http://127.0.0.1/"])
+def test_no_request_is_repeated_by_a_library(url: str) -> None:
+    adapter = new_session(ssl.create_default_context(), 4).get_adapter(url)
+    assert isinstance(adapter, HTTPAdapter)
+    assert (adapter.max_retries.total, adapter.max_retries.read) == (0, False)

@@ -105,9 +105,11 @@ def remembered(row: Registration) -> Registration:
     return replace(row, **LOST, row=None)  # type: ignore[arg-type]
 
 
-def test_every_active_registration_is_back_as_it_was() -> None:
+@pytest.mark.parametrize("page_size", [None, 2])
+def test_every_active_registration_is_back_as_it_was(page_size: int | None) -> None:
     world, before = a_world()
     lose_the_tables(world)
+    world.emulator.faults.set(page_size=page_size)
     ran = rebuilt(world)
     assert (ran.code, ran.json["counts"]) == (0, {"restored": len(BODIES)})
     for name, row in before.items():
