@@ -14,6 +14,7 @@ AZURITE := $(call stamp,dev/azurite/node_modules,dev/azurite/package-lock.json d
 BROWSER := $(call stamp,.local/browser,requirements-browser.txt)
 WORKER := $(call stamp,.local/worker,requirements.txt dev/worker/requirements.txt)
 INFRA := $(call stamp,.local/infra,dev/infra/requirements.txt)
+CHECKOV := $(call stamp,.local/checkov,requirements-checkov.txt)
 
 # One process more than there are cores: some tests wait, for a process or a clock.
 AT_ONCE := --numprocesses=3 --dist=worksteal --quiet
@@ -27,7 +28,7 @@ LOCK := UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip compile --quiet --universal --ge
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test browser driver test-browser coverage faults description kill fuzz nights rebuild \
+.PHONY: help setup demo run test browser driver checkov test-browser coverage faults description kill fuzz nights rebuild \
   check bench lock lock-check package package-check infra-check infra-models worker worker-check clean
 
 help: ## Say what can be made
@@ -90,9 +91,10 @@ package: setup ## Build the zip that is deployed, and the bill of its materials,
 package-check: package ## Install what the package names in a clean environment of each Python, and do there as worker-check does
 	@$(BIN)/python -m dev worker-check --every-python
 
-infra-check: setup $(INFRA) ## Look at the infrastructure as far as can be without a subscription
+infra-check: setup $(INFRA) $(CHECKOV) ## Look at the infrastructure as far as can be without a subscription
 	@$(BIN)/python -m dev infra-check
 	@.local/infra/bin/python -m dev.infra.models --check
+	@.local/checkov/bin/checkov --config-file infra/checkov.yaml
 
 infra-models: setup $(INFRA) ## Take what a resource may hold from Azure's libraries, after a property came into use
 	@.local/infra/bin/python -m dev.infra.models
@@ -102,6 +104,7 @@ lock: setup ## Pin what pyproject.toml asks for, and what Azurite brings
 	@$(LOCK) pyproject.toml --python-version 3.11 -o requirements.txt
 	@$(LOCK) pyproject.toml --group dev --python-version 3.11 -o requirements-dev.txt
 	@$(LOCK) --group browser --python-version 3.11 -o requirements-browser.txt
+	@$(LOCK) --group checkov --python-version 3.11 -o requirements-checkov.txt
 	@$(LOCK) --group node --python-version 3.11 -o requirements-node.txt
 	@$(LOCK) dev/worker/requirements.in --no-deps --python-version 3.13 -o dev/worker/requirements.txt
 	@$(LOCK) dev/infra/requirements.in --no-deps --python-version 3.11 -o dev/infra/requirements.txt
@@ -119,6 +122,8 @@ setup: $(PACKAGES) $(AZURITE) ## Install what the others need
 worker: $(WORKER)
 
 driver: $(BROWSER)
+
+checkov: $(CHECKOV)
 
 # An environment of pip alone, in the place of an older one: what a lock no longer names is gone. It is cleared and not
 # removed, because the interpreter that does it may be its own. Some versions of Python put setuptools in.
@@ -147,6 +152,11 @@ $(AZURITE): | $(PACKAGES)
 $(INFRA):
 	$(call new_environment,.local/infra)
 	@$(STEP) "Installing the models of Azure's resources" .local/infra/bin/python $(PIP) -r dev/infra/requirements.txt
+	@touch $@
+
+$(CHECKOV):
+	$(call new_environment,.local/checkov)
+	@$(STEP) "Installing checkov" .local/checkov/bin/python $(PIP) -r requirements-checkov.txt
 	@touch $@
 
 $(BROWSER):

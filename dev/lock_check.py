@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 _WORKER = ".local/worker"
 ENVIRONMENTS = {
     ".local/browser": ("requirements-browser.txt",),
+    ".local/checkov": ("requirements-checkov.txt",),
     ".venv": ("requirements-dev.txt", "requirements-node.txt"),
     _WORKER: ("requirements.txt", "dev/worker/requirements.txt"),
 }
@@ -151,7 +152,7 @@ def _sees_what_resolves(copy: _Copy) -> list[str]:
 
 
 def _installs_what_is_locked(copy: _Copy) -> list[str]:
-    if not copy.make("setup", "worker", "driver"):
+    if not copy.make("setup", "worker", "driver", "checkov"):
         return ["the set-up failed where newer releases are to be had"]
     return [
         *(difference for environment in ENVIRONMENTS for difference in copy.differences(environment)),

@@ -26,6 +26,7 @@ LOCKED = {
     "requirements.txt": DEPLOYED,
     "requirements-dev.txt": DEPLOYED + GROUPS["dev"],
     "requirements-browser.txt": GROUPS["browser"],
+    "requirements-checkov.txt": GROUPS["checkov"],
     "requirements-node.txt": GROUPS["node"],
     "dev/worker/requirements.txt": WORKER,
     "dev/infra/requirements.txt": INFRA,
