@@ -234,6 +234,10 @@ def test_the_owner_of_a_server_sees_who_may_call_it_agrees_and_takes_it_back(peo
     mallory.looks_at(f"#/r/{made['registrationId']}")
     mallory.sees("What it may do there")
     mallory.looks_well()
+    mallory.clicks("Delete", "link")  # so that she is new here again for whoever comes next
+    mallory.types("Type Statistics of others to confirm", "Statistics of others")
+    mallory.clicks("Delete it")
+    mallory.page.locator(".badge.deleted").wait_for()
 
 
 def test_events_say_who_did_what(people: People, server: Any) -> None:
