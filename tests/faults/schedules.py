@@ -81,6 +81,11 @@ def sampled(schedules: Iterable[str]) -> Iterator[str]:
             yield schedule
 
 
+def some_of(number: int) -> int:
+    """Return a third of so many, or all of them, where that was asked."""
+    return -(-number // _HOW_MANY["one in"])
+
+
 def plays(pattern: str) -> Callable[[Player], Player]:
     """Have the function play each schedule of such a name; the groups of the pattern are its arguments, in order."""
 

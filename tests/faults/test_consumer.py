@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 
 from tests.faults.consumer import TALLY, consume
+from tests.faults.schedules import some_of
 from tests.faults.weakened import Rule, remove_strays_by_label_alone
 from tests.worlds.world import World
 
 # One life told at length: tracing it would double the time.
 pytestmark = pytest.mark.no_cover
 
-ROTATIONS = 50
+ROTATIONS = some_of(50)
 
 
 def ignore_the_overlap(world: World) -> None:
@@ -21,7 +22,7 @@ def ignore_the_overlap(world: World) -> None:
     world.exchange(lambda services: replace(services, secrets=replace(services.secrets, overlap=a_minute)))
 
 
-def test_a_consumer_is_never_refused_through_fifty_rotations_with_crashes_lag_and_flapping() -> None:
+def test_a_consumer_is_never_refused_through_rotations_with_crashes_lag_and_flapping() -> None:
     consumer, calls = consume(ROTATIONS, one_of=20, seed=1)
     TALLY.update(tokens=consumer.asked, rotations=consumer.rotations, refusals=len(consumer.refused))
     assert consumer.refused == []

@@ -29,7 +29,7 @@ from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.reconcile import first_page
 from tests.faults.scenarios import ASKS
-from tests.faults.schedules import DEATHS, HTTP_BLOWS, PLAYED, Script
+from tests.faults.schedules import DEATHS, HTTP_BLOWS, PLAYED, Script, some_of
 from tests.worlds.checker import check, is_ours
 from tests.worlds.leaks import leaked
 from tests.worlds.outside import Died, straight
@@ -412,7 +412,7 @@ def test_whatever_happens_in_whatever_order_the_promises_hold() -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
+            max_examples=some_of(60),
             stateful_step_count=40,
             deadline=None,
             derandomize=True,
