@@ -323,7 +323,7 @@ REQUEST_TYPES: Final[Mapping[ClientType, type[RegistrationRequest]]] = {
     ClientType.SERVICE: ServiceClientRequest,
 }
 
-_CHANGEABLE: Final = (*("displayName", "owner", "contact", "description", "serviceManagementReference", "callbackUrl"),)
+_CHANGEABLE: Final = ("displayName", "owner", "contact", "description", "serviceManagementReference", "callbackUrl")
 CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
     ResourceApplicationRequest: (*_CHANGEABLE, "scopes", "appRoles"),
     ConfidentialClientRequest: (

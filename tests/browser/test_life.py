@@ -122,7 +122,6 @@ def test_a_secret_is_replaced_after_it_was_told_what_follows(
     made = client(people, f"To {button.lower()}")
     alice = people.called("alice")
     alice.looks_at(f"#/r/{made['registrationId']}")
-    alice.page.wait_for_timeout(1500)  # one that was minted in this very second is not older than the request
     alice.clicks(link, "link")
     alice.sees("What follows")
     alice.looks_well("rotate" if link == "Rotate" else None)

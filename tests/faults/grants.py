@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -14,19 +13,16 @@ from provisioning.domain.client_types import ClientType
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.grants import GrantState
 from provisioning.domain.registration import Registration, Status
-from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.faults.overlaps import Deliveries, Overlap, deliveries_of
 from tests.faults.pasts import ready, subject
-from tests.faults.scenarios import SCENARIOS, Scenario, answered, asked, is_deleted, submitted
+from tests.faults.scenarios import SCENARIOS, Scenario, answered, asked, is_deleted, outlived, submitted
 from tests.faults.schedules import plays
-from tests.worlds.checker import check
 from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import REQUESTS, a_resource
 from tests.worlds.world import World
 
 GRANTING: Final = {"GRANTS": "on"}
 HOLDERS: Final = ("service", "public")
-DAYS: Final = timedelta(days=2)
 
 
 # --- what was before ------------------------------------------------------------------------------------------------
@@ -119,10 +115,8 @@ def scopes_of(row: Registration) -> set[str]:
 
 
 def rested(world: World) -> None:
-    """Let so much time pass that no run is left that began before, without a reconciliation; and check."""
-    world.live(RUNS_END_WITHIN + timedelta(minutes=10), reconciled=DAYS)
-    world.settle()
-    check(world)
+    """Have every run end that began before; and check, grants too."""
+    outlived(world)
     check_grants(world)
 
 

@@ -1,7 +1,6 @@
 """Who reads a secret: its owner and nobody else by this service, whatever dies, stalls or comes between."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -10,18 +9,15 @@ from provisioning.domain.azure_roles import SECRETS_USER, delegation, secret_sco
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.grants import GrantState
 from provisioning.domain.registration import Registration, Status
-from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.faults.overlaps import Deliveries
 from tests.faults.pasts import ready, subject
-from tests.faults.scenarios import SCENARIOS, Scenario, answered, asked, is_deleted, submitted
+from tests.faults.scenarios import SCENARIOS, Scenario, answered, asked, is_deleted, outlived, submitted
 from tests.faults.schedules import plays
-from tests.worlds.checker import check
 from tests.worlds.outside import Died
 from tests.worlds.request_bodies import OTHER_OWNER, OWNER, a_resource, a_service_client
 from tests.worlds.world import World
 
 ASSIGNMENTS: Final = "/roleAssignments"
-UNCOMPARED: Final = timedelta(days=2)
 
 
 # --- what was before ------------------------------------------------------------------------------------------------
@@ -78,10 +74,8 @@ def check_readers(world: World) -> None:
 
 
 def rested(world: World) -> None:
-    """Let so much time pass that no run is left that began before, without a reconciliation; and check."""
-    world.live(RUNS_END_WITHIN + timedelta(minutes=10), reconciled=UNCOMPARED)
-    world.settle()
-    check(world)
+    """Have every run end that began before; and check, readers too."""
+    outlived(world)
     check_readers(world)
 
 

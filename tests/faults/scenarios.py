@@ -18,6 +18,7 @@ from provisioning.domain.approval import Outcome
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.grant import RUNS_END_WITHIN
 from provisioning.flow.reconcile import first_page
 from tests.faults.pasts import (
     DAY,
@@ -307,6 +308,13 @@ def is_rotated_beside(world: World, row: Registration) -> None:
 def is_changed(_world: World, row: Registration) -> None:
     has_succeeded(OperationType.CHANGE, row)
     assert row.request.display_name == NEW_VALUES["displayName"]
+
+
+def outlived(world: World) -> None:
+    """Let so much time pass that no run is left that began before, without a reconciliation; and check."""
+    world.live(RUNS_END_WITHIN + timedelta(minutes=10), reconciled=timedelta(days=2))
+    world.settle()
+    check(world)
 
 
 def is_deleted(world: World, row: Registration) -> None:
