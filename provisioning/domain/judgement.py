@@ -13,6 +13,7 @@ from provisioning.domain.policy import (
     ALL_OWNERS,
     RESOURCE_OWNER,
     AppRolesRule,
+    CallbackHosts,
     DisplayName,
     FhirServers,
     Policy,
@@ -30,6 +31,8 @@ from provisioning.domain.values import dataclass
 
 # A refusal that would tell of others: who may claim the server, or that somebody has it. `api/submit.py` hides which.
 SERVER_NOT_CLAIMABLE: Final = "fhir-server-not-claimable"
+HOST_NOT_ALLOWED: Final = "host-not-allowed"
+_OTHER_HOST: Final = "Use a host that the policy allows; GET /policy shows them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ def _of_redirects(rule: RedirectUris, asked: Asked) -> Iterator[Broken]:
         if rule.schemes is not None and parts.scheme not in rule.schemes:
             yield Fault(pointer, "scheme-not-allowed", f"Use one of the schemes {', '.join(rule.schemes)}."), uri
         if rule.hosts is not None and parts.scheme in ("http", "https") and not rule.hosts.has(parts.hostname or ""):
-            yield Fault(pointer, "host-not-allowed", "Use a host that the policy allows; GET /policy shows them."), uri
+            yield Fault(pointer, HOST_NOT_ALLOWED, _OTHER_HOST), uri
 
 
 def _of_resource(rule: ResourcesRule, asked: Asked) -> Iterator[Broken]:
@@ -237,6 +240,12 @@ def _of_reference(_: ServiceManagementReference, asked: Asked) -> Iterator[Broke
         yield Fault("#/serviceManagementReference", "reference-required", message), ""
 
 
+def _of_callback(rule: CallbackHosts, asked: Asked) -> Iterator[Broken]:
+    url = asked.request.callback_url
+    if url is not None and not rule.hosts.has(_parts(url).hostname or ""):
+        yield Fault("#/callbackUrl", HOST_NOT_ALLOWED, _OTHER_HOST), url
+
+
 def _parts(uri: str) -> SplitResult:
     """Return the parts of a URI; none of one that an older version took and that cannot be read."""
     try:
@@ -259,5 +268,6 @@ _SAYS: Final[Mapping[type[Rule], Callable[[Any, Asked], Iterator[Broken]]]] = {
     SecretLifetime: _of_lifetime,
     DisplayName: _of_name,
     ServiceManagementReference: _of_reference,
+    CallbackHosts: _of_callback,
     Registrations: _nothing,
 }

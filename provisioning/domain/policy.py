@@ -269,6 +269,14 @@ class ServiceManagementReference(_ApproverRule):
     client_types: ClientTypes = ALL_CLIENT_TYPES
 
 
+class CallbackHosts(_ApproverRule):
+    """Where callbacks go. Only those hosts that the operator's own setting has are anywhere to be allowed."""
+
+    kind: Literal["callbackHosts"]
+    client_types: ClientTypes = ALL_CLIENT_TYPES
+    hosts: Hosts
+
+
 class Registrations(_OwnersRule):
     """How many registrations an owner may have, deleted ones apart, and how many more in one hour of the clock."""
 
@@ -286,6 +294,7 @@ Rule = (
     | SecretLifetime
     | DisplayName
     | ServiceManagementReference
+    | CallbackHosts
     | Registrations
 )
 KINDS: Final = (
@@ -297,6 +306,7 @@ KINDS: Final = (
     "secretLifetime",
     "displayName",
     "serviceManagementReference",
+    "callbackHosts",
     "registrations",
 )
 

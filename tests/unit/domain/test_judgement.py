@@ -162,6 +162,22 @@ def test_a_reference_is_required_where_a_rule_wants_one() -> None:
     assert broken(rule, a_public_client()) == {}
 
 
+def test_a_callback_goes_to_a_host_that_the_rule_has_whoever_asks_for_one() -> None:
+    rule = {"kind": "callbackHosts", "hosts": {"include": ["*.contoso.example"], "exclude": ["old.contoso.example"]}}
+    refused = {"#/callbackUrl": "host-not-allowed"}
+    for url, found in {
+        "https://hooks.contoso.example/registrar": {},
+        "https://old.contoso.example/registrar": refused,
+        "https://contoso.example/registrar": refused,
+        "https://hooks.contoso.example.evil.example/": refused,
+    }.items():
+        assert broken(rule, a_public_client(callbackUrl=url)) == found, url
+        assert broken(rule, a_resource(callbackUrl=url)) == found, url
+    assert broken(rule, a_public_client()) == {}
+    anothers = {**rule, "owners": {"include": [OTHER_OWNER]}}
+    assert broken(anothers, a_public_client(callbackUrl="https://old.contoso.example/")) == {}
+
+
 def test_a_rule_holds_for_the_owners_and_client_types_that_it_names_unless_they_are_excluded() -> None:
     name = {"kind": "displayName", "pattern": "never"}
     only_me = {**name, "owners": {"include": [OWNER.upper()]}}
@@ -209,6 +225,7 @@ BODIES = st.sampled_from(
         a_confidential_client(redirectUris=["https://app.contoso.example/a", "https://b.fabrikam.example/"]),
         a_public_client(platform="native", redirectUris=["com.contoso.app://auth"]),
         a_public_client(owner=OTHER_OWNER, serviceManagementReference="SVC-1"),
+        a_public_client(callbackUrl="https://app.contoso.example/registrar"),
         a_service_client(appRoles=["globalReader", "globalAdmin"]),
         a_service_client(credential=FEDERATED, displayName="FHR-2"),
     ]
@@ -242,6 +259,7 @@ A_RULE = st.one_of(
     of_kind("secretLifetime", longest=st.sampled_from(["P30D", "P90D", "P200D"])),
     of_kind("displayName", pattern=st.sampled_from(["FHR-[0-9]+", ".*", "A .*"])),
     of_kind("serviceManagementReference"),
+    of_kind("callbackHosts", hosts=HOSTS),
     of_kind("registrations", optional={"owners": OWNERS}, most=st.integers(0, 3)),
 )
 RULES = st.lists(A_RULE, max_size=5)

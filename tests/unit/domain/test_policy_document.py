@@ -47,6 +47,7 @@ RULES: dict[str, dict[str, Any]] = {
     "secretLifetime": {"id": "lifetime", "longest": "P90D"},
     "displayName": {"id": "names", "pattern": "[A-Z].*"},
     "serviceManagementReference": {"id": "reference", "clientTypes": ["resource"]},
+    "callbackHosts": {"id": "callbacks", "hosts": {"include": ["*.contoso.example"]}, "approval": "approver"},
     "registrations": {"id": "number", "most": 50, "mostPerHour": 20},
 }
 

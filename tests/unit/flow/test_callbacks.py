@@ -13,7 +13,7 @@ from provisioning.domain.notices import CALLBACK
 from provisioning.flow.notify import CALLBACK_GIVEN_UP_AFTER
 from tests.worlds.outside import Died
 from tests.worlds.receiver import CALLBACK_SEED, WEBHOOK_TOKEN, CallbackReceiver, Receiver
-from tests.worlds.request_bodies import a_public_client, a_resource
+from tests.worlds.request_bodies import OTHER_OWNER, OWNER, a_public_client, a_resource
 from tests.worlds.world import World
 
 URL = CallbackReceiver.url
@@ -67,6 +67,15 @@ def test_a_change_moves_the_callback_and_null_ends_it(world: World, team: Callba
     assert world.change(registration_id, {"callbackUrl": None}).status == HTTPStatus.ACCEPTED
     world.settle()
     assert len(team.taken) == 1
+
+
+def test_a_policy_can_keep_an_owners_callbacks_to_fewer_hosts_than_the_operator_allows(team: CallbackReceiver) -> None:
+    elsewhere = {"id": "callbacks", "kind": "callbackHosts", "hosts": {"include": ["other.contoso.example"]}}
+    world = World(called_back=team, rules=[elsewhere | {"owners": {"include": [OWNER]}}])
+    assert world.post(a_resource(callbackUrl=URL)).status == HTTPStatus.FORBIDDEN
+    mine = world.registered(a_resource())["registrationId"]
+    assert world.change(mine, {"callbackUrl": URL}).status == HTTPStatus.FORBIDDEN
+    world.registered(a_resource(owner=OTHER_OWNER, fhirServerUrl="https://b.contoso.example", callbackUrl=URL))
 
 
 @pytest.mark.parametrize(
