@@ -2,7 +2,7 @@
 
     python -m infra.grant_permissions --api                              the API's own application, before deploying
     python -m infra.grant_permissions --api --host HOST --sign-in ID     where people come back to, afterwards
-    python -m infra.grant_permissions --registrar ID [--quota]           what the registrar needs of Microsoft Graph
+    python -m infra.grant_permissions --registrar ID [--quota] [--sign-ins]   what the registrar needs of Graph
     python -m infra.grant_permissions --granter ID --resource ID ...     who may assign the app roles of one resource
 
 It shows what is there and what it will do, asks, does exactly that, and looks whether it is so. What is there already
@@ -22,7 +22,17 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from infra.wishes import GRANTER, QUOTA, ApiApplication, DirectoryRole, Graph, GraphPermission, GraphRefused, Wish
+from infra.wishes import (
+    GRANTER,
+    QUOTA,
+    SIGN_INS,
+    ApiApplication,
+    DirectoryRole,
+    Graph,
+    GraphPermission,
+    GraphRefused,
+    Wish,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +52,8 @@ def wishes(arguments: argparse.Namespace) -> list[Wish]:
         wanted.append(GraphPermission(arguments.registrar))
         if arguments.quota:
             wanted.append(DirectoryRole(arguments.registrar, *QUOTA))
+        if arguments.sign_ins:
+            wanted.append(GraphPermission(arguments.registrar, SIGN_INS))
     wanted += [DirectoryRole(arguments.granter, *GRANTER, f"/{each}") for each in arguments.resource]
     return wanted
 
@@ -105,6 +117,7 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sign-in", metavar="ID", help="the identity that vouches for the API's application")
     parser.add_argument("--registrar", metavar="ID", help="the registrar's identity")
     parser.add_argument("--quota", action="store_true", help="with --registrar: more than 250 objects")
+    parser.add_argument("--sign-ins", action="store_true", help="with --registrar: reads who signed in last with what")
     parser.add_argument("--granter", metavar="ID", help="the identity that assigns app roles")
     parser.add_argument("--resource", metavar="ID", action="append", default=[], help="of which resource; repeatable")
     parser.add_argument("--remove", action="store_true", help="take the same things back")
@@ -120,6 +133,8 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--host and --sign-in are parts of --api")
     if read.quota and not read.registrar:
         parser.error("--quota is for the identity of --registrar")
+    if read.sign_ins and not read.registrar:
+        parser.error("--sign-ins is for the identity of --registrar")
     if bool(read.granter) != bool(read.resource):
         parser.error("--granter and --resource belong together")
     if not read.graph.startswith("https://"):

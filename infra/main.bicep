@@ -37,6 +37,10 @@ param policy string = ''
 @allowed(['off', 'on'])
 param grants string = 'off'
 
+@description('Whether the reports of sign-ins are read, which needs AuditLog.Read.All and Entra ID P1.')
+@allowed(['off', 'on'])
+param signInActivity string = 'off'
+
 @description('Client id of a second managed identity, which assigns app roles. Empty for none.')
 param granterClientId string = ''
 
@@ -122,6 +126,7 @@ module registrar 'registrar.bicep' = {
     allowedResources: allowedResources
     policy: policy
     grants: grants
+    signInActivity: signInActivity
     granterClientId: granterClientId
     granterIdentityId: granterIdentityId
     notifyWebhookUrl: notifyWebhookUrl

@@ -17,6 +17,8 @@ param allowedResources string = ''
 param policy string = ''
 @allowed(['off', 'on'])
 param grants string = 'off'
+@allowed(['off', 'on'])
+param signInActivity string = 'off'
 param granterClientId string = ''
 param granterIdentityId string = ''
 @secure()
@@ -125,6 +127,7 @@ module app 'modules/app.bicep' = {
     allowedResources: allowedResources
     policy: policy
     grants: grants
+    signInActivity: signInActivity
     granterClientId: granterClientId
     granterIdentityId: granterIdentityId
     notifyWebhookUrl: notifyWebhookUrl

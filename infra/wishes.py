@@ -18,6 +18,7 @@ Send = Callable[[str, str, dict[str, str], bytes | None], tuple[int, bytes]]
 
 MICROSOFT_GRAPH = "00000003-0000-0000-c000-000000000000"
 OWNED_BY = "Application.ReadWrite.OwnedBy"
+SIGN_INS = "AuditLog.Read.All"
 API_NAME = "fhir-registrar-api"
 # What Entra lets an identity without a directory role make ends at 250 objects; with these two actions it does not.
 QUOTA = ("FHIR Registrar", ("microsoft.directory/applications/create", "microsoft.directory/servicePrincipals/create"))
@@ -97,7 +98,8 @@ class GraphPermission:
     @property
     def text(self) -> str:
         """What it is, in words."""
-        return f"{self.principal} holds {self.value} of Microsoft Graph, and with it what it creates itself"
+        what = "reads all logs of the tenant" if self.value == SIGN_INS else "with it what it creates itself"
+        return f"{self.principal} holds {self.value} of Microsoft Graph, and {what}"
 
     def _role(self, graph: Graph) -> tuple[str, str]:
         found = graph.call("GET", f"/servicePrincipals(appId='{MICROSOFT_GRAPH}')?$select=id,appRoles")

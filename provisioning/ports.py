@@ -33,6 +33,7 @@ from provisioning.domain.registration import Page, Registration, Status
 from provisioning.domain.secrets import CurrentSecret, MintedSecret, SecretPolicy
 from provisioning.domain.slack import Workspace
 from provisioning.domain.tenant import Tenant
+from provisioning.domain.usage import Observed
 
 
 class Directory(Protocol):
@@ -161,6 +162,24 @@ class AppRoles(Protocol):
 
     def granter(self) -> SignedIn | None:
         """Return who the second identity is to Microsoft Graph, as its own token says; None where there is none."""
+        ...
+
+
+class SignIns(Protocol):
+    """Who signed in last with what, as Entra reports it, a day late or so: it shows use, and by its lack nothing."""
+
+    def of_clients(self, client_ids: Collection[str]) -> Mapping[str, Observed]:
+        """Return, by client id, what is reported of these applications; those of which nothing is are left out.
+
+        Raise NeedsOperator where this service may not read it, which is remembered for an hour.
+        """
+        ...
+
+    def of_credential(self, key_id: str) -> datetime | None:
+        """Return when somebody signed in with this secret or certificate last; None where nothing is reported of it.
+
+        Raise as `of_clients` does.
+        """
         ...
 
 
@@ -536,6 +555,11 @@ class Services(Protocol):
     @property
     def grants(self) -> bool:
         """Whether this service grants what the owner of a resource agreed to."""
+        ...
+
+    @property
+    def sign_ins(self) -> SignIns | None:
+        """The reports of sign-ins; None where this service does not read them."""
         ...
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from provisioning.domain.clouds import cloud_of
+from provisioning.domain.clouds import PUBLIC, cloud_of
 from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import SettingsError
 from provisioning.domain.front_door import FrontDoor, front_door
@@ -178,6 +178,7 @@ class Settings:
     telemetry: Telemetry | None
     grants: bool
     granter_client_id: str | None
+    sign_in_activity: bool
     workspace: Workspace | None
     slack_bot_token: str | None = field(repr=False)
     vault_id: str | None
@@ -218,6 +219,7 @@ class Settings:
             telemetry=reader.telemetry("APPLICATIONINSIGHTS_CONNECTION_STRING", "OTEL_EXPORTER_OTLP_ENDPOINT", storage),
             grants=reader.one_of("GRANTS", ("off", "on")) == "on",
             granter_client_id=reader.guid("GRANTER_CLIENT_ID"),
+            sign_in_activity=reader.sign_in_activity("SIGN_IN_ACTIVITY", authority_host),
             workspace=reader.workspace(*_SLACK, "CHAT_SESSION", storage),
             slack_bot_token=reader.bot_token("SLACK_BOT_TOKEN"),
             vault_id=reader.vault_id("KEY_VAULT_ID", "KEY_VAULT_URL", storage),
@@ -481,6 +483,13 @@ class _Reader:
         chosen = self._env.get(name, "").strip() or choices[0]
         if chosen not in choices:
             self.faults.append(f"{name}: must be {' or '.join(choices)}")
+        return chosen
+
+    def sign_in_activity(self, name: str, authority_host: str) -> bool:
+        """Return whether the reports of sign-ins are to be read, which only the global cloud has."""
+        chosen = self.one_of(name, ("off", "on")) == "on"
+        if chosen and cloud_of(authority_host) is not PUBLIC:
+            self.faults.append(f"{name}: must be off in a national cloud, whose Microsoft Graph has no such reports")
         return chosen
 
     def front_door(self, name: str) -> FrontDoor | None:

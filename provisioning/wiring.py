@@ -21,6 +21,7 @@ from provisioning.ports import (
     Queues,
     Registry,
     SecretStore,
+    SignIns,
     Slack,
     TokenProof,
 )
@@ -143,6 +144,17 @@ class AzureServices:
             identity = self._own_identity(self._settings.granter_client_id)
             granter = GraphCalls(self.tenant.graph_endpoint, identity, self._session, self.clock)
         return GraphAppRoles(self._graph, granter, self.clock)
+
+    @cached_property
+    def sign_ins(self) -> SignIns | None:
+        """The reports of sign-ins in the beta version of Microsoft Graph, where the settings say that they be read."""
+        if not self._settings.sign_in_activity:
+            return None
+        from provisioning.adapters.graph_calls import GraphCalls
+        from provisioning.adapters.sign_ins import GraphSignIns
+
+        beta = GraphCalls(self.tenant.graph_endpoint, self._identity, self._session, self.clock, version="beta")
+        return GraphSignIns(beta, self.clock)
 
     @cached_property
     def azure_roles(self) -> AzureRoles | None:

@@ -40,6 +40,8 @@ APPLICATION_READ_ALL: Final = "Application.Read.All"
 USER_READ_ALL: Final = "User.Read.All"
 GROUP_MEMBER_READ_ALL: Final = "GroupMember.Read.All"
 ASSIGN_ROLES: Final = "AppRoleAssignment.ReadWrite.All"
+AUDIT_LOG_READ_ALL: Final = "AuditLog.Read.All"
+DIRECTORY_READ_ALL: Final = "Directory.Read.All"
 MANAGE_ROLES: Final = "RoleManagement.ReadWrite.Directory"
 
 # In every secret text that the emulator mints: whoever finds it anywhere but in the vault has found a leak.

@@ -92,6 +92,11 @@ class Switches:
     directory_quota_exceeded: bool = False
     owner_may_not_assign: bool = False  # an owner of a service principal may not assign the roles that it exposes
     role_propagation: float = 0  # the token endpoint learns so much later of an app role that is given or taken back
+    # The reports of sign-ins: how late they are, and whether the tenant lacks the licence, or they lack every row.
+    report_lag: float = 0
+    premium_missing: bool = False
+    reports_empty: bool = False
+    report_of_one_bare: bool = False  # of a single row the row itself comes, without a list, as examples show it
     other_role_assignments: int = 0  # how many of the subscription's are there beside those that the emulator has
     vault_denied: bool = False
     vault_purge_protected: bool = False

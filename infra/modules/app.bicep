@@ -10,6 +10,7 @@ param verifiedDomains string
 param allowedResources string
 param policy string
 param grants string
+param signInActivity string
 param granterClientId string
 param granterIdentityId string
 @secure()
@@ -148,6 +149,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     RECONCILE_SCHEDULE: '0 30 2 * * *'
     PYTHON_THREADPOOL_THREAD_COUNT: '32'
     GRANTS: grants
+    SIGN_IN_ACTIVITY: signInActivity
     GRANTER_CLIENT_ID: granterClientId
     NOTIFY_WEBHOOK_URL: notifyWebhookUrl
     NOTIFY_WEBHOOK_SECRET: empty(notifyWebhookSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${notifyWebhookSecretUri})'

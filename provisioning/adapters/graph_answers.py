@@ -40,6 +40,7 @@ def application_of(answer: Mapping[str, Any]) -> Application:
             for each in (answer.get("api") or {}).get("preAuthorizedApplications") or ()
         },
         certificates=tuple(str(each.get("displayName") or "") for each in answer.get("keyCredentials") or ()),
+        certificate_ids=tuple(str(each.get("keyId")) for each in answer.get("keyCredentials") or ()),
         properties={name: answer[name] for name in CHANGED if name in answer},
     )
 

@@ -35,8 +35,15 @@ class Unanswered(Exception):
 class GraphCalls:
     """Sends requests through one pooled session, writes no faster than Graph takes them; never a repeat of its own."""
 
-    def __init__(self, endpoint: str, credential: TokenCredential, session: requests.Session, clock: Clock) -> None:
-        self._root = f"{endpoint}/v1.0"
+    def __init__(
+        self,
+        endpoint: str,
+        credential: TokenCredential,
+        session: requests.Session,
+        clock: Clock,
+        version: str = "v1.0",
+    ) -> None:
+        self._root = f"{endpoint}/{version}"
         self._session = session
         self._clock = clock
         self._pace = Pace(clock)

@@ -25,6 +25,7 @@ from provisioning.domain.notices import CALLBACK, Notice
 from provisioning.domain.operation import DueEntry, Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.secrets import MissingCredential, SecretState
+from provisioning.domain.usage import CredentialUse, Usage
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ _JSON: Final[tuple[str, ...]] = (
 )
 _JSON_IN_PIECES: Final[tuple[str, ...]] = (
     *("request", "proposal", "resource", "formerRedirectUris", "formerPermissions", "findings"),
-    *("grants", "azureGrants"),
+    *("grants", "azureGrants", "usage"),
 )
 _PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
 # What reading a row raises where another version, or somebody else, wrote what cannot be read.
@@ -151,6 +152,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "grantsDueAt": _moment(registration.grants_due_at),
         "azureGrants": [_moments(each, "since") for each in registration.azure_grants] or None,
         "azureGrantsDueAt": _moment(registration.azure_grants_due_at),
+        "usage": _usage_content(registration.usage),
         "events": registration.events,
         "secretId": secret.id if secret else None,
         "secretKeyId": secret.key_id if secret else None,
@@ -225,6 +227,7 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         grants_due_at=_time(content, "grantsDueAt"),
         azure_grants=tuple(map(_azure_grant, content.get("azureGrants", ()))),
         azure_grants_due_at=_time(content, "azureGrantsDueAt"),
+        usage=_usage(content.get("usage")),
         events=int(content.get("events", 0)),
         etag=etag,
         row=entity,
@@ -447,6 +450,23 @@ def _azure_grant(content: Mapping[str, Any]) -> AzureGrant:
         since=_instant(content["since"]),
         waits_for=content.get("waits_for"),
     )
+
+
+def _usage_content(usage: Usage | None) -> dict[str, Any] | None:
+    if usage is None:
+        return None
+    credentials = [_moments(each, "last_used_at", "kept_until") for each in usage.credentials]
+    return (_moments(usage, "last_used_at") or {}) | {"credentials": credentials}
+
+
+def _usage(content: Mapping[str, Any] | None) -> Usage | None:
+    if content is None:
+        return None
+    credentials = (
+        CredentialUse(each["key_id"], _time(each, "last_used_at"), _time(each, "kept_until"))
+        for each in content.get("credentials", ())
+    )
+    return Usage(_time(content, "last_used_at"), content.get("unknown"), tuple(credentials))
 
 
 def _last_error(content: Mapping[str, Any] | None) -> LastError | None:

@@ -21,6 +21,7 @@ from provisioning.domain.intake import RegistrationRequest, changed_names, dump
 from provisioning.domain.judgement import ApprovalNeeded
 from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration
+from provisioning.domain.usage import NOT_LOOKED_YET, NOT_REPORTED, OFF, CredentialUse, Usage
 from provisioning.domain.values import dataclass
 from provisioning.flow.rotate import rotates_at
 from provisioning.ports import Services
@@ -74,6 +75,7 @@ def represent(registration: Registration, services: Services) -> dict[str, Any]:
         "grants": represent_grants(registration),
         "agreement": represent_agreement(registration),
         "azureRoles": _azure_roles(registration),
+        "usage": _usage(registration, is_read=services.sign_ins is not None),
         "nextSteps": [asdict(step) for step in left_to_do(registration, tenant)],
     }
     if registration.request.callback_url is not None and services.callbacks is not None:
@@ -142,6 +144,26 @@ def _azure_roles(row: Registration) -> list[dict[str, Any]]:
         }
         for each in row.azure_grants
     ]
+
+
+def _usage(row: Registration, *, is_read: bool) -> dict[str, Any]:
+    """Return when it and each of its credentials was last used, or why that is not known."""
+    usage = (row.usage or Usage(unknown=NOT_LOOKED_YET)) if is_read else Usage(unknown=OFF)
+    uses = {row.secret.key_id: usage.of(row.secret.key_id)} if row.secret is not None else dict[str, CredentialUse]()
+    uses |= {each.key_id: each for each in usage.credentials}
+    return {
+        "lastUsedAt": instant(usage.last_used_at),
+        "reason": usage.unknown,
+        "credentials": [
+            {
+                "keyId": each.key_id,
+                "lastUsedAt": instant(each.last_used_at),
+                "reason": usage.unknown or (NOT_REPORTED if each.last_used_at is None else None),
+                "keptUntil": instant(each.kept_until),
+            }
+            for each in uses.values()
+        ],
+    }
 
 
 def represent_agreement(row: Registration) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ class Application:
     `redirect_uris` are by platform: `web`, `spa`, `publicClient`. `preauthorized` are, by client id, the ids of the
     scopes to which nobody need consent for that client.
     `properties` is what of it a change sets, as Graph has it.
-    `certificates` are the display names of its certificates.
+    `certificates` are the display names of its certificates, and `certificate_ids` their key ids.
     `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
     """
 
@@ -43,6 +43,7 @@ class Application:
     preauthorized: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     certificates: tuple[str, ...] = ()
+    certificate_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from provisioning.domain.notices import CALLBACK, REGISTRAR
 from provisioning.domain.operation import DueEntry, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.traces import TRACE_ID
+from provisioning.domain.usage import Observed
 from provisioning.domain.values import dataclass
 
 # Their names, as the triggers of `function_app.py` have them.
@@ -38,7 +39,8 @@ COUNTED: Final = (
 class Message:
     """What a message asks: one operation by its id, or, as a check, whatever is left to do.
 
-    `run` names the reconciliation that a check belongs to. `trace_id` is None in a message of an earlier version.
+    `run` names the reconciliation that a check belongs to, and `observed` is what that read in the reports of sign-ins.
+    `trace_id` is None in a message of an earlier version.
     """
 
     registration_id: str
@@ -47,6 +49,7 @@ class Message:
     due_at: datetime | None = None
     run: str | None = None
     trace_id: str | None = None
+    observed: Observed | None = None
 
     def __str__(self) -> str:
         """Return what a line of the log about it begins with."""
@@ -104,9 +107,28 @@ def check_message(entry: DueEntry, trace_id: str | None = None) -> str:
     return json.dumps(content | _trace(trace_id))
 
 
-def reconcile_message(registration_id: str, run: str, trace_id: str | None = None) -> str:
+def reconcile_message(
+    registration_id: str, run: str, trace_id: str | None = None, observed: Observed | None = None
+) -> str:
     """Return a reconciliation's message: check the registration, whether or not anything is due."""
-    return json.dumps({"operation": CHECK, "registrationId": registration_id, "run": run} | _trace(trace_id))
+    content = {"operation": CHECK, "registrationId": registration_id, "run": run, **_told_of_use(observed)}
+    return json.dumps(content | _trace(trace_id))
+
+
+def _told_of_use(observed: Observed | None) -> dict[str, Any]:
+    if observed is None:
+        return {}
+    last_used_at, youngest = (
+        observed.last_used_at,
+        sorted(observed.keys.items(), key=lambda item: item[1])[-_MOST_KEYS:],
+    )
+    return {
+        "used": {
+            "at": None if last_used_at is None else last_used_at.isoformat(),
+            "keys": {key_id: at.isoformat() for key_id, at in youngest},
+            "unknown": observed.unknown,
+        }
+    }
 
 
 def page_message(page: ReconcilePage) -> str:
@@ -137,6 +159,15 @@ def _message(content: Mapping[str, Any]) -> Message:
         None if due is None else _instant(due),
         None if content.get("run") is None else _matching(_RUN, content["run"]),
         None if content.get("trace") is None else _matching(TRACE_ID, content["trace"]),
+        None if content.get("used") is None else _observed(content["used"]),
+    )
+
+
+def _observed(content: Mapping[str, Any]) -> Observed:
+    return Observed(
+        None if content["at"] is None else _instant(content["at"]),
+        {_matching(_KEY_ID, key_id): _instant(at) for key_id, at in content["keys"].items()},
+        None if content["unknown"] is None else _matching(_CODE, content["unknown"]),
     )
 
 
@@ -172,6 +203,10 @@ _OPERATION_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _RUN: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 # The token of a next page, as Table storage, Graph and Key Vault give it: never an address.
 _PAGE_TOKEN: Final = re.compile(r"[\x20-\x7e]{1,8192}", re.ASCII)
+_KEY_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+_CODE: Final = re.compile(r"[a-z-]{1,64}", re.ASCII)
+# A message holds 48 KB; an application has far fewer credentials that work.
+_MOST_KEYS: Final = 100
 _MOST_COUNTED: Final = 10_000_000
 
 

@@ -25,6 +25,7 @@ from provisioning.domain.intake import (
 from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.permissions import app_roles_of, asked_names, openid_scopes, scopes_of
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
+from provisioning.domain.usage import Usage
 from provisioning.domain.values import dataclass
 
 REGISTRATION_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -57,7 +58,8 @@ class Registration:
     end that were told last; `clean_up_at` is when replaced secrets may be removed; `deletion_sent_at` when Entra was
     last asked to delete an application that not all of its replicas may have heard of. `agreement` is what the owner of
     its resource agreed to, `grants` what became of each permission, `grants_due_at` when that is looked at next;
-    `azure_grants` and `azure_grants_due_at` say the same of the roles of Azure that its owner is given.
+    `azure_grants` and `azure_grants_due_at` say the same of the roles of Azure that its owner is given. `usage` is when
+    it was last used, None until the reports of sign-ins were looked at.
     `events` is how many of its writes were told by an event. `approval` is the latest that was asked for; `proposal` is
     the change that waits for it, and stays whatever else is done meanwhile. `owner_unseen` is whether nothing has shown
     yet that Entra knows the owner.
@@ -101,6 +103,7 @@ class Registration:
     grants_due_at: datetime | None = None
     azure_grants: tuple[AzureGrant, ...] = ()
     azure_grants_due_at: datetime | None = None
+    usage: Usage | None = None
     events: int = 0
     etag: str | None = None
     row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)

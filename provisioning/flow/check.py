@@ -26,6 +26,7 @@ from provisioning.flow.change import lacks_change, repair, send_change
 from provisioning.flow.grant import LOOKED_AT_AGAIN_AFTER, clients_of, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
+from provisioning.flow.observe import learn_usage
 from provisioning.flow.plan import NEVER, STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
 from provisioning.flow.resolve import claim_server
 from provisioning.flow.rotate import (
@@ -79,6 +80,7 @@ def check(run: Run, message: Message) -> list[str]:
             return []
         removed, owner = _clean_up(run, seen), _look_for_owner(run)
         left = [each for each in seen.live if each not in removed]
+        learn_usage(run, seen, left, message.observed)
         _tell_waiting_revocation(run.registration, left)
         run.learn(findings=(*owner, *_findings(run, seen, left)))
         due_at = next_due(run.registration, run.services.secrets, now)
@@ -341,7 +343,8 @@ def _save(run: Run, message: Message, before: Registration, due_at: datetime | N
     """Save what was found and when to come again, if that is anything new."""
     run.learn(last_error=None, due_at=due_at)
     if run.registration != before or run.removed:
-        run.learn(updated_at=run.services.clock.now())
+        if run.removed or replace(run.registration, usage=before.usage) != before:  # that it is used changes nothing
+            run.learn(updated_at=run.services.clock.now())
         put_due(run.services, run.registration)
         run.save()
     forget_due(run.services, message, before, keep=due_at)

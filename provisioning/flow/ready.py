@@ -19,6 +19,9 @@ from provisioning.ports import Services
 NEEDED: Final = "Application.ReadWrite.OwnedBy"
 # With these an owner can be looked for; without them nothing else is lost.
 OPTIONAL: Final = frozenset({"User.Read.All", "GroupMember.Read.All"})
+# With this one, and SIGN_IN_ACTIVITY on, it knows what is used.
+SIGN_INS: Final = "AuditLog.Read.All"
+_NOBODYS_KEY: Final = "00000000-0000-0000-0000-000000000000"
 # It does what the one above does, and to the applications of others too.
 WIDER: Final = "Application.ReadWrite.All"
 CANARY: Final = f"{NAME_PREFIX}canary"
@@ -70,13 +73,29 @@ def _graph(services: Services) -> Iterator[Check]:
         return
     yield _identified(identity, signed_in, services.tenant.registrar_object_id)
     yield _permitted(Check(Dependency.GRAPH, NEEDED), signed_in)
-    for each in sorted(signed_in.permissions - {NEEDED} - OPTIONAL) if not signed_in.person else ():
+    read = {SIGN_INS} if services.sign_ins is not None else set[str]()
+    for each in sorted(signed_in.permissions - {NEEDED} - OPTIONAL - read) if not signed_in.person else ():
         yield Check(Dependency.GRAPH, each).warned(
             "permission-too-wide",
             "This app's identity has a permission of Microsoft Graph that it does not need.",
             "Take it back: whoever takes over this app has it too.",
         )
     yield _tried(Check(Dependency.GRAPH, "list applications"), lambda: services.directory.marked_applications(None))
+    if not signed_in.person:
+        yield from _sign_ins(services)
+
+
+def _sign_ins(services: Services) -> Iterator[Check]:
+    """Yield whether the reports of sign-ins can be read, where they are to be; without them everything else works."""
+    if services.sign_ins is None:
+        return
+    check = Check(Dependency.GRAPH, SIGN_INS)
+    try:
+        services.sign_ins.of_credential(_NOBODYS_KEY)
+    except ProvisioningError as error:
+        yield check.warned(error.code, error.message, error.remedy)
+    else:
+        yield check
 
 
 def _granter(services: Services) -> Iterator[Check]:

@@ -25,6 +25,7 @@ from provisioning.domain.messages import (
 from provisioning.domain.notices import heartbeat
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.notify import announce
+from provisioning.flow.observe import observe
 from provisioning.ports import Services
 
 logger = trail.logger(__name__)
@@ -50,7 +51,10 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
         found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
         for each in found.registrations:  # rows of a version that had no lists of owners, too
             services.registry.put_owned(each.request.owner, each.id)
-        messages = [reconcile_message(each.id, page.run, page.trace_id) for each in found.registrations]
+        used = observe(services, found.registrations)
+        messages = [
+            reconcile_message(each.id, page.run, page.trace_id, used.get(each.id)) for each in found.registrations
+        ]
         following = found.continuation_token
         counted = {
             "registrations": len(messages),

@@ -27,6 +27,7 @@ from provisioning.ports import (
     Registry,
     SecretStore,
     Services,
+    SignIns,
     Slack,
     TokenProof,
 )
@@ -105,6 +106,7 @@ class _Rehearsed:
     app_roles: AppRoles
     grants: bool
     azure_roles: AzureRoles | None
+    sign_ins: SignIns | None
     vault: SecretStore
     proof: TokenProof
     registry: Registry
@@ -133,6 +135,7 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
         app_roles=cast("AppRoles", _Only(services.app_roles, ("held",))),
         grants=False,
         azure_roles=None,
+        sign_ins=services.sign_ins,
         vault=cast("SecretStore", _Only(services.vault, ("current", "read", "marked"))),
         proof=services.proof,
         registry=cast("Registry", _RehearsedRegistry(services.registry, noted)),

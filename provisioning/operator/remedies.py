@@ -15,6 +15,8 @@ from provisioning.domain.tenant import Tenant
 
 # Of Application.ReadWrite.OwnedBy: the same in every tenant and every cloud ("Microsoft Graph permissions reference").
 _OWNED_BY: Final = "18a4783c-866b-4cc7-a460-3d5e5662c884"
+# Of AuditLog.Read.All, likewise.
+_SIGN_INS: Final = "b0afded3-3588-46d8-8b3d-9842eff778da"
 _API: Final = f"<graph>/v1.0/servicePrincipals(appId='{GRAPH_CLIENT_ID}')"
 _HELD: Final = "<graph>/v1.0/servicePrincipals/<identity>/appRoleAssignments"
 _GRANTERS: Final = "<graph>/v1.0/servicePrincipals(appId='$GRANTER_CLIENT_ID')/appRoleAssignments"
@@ -29,13 +31,22 @@ _ENDPOINTS: Final = (
     'az storage account show --name "$STORAGE" --query "[primaryEndpoints, publicNetworkAccess, networkRuleSet]"'
 )
 
-# By dependency and code; by the dependency alone for every other code of it.
-_COMMANDS: Final[Mapping[tuple[Dependency, str] | Dependency, str]] = {
-    (Dependency.GRAPH, "permission-missing"): (
+
+def _grant(role: str) -> str:
+    """Return the command that gives the identity a permission of Graph."""
+    return (
         f'az rest --method POST --url "{_HELD}" --body "{{\\"principalId\\": \\"<identity>\\", '
         f'\\"resourceId\\": \\"$(az rest --url "{_API}" --query id --output tsv)\\", '
-        f'\\"appRoleId\\": \\"{_OWNED_BY}\\"}}"'
-    ),
+        f'\\"appRoleId\\": \\"{role}\\"}}"'
+    )
+
+
+# By dependency and code; by the dependency alone for every other code of it.
+_COMMANDS: Final[Mapping[tuple[Dependency, str] | Dependency, str]] = {
+    (Dependency.GRAPH, "permission-missing"): _grant(_OWNED_BY),
+    (Dependency.GRAPH, "sign-in-activity-denied"): _grant(_SIGN_INS),
+    (Dependency.GRAPH, "sign-in-activity-not-offered"): f"{_SET} SIGN_IN_ACTIVITY=off",
+    (Dependency.GRAPH, "entra-premium-missing"): f"{_SET} SIGN_IN_ACTIVITY=off",
     (Dependency.GRAPH, "permission-too-wide"): (
         f'ROLE=$(az rest --url "{_API}" --query "appRoles[?value==\'<what>\'].id" --output tsv)\n'
         f'HELD=$(az rest --url "{_HELD}" --query "value[?appRoleId==\'$ROLE\'].id" --output tsv)\n'

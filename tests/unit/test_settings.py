@@ -623,3 +623,11 @@ def test_a_file_of_settings_leaves_out_what_needs_to_know_who_names_callers(tmp_
     values = {**REQUIRED, **VAULT_1, "KEY_VAULT_ID": VAULT_ID, "CALLER_AUTH": "entra"}
     settings.write_text(json.dumps({"Values": values}), encoding="utf-8")
     assert from_file(str(settings)).vault_id is None
+
+
+def test_sign_ins_are_read_where_that_is_on_and_in_the_global_cloud_alone() -> None:
+    assert not read().sign_in_activity
+    assert read(SIGN_IN_ACTIVITY="on").sign_in_activity
+    assert faults(SIGN_IN_ACTIVITY="yes") == ["SIGN_IN_ACTIVITY: must be off or on"]
+    [fault] = faults(SIGN_IN_ACTIVITY="on", AZURE_AUTHORITY_HOST="https://login.microsoftonline.us")
+    assert fault.startswith("SIGN_IN_ACTIVITY: must be off in a national cloud")

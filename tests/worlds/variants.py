@@ -17,6 +17,7 @@ from provisioning.domain.intake import RegistrationRequest, dump, fingerprint, p
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import MissingCredential, SecretState
+from provisioning.domain.usage import CredentialUse, Usage
 from tests.worlds.certificates import YEAR, a_certificate
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 
@@ -158,6 +159,7 @@ def full(registration: Registration) -> Registration:
         grants_due_at=later,
         azure_grants=(AzureGrant("Role", "/scope", "principal", GrantState.WAITS, later, "azure-role-denied"),),
         azure_grants_due_at=later,
+        usage=Usage(later, "graph-throttled", (CredentialUse("key", later, later),)),
         events=1,
         etag="etag",
     )

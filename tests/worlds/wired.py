@@ -21,6 +21,7 @@ from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.graph_calls import GraphCalls
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.policy import Document, PolicyDocument
+from provisioning.adapters.sign_ins import GraphSignIns
 from provisioning.adapters.slack import SlackAnswers
 from provisioning.adapters.tokens import TokenEndpointProof
 from provisioning.adapters.webhook import WebhookNotifier
@@ -45,6 +46,7 @@ from provisioning.ports import (
     Registry,
     SecretStore,
     Services,
+    SignIns,
     Slack,
     TokenProof,
 )
@@ -90,6 +92,7 @@ class TestServices:
     app_roles: AppRoles
     grants: bool
     azure_roles: AzureRoles | None
+    sign_ins: SignIns | None
     vault: SecretStore
     proof: TokenProof
     registry: Registry
@@ -163,6 +166,7 @@ class WiredWorld:
             app_roles=GraphAppRoles(calls, granter, clock),
             grants=self.settings.grants,
             azure_roles=self._azure_roles(credential, session),
+            sign_ins=self._sign_ins(credential, session),
             vault=KeyVaultSecrets(
                 tenant.key_vault_url,
                 credential,
@@ -227,6 +231,13 @@ class WiredWorld:
     def _azure_roles(self, credential: CachedCredential, session: requests.Session) -> AzureRoles | None:
         vault_id = self.settings.vault_id
         return ArmRoles(self.settings.resource_manager, vault_id, credential, session, self.clock) if vault_id else None
+
+    def _sign_ins(self, credential: CachedCredential, session: requests.Session) -> SignIns | None:
+        if not self.settings.sign_in_activity:
+            return None
+        return GraphSignIns(
+            GraphCalls(self.settings.tenant.graph_endpoint, credential, session, self.clock, version="beta"), self.clock
+        )
 
     def _notifier(self) -> Notifier | None:
         webhook = self.settings.webhook

@@ -15,6 +15,7 @@ from dev.emulator.errors import Json, bad_request, denied, not_found, object_con
 from dev.emulator.graph import first_party
 from dev.emulator.graph.records import Application, AppRoleAssignment, Caller, ServicePrincipal
 from dev.emulator.graph.replication import Replicas, Versioned
+from dev.emulator.graph.sign_ins import SignIns
 from dev.emulator.graph.uris import UriPolicy
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Directory:
         self.misleading = itertools.count()  # whose turn it is under `unreplicated_principal`
         self._faults = faults
         self._numbers = itertools.count(1)
+        self.sign_ins = SignIns(faults, now)
         self._seed(managed_fhir=managed_fhir)
 
     @property

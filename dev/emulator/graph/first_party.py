@@ -22,6 +22,8 @@ GRAPH_ROLES = {
     constants.USER_READ_ALL: "df021288-bdef-4463-88db-98f22de89214",
     constants.GROUP_MEMBER_READ_ALL: "98830695-27a2-44f7-8c18-0c3ebc9698f6",
     constants.ASSIGN_ROLES: "06b708a9-e830-4db3-a914-8e69da51d44f",
+    constants.AUDIT_LOG_READ_ALL: "b0afded3-3588-46d8-8b3d-9842eff778da",
+    constants.DIRECTORY_READ_ALL: "7ab1d382-f21e-4acd-a863-ba3e13f7da61",
     constants.MANAGE_ROLES: "9e3f62cf-ca93-4989-b6ce-bf83c28f9fe8",
 }
 _GRAPH_SCOPES = {

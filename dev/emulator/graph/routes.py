@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dev.emulator import pages
 from dev.emulator.errors import GraphError, Json, bad_request
-from dev.emulator.graph import queries
+from dev.emulator.graph import queries, reports
 from dev.emulator.graph.app_role_assignments import AppRoleAssignments
 from dev.emulator.graph.applications import Applications
 from dev.emulator.graph.members import Members
@@ -271,6 +271,10 @@ def _purge(directory: Directory, by: Caller, context: Context) -> Answer:
     return Answer(204)
 
 
+def _report(name: str, directory: Directory, by: Caller, context: Context) -> Answer:
+    return Answer(200, reports.Reports(directory).read(by, name, context.request.args.to_dict()))
+
+
 def _refuse(directory: Directory, by: Caller, _context: Context) -> Answer:
     """What Application.ReadWrite.OwnedBy does not reach: consents, owners, the recycle bin."""
     Applications(directory).refuse(by)
@@ -305,6 +309,10 @@ def routes(directory: Callable[[], Directory], bearer: Bearer) -> Iterator[Route
     for what in ("users", "groups"):
         operation = f"graph.read{what.removesuffix('s').capitalize()}"
         yield Route("GET", f"{ROOT}/{what}/<object_id>", operation, handler(partial(_read_member, what), ONE))
+    for operation, name in reports.REPORTS.items():
+        yield Route(
+            "GET", f"{reports.PLACE}/{name}", f"graph.{operation}", handler(partial(_report, name), reports.OPTIONS)
+        )
     yield from _principal_routes(handler)
     yield from _role_routes(handler)
     deleted = f"{ROOT}/directory/deletedItems"

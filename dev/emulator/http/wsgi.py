@@ -199,7 +199,7 @@ class WsgiApplication:
         refused: ServiceError
         if request.path.startswith(("/secrets", "/deletedsecrets")):
             refused = VaultError(status, "NotFound" if isinstance(error, NotFound) else "MethodNotAllowed", message)
-        elif request.path.startswith("/v1.0"):
+        elif request.path.startswith(("/v1.0", "/beta")):
             code = "MethodNotAllowed" if isinstance(error, MethodNotAllowed) else "ResourceNotFound"
             refused = GraphError(status, code, message)
             with self._lock:

@@ -45,16 +45,20 @@ def read(form: Mapping[str, str]) -> tuple[str, Json, Json]:
     return assertion, header, claims
 
 
-def check(form: Mapping[str, str], application: Application, audiences: frozenset[str], now: datetime) -> None:
-    """Refuse the assertion unless it was signed with a certificate of the application, or its issuer is trusted."""
+def check(form: Mapping[str, str], application: Application, audiences: frozenset[str], now: datetime) -> str | None:
+    """Refuse the assertion unless it was signed with a certificate of the application, or its issuer is trusted.
+
+    The key id of the certificate, if it was one.
+    """
     assertion, header, claims = read(form)
     _check_times(claims, now)
     if claims.get("iss") == application.app_id:
-        _check_signed(assertion, header, application, audiences, now)
+        key_id = _check_signed(assertion, header, application, audiences, now)
         if claims.get("sub") != application.app_id:
             raise _refused(700021, "Client assertion application identifier doesn't match 'client_id' parameter.")
-    else:
-        _check_federated(claims, application)
+        return key_id
+    _check_federated(claims, application)
+    return None
 
 
 def _check_times(claims: Json, now: datetime) -> None:
@@ -67,8 +71,8 @@ def _check_times(claims: Json, now: datetime) -> None:
 
 def _check_signed(
     assertion: str, header: Json, application: Application, audiences: frozenset[str], now: datetime
-) -> None:
-    certificate = _certificate(header, application, now)
+) -> str:
+    certificate, key_id = _certificate(header, application, now)
     key = certificate.public_key()
     if header.get("alg") not in ALGORITHMS or not isinstance(key, RSAPublicKey):
         raise _refused(50027, "Client assertion must be signed with RS256 or PS256.")
@@ -80,10 +84,11 @@ def _check_signed(
         raise _refused(700023, "Client assertion audience claim does not match Realm issuer.") from None
     except jwt.PyJWTError:
         raise _refused(700027, "Client assertion failed signature validation.") from None
+    return key_id
 
 
-def _certificate(header: Json, application: Application, now: datetime) -> x509.Certificate:
-    """The certificate of the application that the header names by its thumbprint."""
+def _certificate(header: Json, application: Application, now: datetime) -> tuple[x509.Certificate, str]:
+    """The certificate of the application that the header names by its thumbprint, and its key id."""
     for item in application.last_body["keyCredentials"]:
         certificate = x509.load_der_x509_certificate(base64.b64decode(item["key"]))
         named = (
@@ -93,7 +98,7 @@ def _certificate(header: Json, application: Application, now: datetime) -> x509.
         if named:
             if not parse_time(item["startDateTime"]) <= now < parse_time(item["endDateTime"]):
                 raise _refused(700027, "The certificate with identifier used to sign the client assertion is expired.")
-            return certificate
+            return certificate, str(item["keyId"])
     message = "The certificate with identifier used to sign the client assertion is not registered on application."
     raise _refused(700027, message)
 

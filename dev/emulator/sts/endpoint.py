@@ -94,15 +94,16 @@ class TokenService:
         client_id, secret = _credentials(form, authorization)
         resource_name = _resource_of(form, version=version)
 
-        def check(application: Application) -> None:
+        def check(application: Application) -> str | None:
             if secret:
-                self._check_secret(application, secret)
-            else:
-                assertions.check(form, application, self._assertion_audiences(), self._now())
+                return self._check_secret(application, secret)
+            return assertions.check(form, application, self._assertion_audiences(), self._now())
 
-        principal = self._sign_in(client_id, check, replica)
+        principal, key_id = self._sign_in(client_id, check, replica)
         resource = self._resource(resource_name, replica)
-        return self._answer(principal, resource, resource_name, by="1" if secret else "2")
+        answer = self._answer(principal, resource, resource_name, by="1" if secret else "2")
+        self._directory.sign_ins.with_credential(principal, resource, key_id)
+        return answer
 
     def _assertion_audiences(self) -> frozenset[str]:
         """Whom an assertion that a client signed itself may be for."""
@@ -110,7 +111,9 @@ class TokenService:
         endpoints = {f"{origin}/{tenant}/oauth2/v2.0/token", f"{origin}/{tenant}/oauth2/token"}
         return frozenset(endpoints | {self.v1_issuer, self.v2_issuer})
 
-    def _sign_in(self, client_id: str, check: Callable[[Application], None], replica: int) -> ServicePrincipal:
+    def _sign_in(
+        self, client_id: str, check: Callable[[Application], str | None], replica: int
+    ) -> tuple[ServicePrincipal, str | None]:
         directory = self._directory
         application = directory.application(app_id=client_id)
         if application is None or application.body.seen_by(directory.replicas, replica) is None:
@@ -133,10 +136,10 @@ class TokenService:
         if not seen[0]["accountEnabled"]:
             message = f"Application '{client_id}'({application.last_body['displayName']}) is disabled."
             raise TokenError(400, "unauthorized_client", 7000112, message)
-        check(application)
-        return principal
+        return principal, check(application)
 
-    def _check_secret(self, application: Application, secret: str) -> None:
+    def _check_secret(self, application: Application, secret: str) -> str:
+        """The key id of the secret that it is."""
         now = self._now()
         expired = False
         for password in application.passwords:
@@ -144,7 +147,7 @@ class TokenService:
             if not same or not self._is_known(password, now) or password.start > now + timedelta(minutes=5):
                 continue
             if now < password.end:
-                return
+                return password.key_id
             expired = True
         if expired:
             message = f"The provided client secret keys for app '{application.app_id}' are expired."

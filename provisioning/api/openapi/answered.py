@@ -200,6 +200,7 @@ def _registration(fields: Mapping[str, list[Schema]]) -> Schema:
             {"type": "null"},
         ),
         "azureRoles": _list("The roles of Azure that this service gives the owner.", ref("AzureRole")),
+        "usage": ref("Usage"),
         "callbackKey": _text(
             "The public key that verifies what is posted to callbackUrl, as Standard Webhooks writes it."
         ),
@@ -214,7 +215,7 @@ def _registration(fields: Mapping[str, list[Schema]]) -> Schema:
     always = (
         *("registrationId", "clientType", "displayName", "owner", "contact", "status", "operation", "createdAt"),
         *("updatedAt", "tenantId", "clientId", "applicationObjectId", "servicePrincipalId", "oauth", "secret"),
-        *("warnings", "findings", "grants", "agreement", "azureRoles", "nextSteps"),
+        *("warnings", "findings", "grants", "agreement", "azureRoles", "usage", "nextSteps"),
     )
     properties = requested | common
     return _object(
@@ -348,6 +349,25 @@ def _clients() -> dict[str, Schema]:
                 "state": _text("`granted`: it is assigned. `waits`: see waitsFor.", enum=list(GrantState)),
                 "since": _moment("Since when it is so."),
                 "waitsFor": _maybe(_text("The code of what stands in its way; docs/operations.md has each of them.")),
+            },
+        ),
+        "Usage": _object(
+            "When it was last used, as the reports of sign-ins in Entra say, which are late by a day or so.",
+            {
+                "lastUsedAt": _maybe(_moment("When somebody last signed in with it or to it; null where not known.")),
+                "reason": _maybe(
+                    _text("The code of why that is not known, or nothing newer; docs/operations.md has each of them.")
+                ),
+                "credentials": _list("The same of its secrets and certificates.", ref("CredentialUse")),
+            },
+        ),
+        "CredentialUse": _object(
+            "When a secret or a certificate was last used.",
+            {
+                "keyId": _text("Its key id in Entra."),
+                "lastUsedAt": _maybe(_moment("When somebody last signed in with it; null where not known.")),
+                "reason": _maybe(_text("The code of why that is not known, or nothing newer.")),
+                "keptUntil": _maybe(_moment("Until when it stays at most, though replaced, because it is used still.")),
             },
         ),
         "Agreement": _object(

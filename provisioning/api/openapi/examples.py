@@ -148,6 +148,7 @@ ACCEPTED: Final = {
     "grants": [],
     "agreement": None,
     "azureRoles": [],
+    "usage": {"lastUsedAt": None, "reason": "sign-in-activity-off", "credentials": []},
     "nextSteps": [],
 }
 _GRANT: Final = {

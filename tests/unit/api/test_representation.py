@@ -56,6 +56,7 @@ def test_an_accepted_registration_shows_what_is_known_and_null_for_what_is_not()
         "grants": [],
         "agreement": None,
         "azureRoles": [],
+        "usage": {"lastUsedAt": None, "reason": "sign-in-activity-off", "credentials": []},
         "nextSteps": [],
     }
 

@@ -65,6 +65,8 @@ OWN_USE: Mapping[str, Use] = {
     "autoRotate": Use("decides whether the planner has the secret replaced", rotates),
 }
 
+# What is not read is not told.
+READ: Mapping[str, str] = {"SIGN_IN_ACTIVITY": "on"}
 # What the answer leaves out.
 NOT_TOLD: Mapping[str, str] = {
     "caller": "the caller knows; with function keys it says nothing",
@@ -110,7 +112,7 @@ NOT_TOLD: Mapping[str, str] = {
 @pytest.fixture(scope="module")
 def services() -> Services:
     """A world in which both FHIR servers are registered."""
-    world, permissions = World(), {"scopes": ["user_impersonation", *ANOTHER["scopes"]]}
+    world, permissions = World(settings=READ), {"scopes": ["user_impersonation", *ANOTHER["scopes"]]}
     world.registered(a_resource(**permissions))
     world.registered(a_resource(**permissions, fhirServerUrl=OTHER_SERVER))
     return world.services

@@ -21,6 +21,7 @@ from provisioning.domain.messages import (
     reconcile_message,
 )
 from provisioning.domain.operation import DueEntry, OperationType
+from provisioning.domain.usage import Observed
 
 ID = "0badc0de-0f0e0d0c-1111-2222-3333-444455556666"
 OPERATION = "0badc0de-0000-4000-8000-00000000000e"
@@ -40,6 +41,33 @@ def test_what_was_written_is_read_back() -> None:
     assert read_message(reconcile_message(ID, RUN).encode()) == Message(ID, "check", run=RUN)
     assert read_notice_message(notice_message(ID).encode()) == ID
     assert read_notice_message(notice_message("registrar").encode()) == "registrar"
+
+
+@pytest.mark.parametrize(
+    "observed", [Observed(), Observed(NOW, {"key": NOW, OPERATION: NOW}), Observed(unknown="graph-throttled")]
+)
+def test_what_a_reconciliation_read_of_a_registration_is_read_back(observed: Observed) -> None:
+    message = reconcile_message(ID, RUN, observed=observed)
+    assert read_message(message.encode()) == Message(ID, "check", run=RUN, observed=observed)
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        *("yesterday", [], {"at": None}, {"at": None, "keys": {}}),
+        {"at": "2026-01-15T12:00:00", "keys": {}, "unknown": None},
+        {"at": None, "keys": {"a key": NOW.isoformat()}, "unknown": None},
+        {"at": None, "keys": {"key": 7}, "unknown": None},
+        {"at": None, "keys": {}, "unknown": "<b>"},
+    ],
+)
+def test_what_no_reconciliation_read_makes_it_no_message(used: object) -> None:
+    assert read({"operation": "check", "registrationId": ID, "run": RUN, "used": used}) is None
+
+
+def test_the_longest_report_of_a_registration_fits_into_a_message_of_a_queue() -> None:
+    keys = {f"{number:08}-0000-4000-8000-000000000000": NOW for number in range(5000)}
+    assert len(reconcile_message(ID, RUN, OPERATION, Observed(NOW, keys))) < 48_000
 
 
 @pytest.mark.parametrize("kind", OperationType)

@@ -8,6 +8,7 @@ import pytest
 from dev.emulator import Fault
 from dev.emulator.constants import (
     ASSIGN_ROLES,
+    AUDIT_LOG_READ_ALL,
     GRANTER_CLIENT_ID,
     GRANTER_OBJECT_ID,
     GRAPH_PRINCIPAL_ID,
@@ -233,3 +234,24 @@ def test_a_delegation_that_is_lacking_or_allows_more_is_a_warning(condition: str
 
 def test_without_the_setting_resource_manager_is_not_looked_at() -> None:
     assert not [each for each in look(World().services) if each.dependency is Dependency.RESOURCE_MANAGER]
+
+
+READS = {"SIGN_IN_ACTIVITY": "on"}
+
+
+def test_the_right_to_read_sign_ins_is_tried_where_it_is_to_be_used_and_its_lack_is_a_warning() -> None:
+    world = World(settings=READS)
+    check = f"graph: {AUDIT_LOG_READ_ALL}"
+    assert told(world, State.WARNING) == {check: "sign-in-activity-denied"}
+    assert told(world, State.LACKING) == {}
+    regrant(world, OWNED_BY, AUDIT_LOG_READ_ALL)
+    assert told(world, State.WARNING) == {}
+    assert check in told(world, State.OK)
+    world.emulator.faults.set(premium_missing=True)
+    assert told(world, State.WARNING) == {check: "entra-premium-missing"}
+
+
+def test_the_right_to_read_sign_ins_is_too_wide_where_it_is_not_used() -> None:
+    world = World()
+    regrant(world, OWNED_BY, AUDIT_LOG_READ_ALL)
+    assert told(world, State.WARNING) == {f"graph: {AUDIT_LOG_READ_ALL}": "permission-too-wide"}

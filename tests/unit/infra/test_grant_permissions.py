@@ -9,6 +9,7 @@ from dev.emulator.client import Client
 from dev.emulator.constants import (
     APPLICATION_READ_ALL,
     ASSIGN_ROLES,
+    AUDIT_LOG_READ_ALL,
     GRANTER_OBJECT_ID,
     GRAPH_PRINCIPAL_ID,
     MANAGE_ROLES,
@@ -59,8 +60,8 @@ class Tenant:
 
 
 EVERYTHING = (
-    f"--api --host func-x.azurewebsites.net --sign-in {GRANTER_OBJECT_ID} --registrar {GRANTER_OBJECT_ID} --quota "
-    f"--granter {GRANTER_OBJECT_ID} --resource {GRAPH_PRINCIPAL_ID}"
+    f"--api --host func-x.azurewebsites.net --sign-in {GRANTER_OBJECT_ID} --registrar {GRANTER_OBJECT_ID} "
+    f"--quota --sign-ins --granter {GRANTER_OBJECT_ID} --resource {GRAPH_PRINCIPAL_ID}"
 )
 
 
@@ -68,10 +69,10 @@ def test_it_does_what_it_shows_and_then_finds_it_done(capsys: pytest.CaptureFixt
     tenant = Tenant()
     assert tenant.run(EVERYTHING) == 0
     told = capsys.readouterr().out
-    assert told.count("make it so:") == told.count("verified:") == 4
+    assert told.count("make it so:") == told.count("verified:") == 5
     done = list(tenant.writes)
     assert tenant.run(EVERYTHING, agrees=False) == 0, "nothing is left to agree to"
-    assert capsys.readouterr().out.count("there already:") == 4
+    assert capsys.readouterr().out.count("there already:") == 5
     assert tenant.writes == done
 
 
@@ -87,7 +88,7 @@ def test_what_it_did_is_taken_back_and_nothing_else() -> None:
     before = tenant.held(GRANTER_OBJECT_ID)
     assert OWNED_BY not in before
     assert tenant.run(EVERYTHING) == 0
-    assert tenant.held(GRANTER_OBJECT_ID) == before | {OWNED_BY}
+    assert tenant.held(GRANTER_OBJECT_ID) == before | {OWNED_BY, AUDIT_LOG_READ_ALL}
     assert tenant.run(f"{EVERYTHING} --remove") == 0
     assert tenant.held(GRANTER_OBJECT_ID) == before
     assert tenant.emulator.directory.role_definitions == {}
@@ -163,7 +164,15 @@ def test_who_may_not_is_told_what_was_refused() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "--quota", "--host x --registrar y", "--granter x", "--resource x --api", "--api --graph http://graph"],
+    [
+        "",
+        "--quota",
+        "--sign-ins --api",
+        "--host x --registrar y",
+        "--granter x",
+        "--resource x --api",
+        "--api --graph http://graph",
+    ],
 )
 def test_half_a_command_is_refused(command: str) -> None:
     with pytest.raises(SystemExit):

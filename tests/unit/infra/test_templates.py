@@ -24,6 +24,7 @@ GIVEN = {
     "callbackHosts": "",
     "granterClientId": "",
     "grants": "off",
+    "signInActivity": "off",
     "graphEndpoint": "https://graph.microsoft.com",
     "insightsConnectionString": "InstrumentationKey=1",
     "notifyWebhookFormat": "cloudevents",

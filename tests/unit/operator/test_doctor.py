@@ -59,6 +59,17 @@ def test_a_wider_permission_is_a_warning_with_the_command_that_takes_it_back() -
     assert f"value=='{ASSIGN_ROLES}'" in warned["command"]
 
 
+def test_the_permission_to_read_sign_ins_is_granted_where_it_is_to_be_used() -> None:
+    world = World(settings={"SIGN_IN_ACTIVITY": "on"})
+    command = commands(world)["graph: AuditLog.Read.All"]
+    assert f"servicePrincipals/{REGISTRAR_OBJECT_ID}/appRoleAssignments" in command
+    assert "b0afded3-3588-46d8-8b3d-9842eff778da" in command
+    world.emulator.directory.grant(REGISTRAR_OBJECT_ID, GRAPH_PRINCIPAL_ID, "AuditLog.Read.All")
+    world.emulator.faults.set(premium_missing=True)
+    world.services = world.new_process()
+    assert commands(world)["graph: AuditLog.Read.All"].endswith("SIGN_IN_ACTIVITY=off")
+
+
 def test_an_identity_that_differs_is_set_to_the_one_that_calls() -> None:
     world = World(settings={"REGISTRAR_OBJECT_ID": ANOTHER})
     assert commands(world)["graph: identity"].endswith(f'REGISTRAR_OBJECT_ID="{REGISTRAR_OBJECT_ID}"')

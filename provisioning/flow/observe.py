@@ -1,0 +1,42 @@
+"""Reads who uses what, for a page of registrations at once, and remembers it on each; the reports never hold up a run.
+
+What the reports lack shows nothing: nothing ends sooner, and nothing is called unused, because a report says nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from provisioning import trail
+from provisioning.domain.directory import Credential
+from provisioning.domain.errors import ProvisioningError
+from provisioning.domain.registration import Registration, Status
+from provisioning.domain.usage import NOT_REPORTED, Observed, Own, Usage, learned
+from provisioning.flow.rotate import View
+from provisioning.flow.run import Run
+from provisioning.ports import Services
+
+logger = trail.logger(__name__)
+
+
+def observe(services: Services, rows: Iterable[Registration]) -> Mapping[str, Observed]:
+    """Return what the reports say of the active ones of these registrations, by their ids; nothing where they are off.
+
+    Where they cannot be read, why not: nothing is raised.
+    """
+    if services.sign_ins is None:
+        return {}
+    ids = {each.client_id: each.id for each in rows if each.client_id is not None and each.status is Status.ACTIVE}
+    try:
+        found = services.sign_ins.of_clients(ids) if ids else {}
+    except ProvisioningError as error:
+        logger.warning("sign-ins: what is used is not known now: %s", error.code)
+        return dict.fromkeys(ids.values(), Observed(unknown=error.code))
+    return {each: found.get(client_id, Observed(unknown=NOT_REPORTED)) for client_id, each in ids.items()}
+
+
+def learn_usage(run: Run, seen: View, living: Sequence[Credential], observed: Observed | None) -> None:
+    """Have the row say when it and its living credentials were last used, as the reports were read just now."""
+    row, application = run.registration, seen.application
+    if observed is None or application is None:
+        return
+    key_ids = (*(each.key_id for each in living), *application.certificate_ids)
+    run.learn(usage=learned(row.usage or Usage(), observed, Own(row.secret, row.grants), key_ids))
