@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from provisioning.adapters.copies import TABLES
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.copies import StoredRow
-from provisioning.domain.errors import RequestRejected, StaleRegistration
+from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.events import Event, EventPage, numbered
 from provisioning.domain.grants import ClientOf, ClientPage
 from provisioning.domain.names import Hold
@@ -32,6 +32,8 @@ class MemoryRegistry:
         self.waiting: dict[tuple[str, str], tuple[Notice, datetime]] = {}
         self.told: dict[str, list[Event]] = {}
         self.clients_of: dict[tuple[str, str], ClientOf] = {}
+        # The ids of registrations whose rows a newer version wrote, so that this one cannot read them.
+        self.unreadable: set[str] = set()
         self._writes = 0
         self._lock = threading.Lock()
 
@@ -40,7 +42,7 @@ class MemoryRegistry:
         copied = MemoryRegistry()
         copied.rows, copied.entries, copied.names = self.rows.copy(), self.entries.copy(), self.names.copy()
         copied.owned, copied.holds, copied.hours = self.owned.copy(), self.holds.copy(), self.hours.copy()
-        copied.clients_of = self.clients_of.copy()
+        copied.clients_of, copied.unreadable = self.clients_of.copy(), self.unreadable.copy()
         copied.told = {each: events.copy() for each, events in self.told.items()}
         copied.waiting, copied._writes = self.waiting.copy(), self._writes
         return copied
@@ -63,6 +65,8 @@ class MemoryRegistry:
             return None if registration.id in self.rows else self._stored(registration, events)
 
     def get(self, registration_id: str) -> Registration | None:
+        if registration_id in self.unreadable:
+            raise UnreadableRow
         return self.rows.get(registration_id)
 
     def replace(self, registration: Registration, *events: Event) -> Registration:
@@ -105,7 +109,8 @@ class MemoryRegistry:
             and (row.status is not Status.DELETED if status is None else row.status is status)
         ]
         following = f"after:{found[top - 1].id}" if len(found) > top else None
-        return Page(tuple(found[:top]), following)
+        read = tuple(row for row in found[:top] if row.id not in self.unreadable)
+        return Page(read, following, unreadable=len(found[:top]) - len(read))
 
     def put_owned(self, owner: str, registration_id: str) -> None:
         with self._lock:

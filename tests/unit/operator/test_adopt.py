@@ -18,7 +18,7 @@ from tests.worlds.command_line import Ran, typed
 from tests.worlds.deaths import dying, noting
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.outside import Died, straight
-from tests.worlds.request_bodies import MANAGED, OWNER, a_resource, a_service_client
+from tests.worlds.request_bodies import MANAGED, OWNER, a_policy, a_resource, a_service_client
 from tests.worlds.world import World
 
 PERSON = "99999999-0000-4000-8000-00000000000a"
@@ -151,6 +151,21 @@ def test_the_old_secret_ends_when_its_owner_says_so() -> None:
     assert (event["formerKeyId"], event["actor"]["kind"]) == (old, "application")
 
 
+def test_of_a_registration_that_is_not_active_or_whose_application_is_not_ours_no_secret_is_removed() -> None:
+    world = World()
+    hand = by_hand(world)
+    identity = adopted(world, hand)
+    [old] = [each.key_id for each in hand.record.passwords if each.display_name == "by hand"]
+    hand.record.last_body["tags"] = ["HR"]
+    hand.record.body.put(world.clock.now(), hand.record.last_body)
+    ran = typed(world, "retire", identity, old, "--apply")
+    assert (ran.code, ran.err.partition(":")[0]) == (2, "application-not-ours")
+    world.delete(identity)
+    ran = typed(world, "retire", identity, old, "--apply")
+    assert (ran.code, ran.err.partition(":")[0]) == (2, "registration-not-active")
+    assert hand.works()
+
+
 def test_an_old_secret_is_not_removed_while_the_own_one_is_not_seen_to_be_there() -> None:
     world = World()
     hand = by_hand(world)
@@ -217,13 +232,10 @@ def _base64() -> str:
 
 def test_a_web_application_keeps_its_redirect_uris_and_its_scopes() -> None:
     world = World()
-    fhir = world.emulator.directory.resource(FHIR_APP_ID)
-    assert fhir is not None
-    scope = next(each["id"] for each in fhir.exposed["oauth2PermissionScopes"] if each["value"] == "patient.Patient.rs")
     hand = by_hand(
         world,
         web={"redirectUris": ["https://app.contoso.example/cb"], "logoutUrl": "https://app.contoso.example/out"},
-        requiredResourceAccess=[{"resourceAppId": FHIR_APP_ID, "resourceAccess": [{"id": scope, "type": "Scope"}]}],
+        requiredResourceAccess=[{"resourceAppId": FHIR_APP_ID, "resourceAccess": [scope_of(world)]}],
     )
     found = world.get(adopted(world, hand))
     assert found["clientType"] == "confidential"
@@ -232,14 +244,93 @@ def test_a_web_application_keeps_its_redirect_uris_and_its_scopes() -> None:
     assert hand.works()
 
 
+@pytest.mark.parametrize(
+    ("platform", "properties"),
+    [
+        ("spa", {"spa": {"redirectUris": ["https://app.contoso.example/cb"]}}),
+        ("native", {"publicClient": {"redirectUris": ["com.contoso.app://auth"]}}),
+    ],
+)
+def test_a_public_client_is_of_the_platform_that_its_redirect_uris_are_of(
+    platform: str, properties: dict[str, Any]
+) -> None:
+    world = World()
+    scopes: dict[str, Any] = {"requiredResourceAccess": [{"resourceAppId": FHIR_APP_ID, "resourceAccess": [scope_of(world)]}]}
+    hand = by_hand(world, **properties, **scopes)
+    hand.record.passwords.clear()
+    found = world.get(adopted(world, hand))
+    assert (found["clientType"], found["platform"]) == ("public", platform)
+    assert [found["redirectUris"]] == [each["redirectUris"] for each in properties.values()]
+
+
+def scope_of(world: World, name: str = "patient.Patient.rs") -> dict[str, str]:
+    fhir = world.emulator.directory.resource(FHIR_APP_ID)
+    assert fhir is not None
+    scopes = {each["value"]: each["id"] for each in fhir.exposed["oauth2PermissionScopes"]}
+    return {"id": scopes[name], "type": "Scope"}
+
+
+def role_of(world: World, server: dict[str, Any], name: str = "globalExporter") -> tuple[str, dict[str, str]]:
+    resource = world.emulator.directory.resource(server["clientId"])
+    assert resource is not None
+    roles = {each["value"]: each["id"] for each in resource.exposed["appRoles"]}
+    return server["clientId"], {"id": roles[name], "type": "Role"}
+
+
+def test_what_it_asks_of_several_resources_and_what_would_need_an_approval_is_said() -> None:
+    world = World()
+    client_id, role = role_of(world, world.registered(a_resource()))
+    world.policy = a_policy({"id": "names", "kind": "displayName", "pattern": "never", "approval": "approver"})
+    world.services = world.new_process()
+    others = [
+        {"resourceAppId": FHIR_APP_ID, "resourceAccess": [scope_of(world)]},
+        {"resourceAppId": client_id, "resourceAccess": [role]},
+    ]
+    hand = by_hand(world, requiredResourceAccess=others)
+    ran = asked(world, hand)
+    assert "what it asks of other resources stays declared, and is not managed here" in ran.json["changes"]
+    assert ran.json["approvalsNotAsked"] == ["names"]
+    told = typed(
+        world, "adopt", hand.client_id, "--owner", OWNER, "--contact", "t@contoso.example", "--resource", MANAGED
+    )
+    assert "A new request would need an approval (names); what exists is adopted." in told.out
+
+
+@pytest.mark.parametrize("option", ["--type", "--resource"])
+def test_what_only_a_person_knows_has_to_be_said(option: str) -> None:
+    world = World()
+    several: dict[str, Any] = {name: {"redirectUris": [f"https://{name}.contoso.example/cb"]} for name in ("web", "spa")}
+    hand = by_hand(world, **(several if option == "--type" else {}))
+    more = () if option == "--resource" else ("--resource", MANAGED)
+    ran = typed(world, "adopt", hand.client_id, "--owner", OWNER, "--contact", "t@contoso.example", *more)
+    assert ran.code == 2
+    assert f"  {option} required: " in ran.err
+
+
+def test_a_resource_that_is_registered_here_is_named_by_its_registration_too() -> None:
+    world = World()
+    server = world.registered(a_resource())
+    client_id, role = role_of(world, server)
+    hand = by_hand(world, requiredResourceAccess=[{"resourceAppId": client_id, "resourceAccess": [role]}])
+    found = world.get(adopted(world, hand, "--resource", server["registrationId"].upper()))
+    assert found["appRoles"] == ["globalExporter"]
+
+
+def test_what_a_newer_version_has_adopted_is_not_adopted_again() -> None:
+    world = World()
+    hand = by_hand(world)
+    identity = adopted(world, hand)
+    assert isinstance(world.registry, MemoryRegistry)
+    world.registry.unreadable.add(identity)
+    ran = asked(world, hand, "--apply")
+    assert (ran.code, "It is registered already" in ran.json["faults"][0]) == (2, True)
+
+
 def test_a_client_of_a_server_that_is_registered_here_asks_for_what_it_asked_for() -> None:
     world = World()
     server = world.registered(a_resource())
-    resource = world.emulator.directory.resource(server["clientId"])
-    assert resource is not None
-    role = next(each["id"] for each in resource.exposed["appRoles"] if each["value"] == "globalExporter")
-    access = [{"resourceAppId": server["clientId"], "resourceAccess": [{"id": role, "type": "Role"}]}]
-    hand = by_hand(world, requiredResourceAccess=access)
+    client_id, role = role_of(world, server)
+    hand = by_hand(world, requiredResourceAccess=[{"resourceAppId": client_id, "resourceAccess": [role]}])
     found = world.get(adopted(world, hand, "--resource", "https://fhir.contoso.example"))
     assert (found["appRoles"], found["resource"]) == (["globalExporter"], "https://fhir.contoso.example")
 
@@ -305,6 +396,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "device code": ({"isFallbackPublicClient": True}, "The device code flow is on"),
     "notes": ({"notes": NOTES}, "Its notes hold something"),
+    "several platforms": (
+        {"web": {"redirectUris": ["https://a.example/cb"]}, "spa": {"redirectUris": ["https://b.example/cb"]}},
+        "It has redirect URIs of several platforms: keep those of one",
+    ),
 }
 
 
@@ -314,7 +409,7 @@ def test_what_cannot_be_adopted_as_it_is_says_what_to_do_first(name: str) -> Non
     properties, fault = REFUSED[name]
     hand = by_hand(world, **properties)
     before = dict(hand.record.last_body)
-    options = ("--type", "service") if name == "implicit grant" else ()
+    options = ("--type", "service") if name in ("implicit grant", "several platforms") else ()
     ran = asked(world, hand, "--apply", *options)
     assert (ran.code, ran.json["applied"]) == (2, False)
     assert any(fault in each for each in ran.json["faults"])

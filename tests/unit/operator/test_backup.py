@@ -58,6 +58,37 @@ def test_only_what_a_rebuild_does_not_bring_back_is_put_back(tmp_path: Path) -> 
     assert (ran.code, list(world.copies.rows())) == (0, [EVENT, DELETED, HELD])
 
 
+def test_how_many_rows_of_each_kind_were_copied_is_said(tmp_path: Path) -> None:
+    world = World()
+    for each in (EVENT, DELETED, HELD):
+        world.services.copies.put(each)
+    file = str(tmp_path / "copy")
+    ran = typed(world, "backup", file, "--json")
+    assert ran.json == {"file": file, "rows": {"registrations": 2, "names": 1}}
+    assert typed(world, "backup", f"{file}-2").out == (
+        f"1 names, 2 registrations are in {file}-2. It has names and addresses, and no secret.\n"
+    )
+
+
+class Choosy(MemoryCopies):
+    """Storage that cannot hold the row of a name, as Table storage cannot hold a column of a type that it has not."""
+
+    def put(self, row: StoredRow) -> bool:
+        if row.table == "names":
+            raise ValueError("no type of a table")
+        return super().put(row)
+
+
+def test_a_row_that_no_table_could_hold_is_refused_and_those_before_it_stay(tmp_path: Path) -> None:
+    world = copied(tmp_path / "copy")
+    world.copies = Choosy()
+    world.services = world.new_process()
+    ran = typed(world, "restore", str(tmp_path / "copy"), "--apply")
+    assert code_of(ran) == (2, "backup-unreadable")
+    assert "Those before it were put back." in ran.err
+    assert list(world.copies.rows()) == [EVENT, DELETED]
+
+
 def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
     world = copied(tmp_path / "copy")
     younger = row("registrations", "one", status="active")
@@ -78,6 +109,8 @@ def test_a_deleted_registration_that_is_there_again_is_named_and_is_1(tmp_path: 
     ran = typed(world, "restore", str(tmp_path / "copy"), "--json")
     assert ran.code == 1
     assert [(each["registrationId"], each["status"]) for each in ran.json["notDeleted"]] == [(identity, "active")]
+    told = typed(world, "restore", str(tmp_path / "copy")).out.splitlines()
+    assert [identity in line and "active" in line for line in told] == [False, True, False]
 
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:

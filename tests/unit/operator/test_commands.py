@@ -2,10 +2,13 @@
 
 import io
 import json
+import os
 import re
 import subprocess
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +20,12 @@ from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import Status
 from provisioning.operator.arguments import commands_of, completion, parser
 from provisioning.operator.commands import COMMANDS
+from provisioning.operator.desk import PAGE
+from provisioning.ports import Services
 from provisioning.settings import from_file
 from tests.worlds.approvals import awaiting
 from tests.worlds.command_line import typed
+from tests.worlds.memory import MemoryRegistry
 from tests.worlds.request_bodies import MANAGED, OTHER_OWNER, OWNER, a_public_client, a_service_client
 from tests.worlds.steps import id_of
 from tests.worlds.world import World
@@ -112,6 +118,13 @@ def test_what_the_queue_cannot_be_told_is_found_by_the_planner() -> None:
     world.outside = lambda _, action: action()
     world.settle()
     assert world.get(identity)["secret"]["keyId"] != before
+
+
+def test_what_was_asked_for_is_answered_as_the_api_answers_it_with_json() -> None:
+    world, identity = a_world()
+    world.clock.time += timedelta(hours=1)
+    told = typed(world, "rotate", identity, "--json").json
+    assert (told["registrationId"], told["operation"]["type"]) == (identity, "rotate")
 
 
 # --- exit codes -----------------------------------------------------------------------------------------------------
@@ -280,10 +293,51 @@ def test_what_passes_with_time_is_no_finding_but_a_deletion_that_is_stuck_is() -
     assert [(each["registrationId"], each["code"]) for each in ran.json] == [(waiting, "vault-denied")]
 
 
+def test_how_far_a_long_list_is_read_is_told_every_few_seconds() -> None:
+    world = World()
+    for _ in range(2 * PAGE + 1):
+        awaiting(world, CLIENT)
+
+    def slow(_: str, action: Callable[[], Any]) -> Any:
+        world.clock.time += timedelta(seconds=6)
+        return action()
+
+    world.outside = slow
+    for command in ("list", "status"):
+        ran = typed(world, command)
+        assert (ran.code, f"… {2 * PAGE} registrations read\n" in ran.err) == (0, True), command
+
+
+def test_rows_of_a_newer_version_are_counted_and_said_to_be_unreadable() -> None:
+    world, identity = a_world()
+    assert isinstance(world.registry, MemoryRegistry)
+    world.registry.unreadable.add(identity)
+    ran = typed(world, "status")
+    assert "1 rows were written by another version and are left out.\n" in ran.err
+    world.registry.put_due(DueEntry(identity, world.clock.now()))
+    assert [each["status"] for each in typed(world, "due", "--json").json] == ["unreadable"]
+
+
 def test_a_table_holds_no_control_character() -> None:
     world = World()
     world.registered({**CLIENT, "displayName": "Ein Würfel"})
     assert "Ein Würfel" in typed(world, "list").out
+
+
+def test_what_completes_the_commands_is_printed_without_any_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("AZURE_", "KEY_VAULT")):
+            monkeypatch.delenv(name)
+    out = io.StringIO()
+    assert main(["completion"], None, out, io.StringIO()) == 0
+    assert out.getvalue() == f"{completion()}\n"
+
+
+def test_whoever_stops_a_command_is_answered_as_a_shell_has_it() -> None:
+    def stopped() -> Services:
+        raise KeyboardInterrupt
+
+    assert main(["status"], stopped, io.StringIO(), io.StringIO()) == 130
 
 
 # --- the command line itself ----------------------------------------------------------------------------------------

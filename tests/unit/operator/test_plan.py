@@ -4,10 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from dev.emulator import Fault
 from provisioning import telemetry
+from provisioning.domain.approval import LAPSES_AFTER
 from provisioning.operator.rehearsal import NotRehearsed, rehearsed
+from tests.worlds.approvals import awaiting, decided
 from tests.worlds.command_line import typed
 from tests.worlds.memory import MemoryRegistry
+from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import MANAGED, a_public_client, a_resource, a_service_client
 from tests.worlds.signed_in import ALICE, ENTRA
 from tests.worlds.steps import post_as
@@ -144,6 +148,57 @@ def test_what_cannot_be_looked_at_is_1() -> None:
     world.emulator.faults.set(vault_denied=True)
     ran = typed(world, "plan", "--due-only", "--json")
     assert [each["would"] for each in ran.json] == [["find vault-denied"]]
+
+
+def test_while_the_vault_does_not_answer_nobody_can_say_what_would_be_done() -> None:
+    world, _ = a_world()
+    world.clock.time += timedelta(days=30)
+    world.emulator.faults.add(Fault("status", "vault.*", status=503, times=None))
+    assert planned(world, "--due-only") == [("planner", ["cannot be looked at now: vault-unavailable"])]
+    assert typed(world, "plan", "--due-only").code == 1
+
+
+def test_a_row_of_a_newer_version_would_be_left_to_it() -> None:
+    world, identity = a_world()
+    assert isinstance(world.registry, MemoryRegistry)
+    world.clock.time += timedelta(days=30)
+    world.registry.unreadable.add(identity)
+    assert planned(world, "--due-only") == [("planner", ["leave it to the version that wrote it"])]
+
+
+def test_a_request_that_waits_is_left_alone_and_one_that_lapsed_or_was_denied_would_end() -> None:
+    world = World()
+    row = awaiting(world, CLIENT)
+    ended = [("planner", ["end the request, which was denied or has lapsed"])]
+    world.clock.time += LAPSES_AFTER - timedelta(seconds=1)
+    assert planned(world, "--due-only") == []
+    world.clock.time += timedelta(seconds=1)
+    assert planned(world, "--due-only") == ended
+    world = World()
+    row = awaiting(world, CLIENT)
+    decided(world, row, "deny")
+    world.queue.clear()
+    world.clock.time += timedelta(hours=1)
+    assert planned(world, "--due-only") == ended
+
+
+def test_what_somebody_changed_by_hand_would_be_set_again() -> None:
+    world, _ = a_world()
+    [application] = world.emulator.directory.records.values()
+    application.last_body = application.last_body | {"displayName": "Changed by hand"}
+    world.clock.time += timedelta(hours=2)
+    application.body.put(world.clock.now(), application.last_body)
+    assert planned(world) == [("reconciliation", ["send a change that Entra lacks"])]
+
+
+def test_whoever_is_told_of_what_is_found_would_be_told() -> None:
+    world = World(receiver=Receiver())
+    world.registered(CLIENT)
+    world.settle()
+    [application] = world.emulator.directory.records.values()
+    world.clock.time += timedelta(hours=2)
+    application.body.put(world.clock.now(), application.last_body | {"notes": "somebody's own"})
+    assert planned(world) == [("reconciliation", ["find notes-changed", "tell registration.drift"])]
 
 
 def test_a_rehearsal_refuses_whatever_it_does_not_know() -> None:

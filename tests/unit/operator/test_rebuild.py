@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dev.emulator import Fault
+from dev.emulator.client import Client
 from provisioning.domain.events import What
 from provisioning.domain.registration import Registration, Status
 from tests.worlds.certificates import YEAR, a_certificate
@@ -302,17 +303,20 @@ def changed(world: World, identity: str, **properties: Any) -> None:
 
 def test_notes_that_somebody_wrote_over_cost_the_contact_and_no_more() -> None:
     world, before = a_world()
-    for name in ("resource", "service", "confidential"):
+    names = ("resource", "resource-elsewhere", "service", "confidential")
+    for name in names:
         changed(world, before[name].id, notes="somebody's own")
     lose_the_tables(world)
     assert rebuilt(world).code == 0
     world.settle()
-    for name in ("resource", "service", "confidential"):
+    for name in names:
         row = world.row(before[name].id)
         assert row.request.contact == "contact-lost@registrar.invalid"
         assert [each.code for each in row.findings] == ["notes-changed"]
     resource = world.row(before["resource"].id).request
     assert getattr(resource, "fhir_server_url", None) == "https://fhir.contoso.example"
+    elsewhere = world.row(before["resource-elsewhere"].id).request
+    assert getattr(elsewhere, "fhir_server_url", None) == "https://fhir.elsewhere.example/r4"
     assert getattr(world.row(before["service"].id).request, "resource", None) == before["resource"].client_id
 
 
@@ -384,6 +388,38 @@ def test_what_was_not_finished_is_finished() -> None:
     assert rebuilt(world).json["counts"] == {"unfinished": 1}
     world.settle()
     assert world.row(identity).status is Status.ACTIVE
+
+
+def test_what_a_newer_version_wrote_is_there() -> None:
+    world, before = a_world()
+    assert isinstance(world.registry, MemoryRegistry)
+    world.registry.unreadable.add(before["spa"].id)
+    assert rebuilt(world).json["counts"] == {"there": len(BODIES)}
+
+
+def test_what_needs_a_person_is_told_with_the_reason() -> None:
+    world = World()
+    world.registered(BODIES["service-managed"])
+    lose_the_tables(world)
+    world.emulator.faults.set(vault_denied=True)
+    ran = rebuilt(world)
+    assert (ran.code, ran.json["counts"]) == (1, {"lost": 1})
+    assert ran.json["applications"][0]["why"].startswith("vault-denied: ")
+    told = typed(world, "rebuild").out
+    assert ran.json["applications"][0]["why"] in told
+    assert told.endswith("1 lost. Nothing was written: --apply does it.\n")
+
+
+def test_a_client_whose_server_is_not_finished_is_finished_after_it() -> None:
+    world = World()
+    server = str(world.registered(BODIES["resource"])["registrationId"])
+    client = str(world.registered(BODIES["service"])["registrationId"])
+    principal = world.row(server).service_principal_id
+    lose_the_tables(world)
+    Client(world.emulator).graph("DELETE", f"/servicePrincipals/{principal}")
+    assert rebuilt(world).json["counts"] == {"unfinished": 2}
+    world.settle()
+    assert [world.row(each).status for each in (server, client)] == [Status.ACTIVE, Status.ACTIVE]
 
 
 def test_the_event_names_who_rebuilt_it() -> None:
