@@ -1,5 +1,6 @@
 import base64
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioning.domain.errors import SettingsError
-from provisioning.settings import Settings, from_file
+from provisioning.settings import Settings, from_environment, from_file
 
 TENANT = "11111111-aaaa-4aaa-8aaa-000000000001"
 GUID = "22222222-BBBB-4BBB-8BBB-000000000002"
@@ -117,6 +118,9 @@ def test_all_wrong_settings_are_named_together() -> None:
         "NOTIFY_WEBHOOK_FORMAT": "html",
         "CALLBACK_HOSTS": "https://ci.contoso.example",
         "CALLBACK_SIGNING_KEY": "whsec_x",
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": "key",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example",
+        "GRANTS": "yes",
     }
     assert sorted(set(names(**wrong))) == sorted(wrong)
 
@@ -145,6 +149,9 @@ def test_all_wrong_settings_are_named_together() -> None:
         ("CALLBACK_HOSTS", f"{MARKER}/x"),
         ("CALLBACK_SIGNING_KEY", f"whsk_{MARKER}"),
         ("NOTIFY_WEBHOOK_SECRET", f"whsec_{MARKER}"),
+        ("APPLICATIONINSIGHTS_CONNECTION_STRING", MARKER),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{MARKER}.example"),
+        ("GRANTS", MARKER),
         ("REQUESTS_CA_BUNDLE", f"/no/such/{MARKER}"),
         ("AzureWebJobsStorage__clientId", MARKER),
     ],
@@ -160,6 +167,34 @@ def test_a_wrong_setting_is_named_but_its_value_is_not_repeated(name: str, value
 @pytest.mark.parametrize("value", [TENANT[:-1], f"{{{TENANT}}}", TENANT.replace("-", ""), TENANT + ",x"])
 def test_an_id_is_a_guid(name: str, value: str) -> None:
     assert names(**{name: value}) == [name]
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("NOTIFY_WEBHOOK_SECRET", "whsec_"), ("CALLBACK_SIGNING_KEY", "whsk_")])
+@pytest.mark.parametrize(
+    ("spoil", "fine"),
+    [
+        (lambda text: text, True),
+        (lambda text: f"{text[:9]}!{text[9:]}", False),
+        (lambda text: text[:-4], False),
+        (lambda text: text.partition("_")[2], False),
+        (lambda text: text.upper(), False),
+    ],
+    ids=["whole", "a character that base64 has not", "cut off", "without its prefix", "another prefix"],
+)
+def test_a_key_is_base64_after_its_prefix_and_whole(
+    name: str,
+    prefix: str,
+    spoil: Callable[[str], str],
+    fine: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    others = {"NOTIFY_WEBHOOK_URL": "https://n.example", "CALLBACK_HOSTS": "ci.contoso.example"}
+    keys = {"NOTIFY_WEBHOOK_SECRET": WEBHOOK_SECRET, "CALLBACK_SIGNING_KEY": f"whsk_{WEBHOOK_SECRET[6:]}"}
+    changed = {name: spoil(prefix + base64.b64encode(b"k" * (32 if prefix == "whsk_" else 24)).decode())}
+    given = {**others, **keys, **changed}
+    if fine:
+        read(**given)
+    else:
+        assert names(**given) == [name]
 
 
 # --- where things are -----------------------------------------------------------------------------------------------
@@ -216,6 +251,18 @@ def test_a_vault_is_local_only_on_this_machine_and_beside_the_storage_emulator()
 )
 def test_storage_in_the_cloud_is_not_local(storage: str) -> None:
     assert not read(AzureWebJobsStorage=storage).storage.local
+
+
+def test_queues_are_beside_the_tables() -> None:
+    assert read(AzureWebJobsStorage=AZURITE).storage.queue_service_uri == "http://127.0.0.1:10001/devstoreaccount1"
+    named = read(AzureWebJobsStorage="", AzureWebJobsStorage__accountName="account1").storage
+    assert named.queue_service_uri == "https://account1.queue.core.windows.net"
+
+
+def test_the_settings_of_a_process_are_those_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    assert from_environment().tenant.id == TENANT
 
 
 def test_storage_by_identity_needs_an_account_name_or_a_table_uri() -> None:

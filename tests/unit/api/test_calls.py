@@ -3,7 +3,7 @@
 import gzip
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -78,6 +78,20 @@ def everything(world: World) -> Any:
 
 
 # --- the query ------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_what_was_received_with_its_names_in_lower_case() -> None:
+    url = f"https://r.contoso.example/api/registrations/{ID}/clients/{ID[9:]}/approve?dryRun=true"
+    values = {"registrationId": ID, "clientId": ID[9:]}
+    assert Call.received("post", url, {"If-Match": "*", "X-One": "1"}, b"{}", values) == Call(
+        urlsplit(url).path, {"if-match": "*", "x-one": "1"}, "dryRun=true", b"{}", ID, ID[9:], "POST"
+    )
+
+
+def test_a_call_is_answered_by_its_name() -> None:
+    world = World()
+    answer = web.answer_call(lambda: world.services, "list_registrations", Call("/api/registrations"))
+    assert (answer.status, json.loads(answer.body)["value"]) == (200, [])
 
 
 @pytest.mark.parametrize("name", sorted(web.CALLS))

@@ -48,6 +48,14 @@ def test_a_failure_says_what_to_do() -> None:
     assert {"Key Vault denied it.", "Give access."} <= set(texts(card_of(of_ended_operation(registration))))
 
 
+def test_a_change_says_which_fields_are_different() -> None:
+    world = World()
+    identity = world.registered(a_resource())["registrationId"]
+    world.change(identity, {"displayName": "Another", "contact": "other@contoso.example"})
+    world.deliver()
+    assert "Changed: contact, displayName" in texts(card_of(of_ended_operation(world.row(identity))))
+
+
 def test_a_request_that_waits_leads_to_its_decision_and_grants_nothing_by_itself() -> None:
     world = World()
     registration = awaiting(world, a_resource())

@@ -155,6 +155,16 @@ def test_no_pattern_takes_longer_than_a_name_is_long(pattern: str) -> None:
     assert time.thread_time() - began < 0.1
 
 
+def test_a_uri_that_an_older_version_took_and_nobody_can_read_is_on_no_host() -> None:
+    request = parse(a_public_client()).model_copy(update={"redirect_uris": ("https://[app", "https://[::g]/")})
+    rules = policy({"kind": "redirectUris", "schemes": ["https"], "hosts": EVERYTHING})
+    decision = judge(rules, Asked(request, LIFETIME, frozenset({SERVER})))
+    assert {each.pointer: each.code for each in decision.refusals} == {
+        "#/redirectUris/0": "scheme-not-allowed",
+        "#/redirectUris/1": "scheme-not-allowed",
+    }
+
+
 def test_a_reference_is_required_where_a_rule_wants_one() -> None:
     rule = {"kind": "serviceManagementReference", "clientTypes": ["service"]}
     assert broken(rule, a_service_client()) == {"#/serviceManagementReference": "reference-required"}

@@ -97,6 +97,7 @@ def test_the_published_schema_is_one_and_takes_what_is_read() -> None:
 BROKEN: list[tuple[dict[str, Any], str, str]] = [
     (a_rule("registrations", id="Not Kebab"), "#/rules/0/id", "wrong-form"),
     (a_rule("registrations", colour="blue"), "#/rules/0/colour", "field-not-allowed"),
+    (a_rule("registrations", **{"no name of a field": "blue"}), "#/rules/0", "field-not-allowed"),
     (a_rule("registrations", most=-1), "#/rules/0/most", "out-of-range"),
     (a_rule("registrations", most="50"), "#/rules/0/most", "wrong-type"),
     (a_rule("registrations", most=True), "#/rules/0/most", "wrong-type"),

@@ -255,7 +255,9 @@ def test_a_public_client_is_of_the_platform_that_its_redirect_uris_are_of(
     platform: str, properties: dict[str, Any]
 ) -> None:
     world = World()
-    scopes: dict[str, Any] = {"requiredResourceAccess": [{"resourceAppId": FHIR_APP_ID, "resourceAccess": [scope_of(world)]}]}
+    scopes: dict[str, Any] = {
+        "requiredResourceAccess": [{"resourceAppId": FHIR_APP_ID, "resourceAccess": [scope_of(world)]}]
+    }
     hand = by_hand(world, **properties, **scopes)
     hand.record.passwords.clear()
     found = world.get(adopted(world, hand))
@@ -299,7 +301,9 @@ def test_what_it_asks_of_several_resources_and_what_would_need_an_approval_is_sa
 @pytest.mark.parametrize("option", ["--type", "--resource"])
 def test_what_only_a_person_knows_has_to_be_said(option: str) -> None:
     world = World()
-    several: dict[str, Any] = {name: {"redirectUris": [f"https://{name}.contoso.example/cb"]} for name in ("web", "spa")}
+    several: dict[str, Any] = {
+        name: {"redirectUris": [f"https://{name}.contoso.example/cb"]} for name in ("web", "spa")
+    }
     hand = by_hand(world, **(several if option == "--type" else {}))
     more = () if option == "--resource" else ("--resource", MANAGED)
     ran = typed(world, "adopt", hand.client_id, "--owner", OWNER, "--contact", "t@contoso.example", *more)
