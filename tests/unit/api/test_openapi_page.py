@@ -30,6 +30,15 @@ def test_the_page_loads_nothing_but_files_of_this_service_and_has_no_script_of_i
     assert not re.search(r"url\(|@import|javascript:", html)
 
 
+def test_of_what_has_one_value_alone_that_value_is_told() -> None:
+    schemas = {"Kept": {"type": "object", "properties": {"type": {"const": "secret"}, "state": {"enum": ["a", "b"]}}}}
+    document = describe()
+    document["components"]["schemas"] = document["components"]["schemas"] | schemas
+    text = elements_of(page(document)).text
+    assert re.search(r"type\s*secret\b", text)
+    assert re.search(r"state\s*a, b\b", text)
+
+
 def test_every_code_has_its_remedy_and_nothing_else_has() -> None:
     codes = {
         code for by_status in (*REFUSALS.values(), *FAULTS.values()) for each in by_status.values() for code in each

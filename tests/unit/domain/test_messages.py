@@ -1,6 +1,7 @@
 """A message is a value with a schema: what this service wrote is read back, and what it never wrote is no message."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +21,10 @@ from provisioning.domain.messages import (
     read_notice_message,
     reconcile_message,
 )
-from provisioning.domain.operation import DueEntry, OperationType
+from provisioning.domain.operation import DueEntry, Failure, OperationType
+from provisioning.domain.registration import Status
 from provisioning.domain.usage import Observed
+from tests.worlds.variants import REQUESTS, row
 
 ID = "0badc0de-0f0e0d0c-1111-2222-3333-444455556666"
 OPERATION = "0badc0de-0000-4000-8000-00000000000e"
@@ -83,6 +86,16 @@ def test_the_message_of_each_operation_is_read_back(kind: OperationType) -> None
 def test_every_page_is_read_back(part: str, token: str | None, counts: dict[str, int]) -> None:
     page = ReconcilePage(RUN, part, token, counts)
     assert read_message(page_message(page).encode()) == page
+
+
+def test_of_a_registration_that_is_gone_only_its_deletion_or_what_is_left_of_it_is_carried_out() -> None:
+    deleted = replace(row(REQUESTS["service"]).succeeded(NOW), status=Status.DELETED)
+    left = replace(deleted, last_error=Failure("vault-denied", "Key Vault denied it.", "Give access."))
+    messages = (Message(deleted.id, "delete", OPERATION), Message(deleted.id, "check"), Message(deleted.id, "rotate"))
+    assert [each.concerns(deleted) for each in messages] == [True, False, False]
+    assert [each.concerns(left) for each in messages] == [True, True, False]
+    active = replace(deleted, status=Status.ACTIVE)
+    assert not any(each.concerns(active) for each in messages)
 
 
 def test_what_a_newer_version_says_beside_is_no_obstacle() -> None:

@@ -135,6 +135,7 @@ def test_the_scopes_of_openid_connect_have_the_ids_of_microsoft_graph() -> None:
         (a_service_client(), set()),
         (a_public_client(), set()),
         (a_resource(scopes=["patient.all.read", "user.all.read"]), set()),
+        (a_resource(appRoles=["system.all.read", "user.all.read"]), set()),
     ],
 )
 def test_smart_contexts_are_those_that_a_client_asks_for(body: dict[str, Any], contexts: set[str]) -> None:

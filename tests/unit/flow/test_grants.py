@@ -78,6 +78,7 @@ def test_a_service_client_of_ones_own_server_holds_its_roles_and_a_token_proves_
     assert all(each["provenAt"] for each in world.get(client)["grants"])
     assert sorted(roles(world, client)) == ["globalExporter", "globalReader"]
     assert [each["code"] for each in world.get(client)["nextSteps"]] == ["grant-vault-read"]
+    assert world.row(client).grants_due_at is None, "what is granted and proven is not looked at again by itself"
     check(world)
 
 

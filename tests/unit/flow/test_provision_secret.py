@@ -36,6 +36,17 @@ def test_the_secret_in_the_vault_expires_with_the_credential_and_carries_the_mar
     assert client["secret"]["id"] == f"{world.emulator.origin}/secrets/fhir-registrar-{client['registrationId']}"
 
 
+def test_where_entra_refuses_a_secret_in_the_create_call_none_is_sent_with_it_for_an_hour(world: World) -> None:
+    world.emulator.faults.set(inline_secret_refused=True)
+    calls = []
+    for pause in (timedelta(), timedelta(minutes=59), timedelta(minutes=1), timedelta(minutes=59)):
+        world.clock.time += pause
+        before = operations(world)
+        world.registered(a_service_client())
+        calls.append((operations(world) - before)["graph.createApplication"])
+    assert calls == [2, 1, 2, 1]
+
+
 @pytest.mark.parametrize("minutes", [-5, 5])
 def test_where_entra_ends_a_credential_earlier_or_later_than_asked_the_vault_and_the_answer_say_so(
     world: World, minutes: int

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from provisioning.domain.directory import Credential
 from provisioning.domain.secrets import CurrentSecret, SecretPolicy
 from provisioning.flow.rotate import is_due, publishable_until, removable, rotate_before_of
+from tests.worlds.variants import REQUESTS, row
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OVERLAP = timedelta(days=7)
@@ -41,6 +42,16 @@ def removed(
     secret = secret or current()
     own = Credential("current", "registrar:now", secret.minted_at, secret.expires_at)
     return [each.key_id for each in removable([*others, own], secret, NOW, POLICY, revoke_before)]
+
+
+@pytest.mark.parametrize("bound", ["replace_before", "revoke_before"])
+def test_a_secret_is_wanted_younger_than_one_from_before_the_bound_and_not_than_one_from_the_bound_on(
+    bound: str,
+) -> None:
+    asked = replace(row(REQUESTS["service"]), **{bound: NOW})  # type: ignore[arg-type] # either field is a time
+    ages = (timedelta(microseconds=1), timedelta(), timedelta(microseconds=-1))
+    assert [asked.wants_younger(NOW - age) for age in ages] == [True, False, False]
+    assert not row(REQUESTS["service"]).wants_younger(NOW)
 
 
 def test_what_was_replaced_is_removable_once_both_are_older_than_the_overlap() -> None:
