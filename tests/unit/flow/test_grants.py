@@ -181,6 +181,49 @@ def test_what_the_owner_takes_back_the_next_token_does_not_carry() -> None:
     check(world)
 
 
+@pytest.mark.parametrize(
+    ("body", "call"),
+    [(a_service_client, "POST /*/servicePrincipals/*/app"), (a_public_client, "PATCH /*/applications")],
+)
+def test_what_the_owner_takes_back_while_it_is_being_granted_is_not_granted(body: Any, call: str) -> None:
+    world, server = a_world()
+    client = world.registered(body())["registrationId"]
+    permissions = [each.value for each in world.row(client).declared]
+    assert owner_says(world, "revoke", server, client).status == 202
+    world.clock.time += timedelta(minutes=1)
+    taken_back: list[int] = []
+
+    def take_back_first(name: str, action: Any) -> Any:
+        if name.startswith(call) and not taken_back:
+            path = f"/api/registrations/{server}/clients/{client}/revoke"
+            said = Call(path, registration_id=server, client_registration_id=client, method="POST")
+            taken_back.append(world.call(web.CALLS["revoke_client"], said).status)
+        return action()
+
+    world.outside = take_back_first
+    owner_says(world, "approve", server, client, permissions=permissions)
+    world.outside = lambda _name, action: action()
+    assert taken_back == [202]
+    world.settle()
+    assert [each[1:] for each in grants(world, client)] == [("waits", "resource-owner")]
+    assert body is not a_service_client or roles(world, client) == []
+    assert preauthorized(world, server) == {}
+    check(world)
+
+
+def test_what_entra_refuses_to_pre_authorise_waits_and_says_why_and_the_client_is_active() -> None:
+    world, server = a_world()
+    world.emulator.faults.add(Fault("status", "graph.updateApplication", status=403, times=None))
+    client = world.registered(a_public_client())["registrationId"]
+    [(permission, state, waits_for)] = grants(world, client)
+    assert (permission, state, waits_for) == ("user_impersonation", "waits", "graph-refused")
+    assert "consent" in [each["code"] for each in world.get(client)["nextSteps"]]
+    world.emulator.faults.clear()
+    world.live(timedelta(days=2))
+    assert grants(world, client) == [("user_impersonation", "granted", None)]
+    assert list(preauthorized(world, server)) == [world.row(client).client_id]
+
+
 def test_a_dry_run_of_the_owners_word_changes_nothing() -> None:
     world, server = a_world()
     client = world.registered(a_service_client())["registrationId"]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from dev.emulator import Fault
+from provisioning.domain.messages import read_message
 from tests.worlds.checker import check
 from tests.worlds.request_bodies import a_service_client
 from tests.worlds.steps import live_keys, rotated_now, text_of, works
@@ -82,6 +83,32 @@ def test_a_revocation_during_a_rotation_has_the_run_go_round_again(world: World)
     versions = world.emulator.vault.secrets[world.row(registration_id).secret_name.lower()].versions
     assert len(versions) == 3
     assert len(live_keys(world, registration_id)) == 1
+    check(world)
+
+
+def test_a_secret_that_nobody_may_begin_to_use_any_more_is_not_published_and_is_removed_at_once(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    [before] = live_keys(world, registration_id)
+    world.clock.sleep(3600)
+    world.rotate(registration_id)
+    [rotation] = world.queue
+    minted: list[str] = []
+
+    def revoke_while_it_is_proven(name: str, action: Any) -> Any:
+        if name.endswith("/token") and not minted and len(live_keys(world, registration_id)) > 1:
+            minted.extend(set(live_keys(world, registration_id)) - {before})
+            world.clock.sleep(1)
+            assert world.rotate(registration_id, {"revokePrevious": True}).status == 202
+        return action()
+
+    world.outside = revoke_while_it_is_proven
+    world.run(world.services, read_message(rotation.text.encode()))
+    world.outside = lambda _name, action: action()
+    versions = world.emulator.vault.secrets[world.row(registration_id).secret_name.lower()].versions
+    assert len(versions) == 2
+    assert minted
+    assert not set(minted) & set(live_keys(world, registration_id))
+    world.settle()
     check(world)
 
 
