@@ -21,7 +21,7 @@ from provisioning.domain.messages import (
     read_notice_message,
     reconcile_message,
 )
-from provisioning.domain.operation import DueEntry, Failure, OperationType
+from provisioning.domain.operation import DueEntry, Failure, LastError, OperationType
 from provisioning.domain.registration import Status
 from provisioning.domain.usage import Observed
 from tests.worlds.variants import REQUESTS, row
@@ -90,7 +90,7 @@ def test_every_page_is_read_back(part: str, token: str | None, counts: dict[str,
 
 def test_of_a_registration_that_is_gone_only_its_deletion_or_what_is_left_of_it_is_carried_out() -> None:
     deleted = replace(row(REQUESTS["service"]).succeeded(NOW), status=Status.DELETED)
-    left = replace(deleted, last_error=Failure("vault-denied", "Key Vault denied it.", "Give access."))
+    left = replace(deleted, last_error=LastError(Failure("vault-denied", "Denied.", "Give access."), passing=False))
     messages = (Message(deleted.id, "delete", OPERATION), Message(deleted.id, "check"), Message(deleted.id, "rotate"))
     assert [each.concerns(deleted) for each in messages] == [True, False, False]
     assert [each.concerns(left) for each in messages] == [True, True, False]
