@@ -21,6 +21,7 @@ RECONCILE_SCHEDULE = "%RECONCILE_SCHEDULE%" if os.environ.get("RECONCILE_SCHEDUL
 ENTRA = os.environ.get("CALLER_AUTH", "").strip() == "entra"
 # Without a chat its functions do not exist.
 SLACK = bool(os.environ.get("SLACK_SIGNING_SECRET", "").strip())
+TEAMS = bool(os.environ.get("TEAMS_BOT_ID", "").strip())
 # Or pydantic looks for plug-ins in every installed package, which takes a tenth of the time to the first answer.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 # What is loaded stays; to look for garbage among it at every 700 objects takes a quarter of the time to load it.
@@ -50,7 +51,7 @@ CALLS = (
     ("ready", "GET", "ready", "show_readiness"),
     ("me", "GET", "me", "show_caller"),
 )
-# The two of the chat, whose caller has signed in.
+# The two of Slack, whose caller has signed in.
 CHAT_CALLS = (
     ("link", "POST", "chat/link", "link_chat"),
     ("unlink", "DELETE", "chat/link", "unlink_chat"),
@@ -75,10 +76,9 @@ def _serve(name: str, method: str, route: str, call: str, level: func.AuthLevel 
     def write(req: func.HttpRequest, message: func.Out[str]) -> func.HttpResponse:
         return _answer(call, req, message)
 
-    queue = CHAT if call == "answer_slack" else QUEUE
-    sends = app.queue_output(arg_name="message", queue_name=queue, connection=STORAGE)
+    sends = app.queue_output(arg_name="message", queue_name=QUEUE, connection=STORAGE)
     at = app.route(route=route, methods=[method], auth_level=level)
-    app.function_name(name)(at(read if method == "GET" else sends(write)))
+    app.function_name(name)(at(read if method == "GET" or level is OPEN else sends(write)))
 
 
 for _each in (*CALLS, *(CHAT_CALLS if SLACK else ())):
@@ -151,9 +151,10 @@ def reconcile(timer: func.TimerRequest, messages: Messages) -> None:  # noqa: AR
     messages.set([first_page(_services())])
 
 
-if SLACK:
-    # Slack signs what it sends, and is answered at once; what somebody asks for is done from the queue.
-    _serve("slack", "POST", "chat/slack", "answer_slack", OPEN)
+# A chat signs what it sends, and is answered at once; what somebody asks for is done from the queue.
+for _chat in [name for name, there in (("slack", SLACK), ("teams", TEAMS)) if there]:
+    _serve(_chat, "POST", f"chat/{_chat}", f"answer_{_chat}", OPEN)
+if SLACK or TEAMS:
 
     @app.queue_trigger(arg_name="message", queue_name=CHAT, connection=STORAGE)
     @app.queue_output(arg_name="messages", queue_name=QUEUE, connection=STORAGE)
@@ -186,10 +187,10 @@ def _answer(call: str, req: func.HttpRequest, message: func.Out[str] | None = No
     from provisioning.api.calls import Call
 
     received = Call.received(req.method, req.url, req.headers, req.get_body(), req.route_params)
-    if call == "answer_slack":
-        from provisioning.api.chat.work import answer_slack
+    if call.startswith("answer_"):
+        from provisioning.api.chat.work import answer_chat
 
-        answer = answer_slack(_services, received)
+        answer = answer_chat(_services, call, received)
     else:
         answer = web.answer_call(_services, call, received)
     if message is not None and answer.message is not None:

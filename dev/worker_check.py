@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dev import package
-from dev.emulator.constants import API_CLIENT_ID, TENANT_ID
+from dev.emulator.constants import API_CLIENT_ID, REGISTRAR_CLIENT_ID, TENANT_ID
 from dev.emulator.sts.accounts import ACCOUNTS
 from dev.host.platform import configuration, principal
 from dev.stack import cloud, to_the_end
@@ -77,7 +77,7 @@ def _check(python: Path, app: Path, *library: Path) -> int:
 
 
 def _with_chat(origin: str) -> dict[str, str]:
-    """Returns the settings by which a workspace of Slack may ask, and who signs in then."""
+    """Returns the settings by which Slack and Microsoft Teams may ask, and who signs in then."""
     front = configuration(f"{origin}/{TENANT_ID}/v2.0", API_CLIENT_ID, [API_CLIENT_ID])
     return {
         "CALLER_AUTH": "entra",
@@ -85,6 +85,7 @@ def _with_chat(origin: str) -> dict[str, str]:
         "WEBSITE_AUTH_V2_CONFIG_JSON": json.dumps(front),
         "SLACK_WORKSPACE": "T0CONTOSO",
         "SLACK_SIGNING_SECRET": os.urandom(16).hex(),
+        "TEAMS_BOT_ID": REGISTRAR_CLIENT_ID,
         "PRINCIPAL": principal(ACCOUNTS["alice"].claims(TENANT_ID), "short"),
     }
 

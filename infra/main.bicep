@@ -73,6 +73,9 @@ param slackSigningSecretUri string = ''
 @description('Address of the vault secret that is the bot token of the Slack app, for the form of a registration.')
 param slackBotTokenUri string = ''
 
+@description('Whether there is a bot that people of Microsoft Teams ask in the chat; it has the identity of the app.')
+param teamsBot bool = false
+
 @description('Version of Python.')
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
@@ -137,6 +140,7 @@ module registrar 'registrar.bicep' = {
     slackWorkspace: slackWorkspace
     slackSigningSecretUri: slackSigningSecretUri
     slackBotTokenUri: slackBotTokenUri
+    teamsBot: teamsBot
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     maximumInstanceCount: maximumInstanceCount

@@ -30,6 +30,7 @@ param callbackSigningKeyUri string = ''
 param slackWorkspace string = ''
 param slackSigningSecretUri string = ''
 param slackBotTokenUri string = ''
+param teamsBot bool = false
 @allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
 param alwaysReadyHttp int = 0
@@ -138,6 +139,7 @@ module app 'modules/app.bicep' = {
     slackWorkspace: slackWorkspace
     slackSigningSecretUri: slackSigningSecretUri
     slackBotTokenUri: slackBotTokenUri
+    teamsBot: teamsBot
     pythonVersion: pythonVersion
     alwaysReadyHttp: alwaysReadyHttp
     maximumInstanceCount: maximumInstanceCount
@@ -157,6 +159,17 @@ module app 'modules/app.bicep' = {
     vaultUri: vault.outputs.vaultUri
     vaultId: delegateVaultReaders ? vault.outputs.vaultId : ''
     insightsConnectionString: monitoring.outputs.connectionString
+  }
+}
+
+module bot 'modules/bot.bicep' = if (teamsBot) {
+  name: 'bot'
+  params: {
+    suffix: suffix
+    tags: tags
+    appHost: app.outputs.appHost
+    registrarIdentityId: identities.outputs.registrarIdentityId
+    registrarClientId: identities.outputs.registrarClientId
   }
 }
 

@@ -32,6 +32,7 @@ from provisioning.domain.readiness import SignedIn
 from provisioning.domain.registration import Page, Registration, Status
 from provisioning.domain.secrets import CurrentSecret, MintedSecret, SecretPolicy
 from provisioning.domain.slack import Workspace
+from provisioning.domain.teams import Bot, Conversation
 from provisioning.domain.tenant import Tenant
 from provisioning.domain.usage import Observed
 
@@ -463,6 +464,14 @@ class Queues(Protocol):
 class ChatPeople(Protocol):
     """Who in a chat is who in Entra, what was said of each at the last sign-in, and which requests were taken."""
 
+    def keep(self, request: str, content: str, until: datetime) -> bool:
+        """Keep what a request asks for; return False, and keep what there is, where it came before: a replay."""
+        ...
+
+    def kept(self, request: str) -> str | None:
+        """Return what was kept of a request; None where nothing was."""
+        ...
+
     def take(self, request: str, delivery: str, until: datetime) -> bool:
         """Have the request be this delivery's; return whether it is. Another delivery of the same one is a replay."""
         ...
@@ -513,6 +522,21 @@ class Slack(Protocol):
 
     def open_form(self, trigger: str, view: Mapping[str, Any]) -> None:
         """Return once Slack shows the view to whoever pressed the trigger; raise TryAgain otherwise."""
+        ...
+
+
+class Teams(Protocol):
+    """Microsoft Teams, by the Bot Framework: what vouches for its activities, and where answers go."""
+
+    def verify(self, token: str) -> Mapping[str, Any] | None:
+        """Return what a token says that the Bot Framework issued for this bot, valid now; None for any other.
+
+        Raises TryAgain where it cannot be told.
+        """
+        ...
+
+    def tell(self, conversation: Conversation, activity: Mapping[str, Any], instead_of: str = "") -> None:
+        """Return once the conversation has the activity, in place of an earlier one; raise TryAgain otherwise."""
         ...
 
 
@@ -644,7 +668,12 @@ class Services(Protocol):
 
     @property
     def workspace(self) -> Workspace | None:
-        """The workspace of Slack whose people may ask; None where nobody asks from a chat."""
+        """The workspace of Slack whose people may ask; None where nobody asks from there."""
+        ...
+
+    @property
+    def bot(self) -> Bot | None:
+        """The bot that people of Microsoft Teams ask; None where there is none."""
         ...
 
     @property
@@ -654,5 +683,10 @@ class Services(Protocol):
 
     @property
     def slack(self) -> Slack:
-        """Where answers to a chat go."""
+        """Where answers to people of Slack go."""
+        ...
+
+    @property
+    def teams(self) -> Teams | None:
+        """Where answers to people of Microsoft Teams go; None where there is no bot."""
         ...

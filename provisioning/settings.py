@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -22,6 +22,7 @@ from provisioning.domain.front_door import FrontDoor, front_door
 from provisioning.domain.names import can_name_resource, canonical_name, opens_directory_or_azure
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.slack import Workspace
+from provisioning.domain.teams import Bot, bot_cloud
 from provisioning.domain.tenant import Tenant
 from provisioning.domain.values import dataclass
 
@@ -52,7 +53,8 @@ _BLOBS: Final = re.compile(
 _OF_THE_APP: Final = frozenset(
     {
         *("AZURE_CLIENT_ID", "AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId", "CALLER_AUTH"),
-        "KEY_VAULT_ID",  # which needs to know who names the callers
+        # These need to know who names the callers.
+        *("KEY_VAULT_ID", "SLACK_WORKSPACE", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "TEAMS_BOT_ID"),
         *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
     }
 )
@@ -60,6 +62,7 @@ _POLICY: Final = Path(__file__).with_name("policy.json")
 _WEBHOOK: Final = ("NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET")
 _CALLBACKS: Final = ("CALLBACK_HOSTS", "CALLBACK_SIGNING_KEY")
 _SLACK: Final = ("SLACK_WORKSPACE", "SLACK_SIGNING_SECRET")
+_TEAMS: Final = ("TEAMS_BOT_ID", "TEAMS_LOGIN_ENDPOINT")
 _FORMATS: Final = ("cloudevents", "teams")
 _VAULT_ID: Final = re.compile(
     r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w().-]{1,90}/providers/Microsoft\.KeyVault/vaults/([0-9a-z-]{3,24})",
@@ -181,6 +184,7 @@ class Settings:
     sign_in_activity: bool
     workspace: Workspace | None
     slack_bot_token: str | None = field(repr=False)
+    bot: Bot | None
     vault_id: str | None
     resource_manager: str
 
@@ -195,6 +199,7 @@ class Settings:
         reader = _Reader(env)
         storage, tenant_id = reader.storage(), reader.guid("AZURE_TENANT_ID", required=True) or ""
         authority_host = reader.endpoint("AZURE_AUTHORITY_HOST", storage, "https://login.microsoftonline.com")
+        session = reader.chat_session("CHAT_SESSION")
         settings = cls(
             storage=storage,
             tenant=Tenant(
@@ -220,8 +225,9 @@ class Settings:
             grants=reader.one_of("GRANTS", ("off", "on")) == "on",
             granter_client_id=reader.guid("GRANTER_CLIENT_ID"),
             sign_in_activity=reader.sign_in_activity("SIGN_IN_ACTIVITY", authority_host),
-            workspace=reader.workspace(*_SLACK, "CHAT_SESSION", storage),
+            workspace=reader.workspace(*_SLACK, storage, session),
             slack_bot_token=reader.bot_token("SLACK_BOT_TOKEN"),
+            bot=reader.bot(*_TEAMS, storage, tenant_id, authority_host, session),
             vault_id=reader.vault_id("KEY_VAULT_ID", "KEY_VAULT_URL", storage),
             resource_manager=reader.endpoint(
                 "RESOURCE_MANAGER_ENDPOINT", storage, cloud_of(authority_host).resource_manager
@@ -394,23 +400,42 @@ class _Reader:
             self.faults.append(f"{absent}: is required beside {key_name if absent == hosts_name else hosts_name}")
         return CallbackSettings(hosts, seed) if all(given.values()) else None
 
-    def workspace(self, id_name: str, secret_name: str, session_name: str, storage: Storage) -> Workspace | None:
+    def chat_session(self, name: str) -> timedelta:
+        session = self.duration(name, timedelta(hours=8))
+        if not timedelta(minutes=5) <= session <= _LONGEST_SESSION:
+            self.faults.append(f"{name}: must be between PT5M and {format_duration(_LONGEST_SESSION)}")
+        return session
+
+    def bot(  # noqa: PLR0913, PLR0917 -- the parts of a bot
+        self, name: str, login_name: str, storage: Storage, tenant_id: str, authority_host: str, session: timedelta
+    ) -> Bot | None:
+        bot_id, cloud = self.guid(name), bot_cloud(cloud_of(authority_host))
+        if bot_id is None:
+            return None
+        if cloud is None:
+            self.faults.append(f"{name}: there is no bot in the cloud of AZURE_AUTHORITY_HOST; leave it out")
+            return None
+        self._signed_in(name)
+        known = replace(cloud, login=self.endpoint(login_name, storage, cloud.login))
+        return Bot(bot_id, tenant_id, known, session, self.page("WEBSITE_HOSTNAME"), local=storage.local)
+
+    def workspace(self, id_name: str, secret_name: str, storage: Storage, session: timedelta) -> Workspace | None:
         given = {name: self._env.get(name, "").strip() for name in (id_name, secret_name)}
         for name, rule, value in zip(given, (_WORKSPACE, _SIGNING_SECRET), given.values(), strict=True):
             if value and not rule.fullmatch(value):
                 self.faults.append(f"{name}: must be as Slack shows it, with the team's id T... or the signing secret")
-        session = self.duration(session_name, timedelta(hours=8))
-        if not timedelta(minutes=5) <= session <= _LONGEST_SESSION:
-            self.faults.append(f"{session_name}: must be between PT5M and {format_duration(_LONGEST_SESSION)}")
         if not any(given.values()):
             return None
         self.faults += [f"{name}: is required beside the other settings of Slack" for name in given if not given[name]]
-        if self._env.get("CALLER_AUTH", "").strip() != "entra":
-            self.faults.append(f"{id_name}: needs CALLER_AUTH=entra, which says who a person of the chat is")
+        self._signed_in(id_name)
         page, has_forms = self.page("WEBSITE_HOSTNAME"), bool(self._env.get("SLACK_BOT_TOKEN", "").strip())
         return Workspace(
             given[id_name], given[secret_name].encode(), session, page, local=storage.local, has_forms=has_forms
         )
+
+    def _signed_in(self, name: str) -> None:
+        if self._env.get("CALLER_AUTH", "").strip() != "entra":
+            self.faults.append(f"{name}: needs CALLER_AUTH=entra, which says who a person of the chat is")
 
     def bot_token(self, name: str) -> str | None:
         token = self._env.get(name, "").strip()

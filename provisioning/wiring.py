@@ -23,6 +23,7 @@ from provisioning.ports import (
     SecretStore,
     SignIns,
     Slack,
+    Teams,
     TokenProof,
 )
 from provisioning.settings import Settings, Telemetry
@@ -68,6 +69,7 @@ class AzureServices:
         self.front_door = settings.front_door
         self.grants = settings.grants
         self.workspace = settings.workspace
+        self.bot = settings.bot
         if settings.telemetry is not None:
             self._tell(settings.telemetry)
 
@@ -267,6 +269,18 @@ class AzureServices:
 
         session = self._session if self._settings.storage.local else public_session(self._tls)
         return SlackAnswers(session, self._settings.slack_bot_token)
+
+    @cached_property
+    def teams(self) -> Teams | None:
+        """The Bot Framework; answers go to public addresses, and on the local stack also to this machine."""
+        bot = self._settings.bot
+        if bot is None:
+            return None
+        from provisioning.adapters.bot import TeamsBot
+        from provisioning.adapters.public_hosts import public_session
+
+        answers = self._session if self._settings.storage.local else public_session(self._tls)
+        return TeamsBot(bot, self._own_identity(bot.id), self._session, answers, self.clock)
 
     @cached_property
     def _session(self) -> "requests.Session":

@@ -12,6 +12,8 @@ import requests
 from dev.emulator import constants, management
 from dev.emulator.arm import routes as arm_routes
 from dev.emulator.arm.role_assignments import RoleAssignments
+from dev.emulator.bot import routes as bot_routes
+from dev.emulator.bot.service import BotFramework
 from dev.emulator.faults import Faults
 from dev.emulator.graph import routes as graph_routes
 from dev.emulator.graph.directory import Directory
@@ -37,7 +39,7 @@ def _utc_now() -> datetime:
 
 
 class Emulator:
-    """Graph, the token endpoint, managed identity and Key Vault secrets, in memory. Not for production."""
+    """Graph, tokens, managed identity, Key Vault secrets and a bot's Teams, in memory. Not for production."""
 
     def __init__(  # noqa: PLR0913 -- every part of the world can be set
         self,
@@ -77,6 +79,7 @@ class Emulator:
                 *vault_routes.routes(lambda: self.vault, bearer),
                 *sts_routes.routes(lambda: self.sts),
                 *arm_routes.routes(lambda: self.role_assignments, bearer),
+                *bot_routes.routes(lambda: self.bot, bearer),
                 *management.routes(self),
             )
         )
@@ -96,6 +99,7 @@ class Emulator:
         self.role_assignments = RoleAssignments(self.directory, self.faults, self.now)
         reads = self.role_assignments.reads_secret
         self.vault = Vault(url=self.origin, faults=self.faults, now=self.now, seed=self._seed, reads=reads)
+        self.bot = BotFramework(self.origin, self.tenant_id, constants.REGISTRAR_CLIENT_ID, self.now)
         self.sts = TokenService(self.directory, self.now, self._seed)
 
     @property
@@ -123,6 +127,7 @@ class Emulator:
             "AZURE_TENANT_ID": self.tenant_id,
             "KEY_VAULT_URL": self.origin,
             "RESOURCE_MANAGER_ENDPOINT": self.origin,
+            "TEAMS_LOGIN_ENDPOINT": self.origin,
             "IDENTITY_ENDPOINT": f"{self.origin}/msi/token",
             "IDENTITY_HEADER": constants.IDENTITY_HEADER,
             "REGISTRAR_OBJECT_ID": self.registrar_object_id,

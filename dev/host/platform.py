@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dev.host")
 
 Claims = Literal["long", "short"]
-EXCLUDED_PATHS = ("/api/health", "/api/docs", "/api/openapi.json", "/api/page/*", "/api/chat/slack")
+EXCLUDED_PATHS = ("/api/health", "/api/docs", "/api/openapi.json", "/api/page/*", "/api/chat/slack", "/api/chat/teams")
 _WRITTEN = "x-ms-"
 _AS = "x-dev-as"
 _SKEW_SECONDS = 300

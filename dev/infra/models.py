@@ -26,6 +26,8 @@ ROOTS: Final = {
         "authorization/v2022_04_01/models/_models_py3.py",
         "RoleAssignmentCreateParameters",
     ),
+    "Microsoft.BotService/botServices": ("botservice/models/_models_py3.py", "Bot"),
+    "Microsoft.BotService/botServices/channels": ("", "MsTeamsChannel"),
     "Microsoft.Insights/actionGroups": ("monitor/models/_models_py3.py", "ActionGroupResource"),
     "Microsoft.Insights/components": (
         "applicationinsights/v2020_02_02/models/_models_py3.py",
@@ -55,8 +57,12 @@ ROOTS: Final = {
     "Microsoft.Web/sites/config/appsettings": ("web/types.py", "StringDictionary"),
     "Microsoft.Web/sites/config/authsettingsV2": ("web/types.py", "SiteAuthSettingsV2"),
 }
-# The libraries have left these out. Source: the reference of Microsoft.Insights/diagnosticSettings.
+# The libraries have left these out, or have them as one kind of many. Sources: the references of
+# Microsoft.Insights/diagnosticSettings and of Microsoft.BotService/botServices/channels.
 BY_HAND: Final = {
+    "MsTeamsChannel": {"location": "str", "properties": ":MsTeamsChannel.properties"},
+    "MsTeamsChannel.properties": {"channelName": "str", "properties": ":MsTeamsChannel.inner"},
+    "MsTeamsChannel.inner": {"isEnabled": "bool"},
     "DiagnosticSettings": {"properties": ":DiagnosticSettings.properties"},
     "DiagnosticSettings.properties": {"workspaceId": "str", "logs": "[:DiagnosticSettings.logs]"},
     "DiagnosticSettings.logs": {"category": "str", "categoryGroup": "str", "enabled": "bool"},

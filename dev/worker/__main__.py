@@ -1,7 +1,7 @@
 """`python -m dev.worker`: calls every function of the app through the worker's library, and says what is wrong.
 
 It is the app in the current folder. The environment holds the app settings, which lead to a cloud that is served
-meanwhile, and `EMULATOR`, the address of the emulator. Where a workspace of Slack may ask, the chat is called alone.
+meanwhile, and `EMULATOR`, the address of the emulator. Where a workspace of Slack may ask, the chats are called alone.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ def _import_all() -> int:
 
 async def _check() -> Channel:
     channel, notices, chat = Channel(APP), Notices(), "SLACK_WORKSPACE" in os.environ
-    os.environ.update(notices.settings() | {"GRANTS": "on"})
+    answers = Answers()
+    os.environ.update(notices.settings() | answers.settings() | {"GRANTS": "on"})
     try:
         await channel.load()
-        await (Chat(channel, Answers()) if chat else Life(channel, notices, EXAMPLES)).play()
+        await (Chat(channel, answers) if chat else Life(channel, notices, EXAMPLES)).play()
     finally:
         channel.stop()
     if (channel.functions.keys() & FUNCTIONS) != (FUNCTIONS if chat else set()):
-        raise CheckError("the functions of the chat are there exactly where its settings are")
+        raise CheckError("the functions of the chats are there exactly where its settings are")
     left = (FUNCTIONS if chat else channel.functions.keys()) - channel.calls.keys()
     if left:
         raise CheckError(f"no invocation of {', '.join(sorted(left))} is checked; dev/worker/life.py says which are")

@@ -22,6 +22,7 @@ param callbackSigningKeyUri string
 param slackWorkspace string
 param slackSigningSecretUri string
 param slackBotTokenUri string
+param teamsBot bool
 param pythonVersion string
 param alwaysReadyHttp int
 param maximumInstanceCount int
@@ -157,6 +158,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     SLACK_WORKSPACE: slackWorkspace
     SLACK_SIGNING_SECRET: empty(slackSigningSecretUri) ? '' : '@Microsoft.KeyVault(SecretUri=${slackSigningSecretUri})'
     SLACK_BOT_TOKEN: empty(slackBotTokenUri) ? '' : '@Microsoft.KeyVault(SecretUri=${slackBotTokenUri})'
+    TEAMS_BOT_ID: teamsBot ? registrarClientId : ''
     CHAT_SESSION: 'PT8H'
     CALLBACK_HOSTS: callbackHosts
     CALLBACK_SIGNING_KEY: empty(callbackSigningKeyUri) ? '' : '@Microsoft.KeyVault(SecretUri=${callbackSigningKeyUri})'
@@ -177,7 +179,14 @@ resource authentication 'Microsoft.Web/sites/config@2024-04-01' = {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
       redirectToProvider: 'azureactivedirectory'
-      excludedPaths: ['/api/health', '/api/docs', '/api/openapi.json', '/api/page/*', '/api/chat/slack']
+      excludedPaths: [
+        '/api/health'
+        '/api/docs'
+        '/api/openapi.json'
+        '/api/page/*'
+        '/api/chat/slack'
+        '/api/chat/teams'
+      ]
     }
     httpSettings: {
       requireHttps: true

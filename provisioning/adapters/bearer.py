@@ -1,87 +1,25 @@
 """CallerTokens over PyJWT: a bearer token of the tenant, verified by its keys and not by whoever passed it on.
 
-Sources: "Secure applications and APIs by validating claims", "Access tokens in the Microsoft identity platform" (keys
-are rolled at any time; the issuer of a v2 token). The API's application asks for v2 tokens, so others are refused.
+Sources: "Secure applications and APIs by validating claims", "Access tokens in the Microsoft identity platform" (the
+issuer of a v2 token). The API's application asks for v2 tokens, so others are refused.
 """
 
-import threading
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
-import jwt
 import requests
 
-from provisioning import trail
-from provisioning.adapters.transport import TIMEOUT
-from provisioning.domain.errors import TryAgain
+from provisioning.adapters.signing_keys import SigningKeys
 from provisioning.ports import Clock
-
-logger = trail.logger(__name__)
-
-CLOCK_SKEW: Final = timedelta(minutes=5)
-KEYS_KEPT_FOR: Final = timedelta(hours=24)
-# A token with a key id of somebody's invention must not have the keys fetched at every call.
-KEYS_ASKED_AGAIN_AFTER: Final = timedelta(minutes=1)
-_LONGEST_TOKEN: Final = 32 * 1024
 
 
 class EntraCallerTokens:
-    """Verifies tokens of one tenant; its keys are fetched at first use, daily, and for a key id that is new."""
+    """Verifies tokens of one tenant."""
 
     def __init__(self, authority: str, session: requests.Session, clock: Clock) -> None:
-        self._authority = authority
-        self._session = session
-        self._clock = clock
-        self._keys: Mapping[str, jwt.PyJWK] = {}
-        self._fetched_at: datetime | None = None
-        self._lock = threading.Lock()
+        self._issuer = f"{authority}/v2.0"
+        self._keys = SigningKeys(f"{authority}/discovery/v2.0/keys", session, clock)
 
     def verify(self, token: str, audiences: frozenset[str]) -> Mapping[str, Any] | None:
         """As the port says."""
-        if len(token) > _LONGEST_TOKEN or not audiences:
-            return None
-        try:
-            key = self._key(str(jwt.get_unverified_header(token).get("kid")))
-            if key is None:
-                return None
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=["RS256"],
-                audience=audiences,
-                issuer=f"{self._authority}/v2.0",
-                # Times are compared below, with the clock that everything else goes by.
-                options={"require": ["exp", "nbf", "iss", "aud"], "verify_exp": False, "verify_nbf": False},
-            )
-        except jwt.PyJWTError:
-            return None
-        return claims if self._is_valid_now(claims) else None
-
-    def _is_valid_now(self, claims: Mapping[str, Any]) -> bool:
-        now, skew = self._clock.now().timestamp(), CLOCK_SKEW.total_seconds()
-        begins, ends = claims["nbf"], claims["exp"]
-        known = isinstance(begins, int | float) and isinstance(ends, int | float)
-        return known and begins - skew <= now < ends + skew
-
-    def _key(self, key_id: str) -> jwt.PyJWK | None:
-        with self._lock:
-            age = None if self._fetched_at is None else self._clock.now() - self._fetched_at
-            unknown = key_id not in self._keys
-            if age is None or age > KEYS_KEPT_FOR or (unknown and age > KEYS_ASKED_AGAIN_AFTER):
-                self._keys = self._fetched()
-                self._fetched_at = self._clock.now()
-            return self._keys.get(key_id)
-
-    def _fetched(self) -> Mapping[str, jwt.PyJWK]:
-        try:
-            answer = self._session.get(f"{self._authority}/discovery/v2.0/keys", timeout=TIMEOUT, allow_redirects=False)
-            answer.raise_for_status()
-            keys = jwt.PyJWKSet.from_dict(answer.json()).keys
-        except (requests.RequestException, ValueError, jwt.PyJWTError, AttributeError):
-            raise TryAgain(
-                "signing-keys-unavailable",
-                "The keys that tokens are signed with could not be read.",
-                remedy="See the health of Entra and the app's network.",
-            ) from None
-        return {key.key_id: key for key in keys if key.key_id}
+        return self._keys.verified(token, audiences, self._issuer)

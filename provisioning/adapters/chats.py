@@ -1,9 +1,10 @@
-"""ChatPeople over Azure Table storage: the table `chats`, whose partitions are four kinds of rows.
+"""ChatPeople over Azure Table storage: the table `chats`, whose partitions are five kinds of rows.
 
 PartitionKey: "link"       RowKey: {workspace}_{user}      objectId: who that is, for good until it is unlinked
 -             "person"     RowKey: object id               roles, groups, name, at: the last sign-in
 -             "code"       RowKey: hash of the code        objectId, until: good once
--             "request"    RowKey: the signature           delivery, until: so that no request is taken twice
+-             "came"       RowKey: what names a request    content, until: so that the same one is refused
+-             "request"    RowKey: what names a request    delivery, until: so that no request is taken twice
 """
 
 import json
@@ -22,7 +23,7 @@ from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.chat import ChatUser, SignIn
 
 CHATS: Final = "chats"
-_LINK, _PERSON, _CODE, _REQUEST = "link", "person", "code", "request"
+_LINK, _PERSON, _CODE, _CAME, _REQUEST = "link", "person", "code", "came", "request"
 # How many rows that are over one call removes, at the most.
 _SWEPT: Final = 50
 
@@ -33,6 +34,19 @@ class ChatsTable:
     def __init__(self, table: TableClient, on: On) -> None:
         self._table = table
         self._on = on
+
+    def keep(self, request: str, content: str, until: datetime) -> bool:
+        """As the port says. One request."""
+        try:
+            self._create(_CAME, request, {"content": content, "until": time_key(until)})
+        except ResourceExistsError:
+            return False
+        return True
+
+    def kept(self, request: str) -> str | None:
+        """As the port says."""
+        found = self._read(_CAME, request)
+        return None if found is None else str(found.get("content", ""))
 
     def take(self, request: str, delivery: str, until: datetime) -> bool:
         """As the port says. One request, and a second one where it was taken before."""
@@ -103,7 +117,9 @@ class ChatsTable:
         """As the port says."""
 
         def read(table: TableClient) -> list[Any]:
-            condition = "(PartitionKey eq 'code' or PartitionKey eq 'request') and until lt @now"
+            condition = (
+                "(PartitionKey eq 'came' or PartitionKey eq 'code' or PartitionKey eq 'request') and until lt @now"
+            )
             keys = ["PartitionKey", "RowKey"]
             found = table.query_entities(
                 condition, parameters={"now": time_key(now)}, select=keys, results_per_page=_SWEPT

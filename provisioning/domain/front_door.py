@@ -13,8 +13,10 @@ from provisioning.domain.values import dataclass
 
 # What may be reached without signing in: its handlers never read a principal.
 # The page's files have a folder of their own: the platform knows wildcards at the end alone (azure-docs #86514).
-# Slack signs what it sends, and has no token of the tenant; without a chat there is nothing at its path.
-OPEN_PATHS: Final = frozenset({"/api/health", "/api/docs", "/api/openapi.json", "/api/page/*", "/api/chat/slack"})
+# A chat signs what it sends, and has no token of the tenant; without a chat there is nothing at its path.
+OPEN_PATHS: Final = frozenset(
+    {"/api/health", "/api/docs", "/api/openapi.json", "/api/page/*", "/api/chat/slack", "/api/chat/teams"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from provisioning.domain.values import dataclass
 # Their names, as the triggers of `function_app.py` have them.
 REGISTRATIONS_QUEUE: Final = "registrations"
 NOTICES_QUEUE: Final = "notices"
+CHAT_QUEUE: Final = "chat"
 
 # What the log says of a message that is none of ours: nothing of the message itself.
 DROPPED: Final = "a message that this service never wrote is dropped"

@@ -11,6 +11,7 @@ from provisioning.domain.notices import Notice
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.slack import Workspace
+from provisioning.domain.teams import Bot
 from provisioning.domain.tenant import Tenant
 from provisioning.ports import (
     AppRoles,
@@ -29,6 +30,7 @@ from provisioning.ports import (
     Services,
     SignIns,
     Slack,
+    Teams,
     TokenProof,
 )
 
@@ -123,8 +125,10 @@ class _Rehearsed:
     policy: PolicySource
     allowed_resources: Mapping[str, str]
     workspace: Workspace | None
+    bot: Bot | None
     people: ChatPeople
     slack: Slack
+    teams: Teams | None
 
 
 def rehearsed(services: Services) -> tuple[Services, Noted]:
@@ -152,6 +156,8 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
         policy=services.policy,
         allowed_resources=services.allowed_resources,
         workspace=None,
+        bot=None,
         people=cast("ChatPeople", _Only(services.people, ())),
         slack=cast("Slack", _Only(services.slack, ())),
+        teams=None,
     ), noted

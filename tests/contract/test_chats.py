@@ -48,6 +48,18 @@ def test_a_request_is_one_deliverys_and_no_others(people: ChatPeople) -> None:
     assert people.take(SIGNATURE, "2", LATER)
 
 
+def test_a_request_is_kept_as_it_came_first_until_it_is_over(people: ChatPeople) -> None:
+    assert people.kept(SIGNATURE) is None
+    assert [people.keep(SIGNATURE, each, LATER) for each in ("first", "second")] == [True, False]
+    assert people.kept(SIGNATURE) == "first"
+    # To have come is not to be taken.
+    assert people.take(SIGNATURE, "1", LATER)
+    people.forget(LATER)
+    assert people.kept(SIGNATURE) == "first"
+    people.forget(LATER + timedelta(seconds=1))
+    assert people.kept(SIGNATURE) is None
+
+
 def test_a_code_is_good_once_and_until_it_ends(people: ChatPeople) -> None:
     for code in ("AAAA-AAAA-AAAA", "BBBB-BBBB-BBBB"):
         people.put_code(code_key(code), ALICE.object_id, LATER)

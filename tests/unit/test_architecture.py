@@ -41,10 +41,11 @@ EMULATOR_ALLOWED = {
     "http": SHARED,
     "graph": SHARED,
     "vault": SHARED,
+    "bot": SHARED,
     "arm": {*SHARED, "graph"},
     "sts": {*SHARED, "graph"},
     "management": {*SHARED, "http", "graph", "vault", "sts"},
-    "emulator": {*SHARED, "http", "graph", "vault", "arm", "sts", "management"},
+    "emulator": {*SHARED, "http", "graph", "vault", "arm", "bot", "sts", "management"},
     "client": {*SHARED, "emulator"},
     "server": {*SHARED, "http", "emulator"},
 }
@@ -108,7 +109,7 @@ def test_only_the_settings_read_the_environment(module: str) -> None:
 def test_the_triggers_read_only_what_a_decorator_needs() -> None:
     reads = [line for line in MODULES["function_app"].read_text(encoding="utf-8").splitlines() if "os.environ" in line]
     told_to_pydantic = 'os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")'
-    read = ["PLANNER_SCHEDULE", "RECONCILE_SCHEDULE", "ENTRA", "SLACK"]
+    read = ["PLANNER_SCHEDULE", "RECONCILE_SCHEDULE", "ENTRA", "SLACK", "TEAMS"]
     assert [line.partition(" = ")[0] for line in reads] == [*read, told_to_pydantic]
 
 

@@ -55,7 +55,7 @@ PLATFORM: Final = {
     "domain.certificates.LONGEST_KEY": 16384,
     "adapters.graph.PAGE": 100,
     "adapters.app_roles.PAGE": 100,
-    "adapters.bearer.CLOCK_SKEW": 5 * MINUTE,
+    "adapters.signing_keys.CLOCK_SKEW": 5 * MINUTE,
     "adapters.pace.WINDOW": 150 * SECOND,
     "flow.rotate.MOST_CREDENTIALS": 10,
     "flow.reconcile.PAGE": 100,

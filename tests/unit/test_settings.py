@@ -632,6 +632,45 @@ def test_a_chat_needs_its_workspace_what_signs_for_it_and_callers_who_sign_in(
     assert names(**SLACK | changes) == wrong
 
 
+TEAMS = {"TEAMS_BOT_ID": "3F6F1C1E-6f0b-4a53-9d0e-5b1f6c8f2a12", "CALLER_AUTH": "entra"}
+
+
+def test_a_bot_is_of_the_tenant_and_goes_by_the_bot_framework_of_its_cloud() -> None:
+    assert read().bot is None
+    bot = read(**TEAMS, WEBSITE_HOSTNAME="r.contoso.com", CHAT_SESSION="PT1H").bot
+    assert bot is not None
+    assert (bot.id, bot.tenant, bot.session) == (TEAMS["TEAMS_BOT_ID"].lower(), TENANT, timedelta(hours=1))
+    assert (bot.page, bot.local) == ("https://r.contoso.com/api/page/", False)
+    assert (bot.cloud.login, bot.cloud.scope) == (
+        "https://login.botframework.com",
+        "https://api.botframework.com/.default",
+    )
+    assert bot.answers_at("https://smba.trafficmanager.net/emea/")
+    government = read(**TEAMS, AZURE_AUTHORITY_HOST="https://login.microsoftonline.us").bot
+    assert government is not None
+    assert government.cloud.login == "https://login.botframework.azure.us"
+    assert government.cloud.scope == "https://api.botframework.us/.default"
+    assert government.answers_at("https://smba.infra.gov.teams.microsoft.us/gcch/")
+    assert not government.answers_at("https://smba.trafficmanager.net/emea/")
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"TEAMS_BOT_ID": "registrar"}, ["TEAMS_BOT_ID"]),
+        ({"CALLER_AUTH": "key"}, ["TEAMS_BOT_ID"]),
+        ({"TEAMS_LOGIN_ENDPOINT": "http://login.botframework.com"}, ["TEAMS_LOGIN_ENDPOINT"]),
+        ({"TEAMS_LOGIN_ENDPOINT": "https://localhost:8443"}, ["TEAMS_LOGIN_ENDPOINT"]),
+        ({"AZURE_AUTHORITY_HOST": "https://login.chinacloudapi.cn"}, ["TEAMS_BOT_ID"]),
+        ({"CHAT_SESSION": "PT1M"}, ["CHAT_SESSION"]),
+    ],
+)
+def test_a_bot_needs_its_id_callers_who_sign_in_and_a_cloud_that_has_bots(
+    changes: dict[str, str], wrong: list[str]
+) -> None:
+    assert names(**TEAMS | changes) == wrong
+
+
 VAULT_ID = (
     "/subscriptions/7f6f1c1e-6f0b-4a53-9d0e-5b1f6c8f2a11/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/vault-1"
 )
@@ -667,9 +706,12 @@ def test_resource_manager_is_that_of_the_cloud(authority: str, expected: str) ->
 
 def test_a_file_of_settings_leaves_out_what_needs_to_know_who_names_callers(tmp_path: Path) -> None:
     settings = tmp_path / "settings.json"
-    values = {**REQUIRED, **VAULT_1, "KEY_VAULT_ID": VAULT_ID, "CALLER_AUTH": "entra"}
+    reference = "@Microsoft.KeyVault(SecretUri=https://vault-1.vault.azure.net/secrets/slack)"
+    chats = {"SLACK_WORKSPACE": "T0CONTOSO", "SLACK_SIGNING_SECRET": reference, "SLACK_BOT_TOKEN": reference, **TEAMS}
+    values = {**REQUIRED, **VAULT_1, "KEY_VAULT_ID": VAULT_ID, **chats, "CALLER_AUTH": "entra"}
     settings.write_text(json.dumps({"Values": values}), encoding="utf-8")
-    assert from_file(str(settings)).vault_id is None
+    read_ = from_file(str(settings))
+    assert (read_.vault_id, read_.workspace, read_.slack_bot_token, read_.bot) == (None, None, None, None)
 
 
 def test_sign_ins_are_read_where_that_is_on_and_in_the_global_cloud_alone() -> None:

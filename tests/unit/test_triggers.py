@@ -53,7 +53,10 @@ def test_without_a_chat_its_functions_do_not_exist() -> None:
     assert with_chat.keys() - auth_levels("entra").keys() == {"slack", "link", "unlink"}
     # Slack signs what it sends, and has no key of the host.
     assert auth_levels("key", SLACK_SIGNING_SECRET="x")["slack"] == "ANONYMOUS"
-    assert auth_levels("entra", SLACK_SIGNING_SECRET=" ").keys() == auth_levels("entra").keys()
+    with_teams = auth_levels("entra", TEAMS_BOT_ID="x")
+    assert with_teams.keys() - auth_levels("entra").keys() == {"teams"}
+    assert auth_levels("key", TEAMS_BOT_ID="x")["teams"] == "ANONYMOUS"
+    assert auth_levels("entra", SLACK_SIGNING_SECRET=" ", TEAMS_BOT_ID=" ").keys() == auth_levels("entra").keys()
 
 
 def test_the_triggers_are_a_page_or_two_that_somebody_reads() -> None:

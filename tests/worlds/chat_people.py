@@ -11,11 +11,22 @@ class MemoryChatPeople:
     """What is remembered of a chat, in dictionaries behind one lock."""
 
     def __init__(self) -> None:
+        self.came: dict[str, tuple[str, datetime]] = {}
         self.requests: dict[str, tuple[str, datetime]] = {}
         self.codes: dict[str, tuple[str, datetime]] = {}
         self.links: dict[ChatUser, str] = {}
         self.sign_ins: dict[str, SignIn] = {}
         self._lock = threading.Lock()
+
+    def keep(self, request: str, content: str, until: datetime) -> bool:
+        with self._lock:
+            before = len(self.came)
+            self.came.setdefault(request, (content, until))
+            return len(self.came) > before
+
+    def kept(self, request: str) -> str | None:
+        with self._lock:
+            return self.came[request][0] if request in self.came else None
 
     def take(self, request: str, delivery: str, until: datetime) -> bool:
         with self._lock:
@@ -59,4 +70,5 @@ class MemoryChatPeople:
     def forget(self, now: datetime) -> None:
         with self._lock:
             self.codes = {key: each for key, each in self.codes.items() if now <= each[1]}
+            self.came = {key: each for key, each in self.came.items() if now <= each[1]}
             self.requests = {key: each for key, each in self.requests.items() if now <= each[1]}

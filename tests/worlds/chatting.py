@@ -6,7 +6,7 @@ from typing import Any
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
-from provisioning.api.chat.work import answer_slack, carry_out
+from provisioning.api.chat.work import answer_chat, carry_out
 from provisioning.domain.callers import Caller
 from tests.worlds.approvals import APPROVER
 from tests.worlds.request_bodies import MANAGED, a_service_client
@@ -23,7 +23,7 @@ class Chat:
     def __init__(self, **settings: str) -> None:
         self.slack = SlackDouble()
         self.world = World(chat=self.slack, settings={**ENTRA, "WEBSITE_HOSTNAME": "r.contoso.com", **settings})
-        self.queue: list[str] = []
+        self.queue = self.world.chat_queue
         self.calls: list[str] = []
 
     @property
@@ -31,9 +31,7 @@ class Chat:
         return self.world.clock.now().timestamp()
 
     def ask(self, call: Call) -> Answer:
-        answer = answer_slack(lambda: self.world.services, call)
-        self.queue += [answer.message] if answer.message is not None else []
-        return answer
+        return answer_chat(lambda: self.world.services, "answer_slack", call)
 
     def work(self, delivery: str = "1") -> None:
         """Have what is queued done, and what follows from it."""

@@ -10,7 +10,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from provisioning.domain.events import Event
-from provisioning.domain.messages import NOTICES_QUEUE, REGISTRATIONS_QUEUE
+from provisioning.domain.messages import CHAT_QUEUE, NOTICES_QUEUE, REGISTRATIONS_QUEUE
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.ready import CANARY
 from provisioning.ports import Registry
@@ -99,6 +99,9 @@ class WorldQueues:
         self._world = world
 
     def send(self, queue: str, message: str) -> None:
+        if queue == CHAT_QUEUE:
+            self._world.outside("queue.send", lambda: self._world.chat_queue.append(message))
+            return
         queued = Queued(message, self._world.clock.now(), about_notices=queue == NOTICES_QUEUE)
         self._world.outside("queue.send", lambda: self._world.queue.append(queued))
 

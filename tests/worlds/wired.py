@@ -16,6 +16,7 @@ from dev.emulator.client import RegistrarCredential
 from provisioning.adapters.app_roles import GraphAppRoles
 from provisioning.adapters.arm import ArmRoles
 from provisioning.adapters.bearer import EntraCallerTokens
+from provisioning.adapters.bot import TeamsBot
 from provisioning.adapters.callbacks import SignedCallbacks
 from provisioning.adapters.graph import GraphDirectory
 from provisioning.adapters.graph_calls import GraphCalls
@@ -29,6 +30,7 @@ from provisioning.domain.front_door import FrontDoor
 from provisioning.domain.notices import source_of
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.slack import Workspace
+from provisioning.domain.teams import Bot
 from provisioning.domain.tenant import Tenant
 from provisioning.flow import plan
 from provisioning.ports import (
@@ -48,6 +50,7 @@ from provisioning.ports import (
     Services,
     SignIns,
     Slack,
+    Teams,
     TokenProof,
 )
 from provisioning.settings import Settings
@@ -110,6 +113,8 @@ class TestServices:
     workspace: Workspace | None
     people: ChatPeople
     slack: Slack
+    bot: Bot | None
+    teams: Teams | None
     most_waiting: int = 8
 
 
@@ -147,6 +152,7 @@ class WiredWorld:
         self.accepted: Counter[str] = Counter()
         self.mints = 0
         self.queue: list[Queued] = []
+        self.chat_queue: list[str] = []
         self.errors: list[Exception] = []
         self.due_messages: Callable[[Services], Iterable[str]] = plan.due_messages
         self._exchanged: Callable[[TestServices], TestServices] = lambda services: services
@@ -192,6 +198,8 @@ class WiredWorld:
             workspace=self.settings.workspace,
             people=cast("ChatPeople", WatchedPeople(self, self.people)),
             slack=self._slack(),
+            bot=self.settings.bot,
+            teams=self._teams(credential, session),
         )
         return self._exchanged(services)
 
@@ -258,6 +266,10 @@ class WiredWorld:
             requests.Session() if self.chat is None else self._session(WatchedAdapter(self, self.chat), "https://")
         )
         return SlackAnswers(session, self.settings.slack_bot_token)
+
+    def _teams(self, credential: CachedCredential, session: requests.Session) -> Teams | None:
+        bot = self.settings.bot
+        return None if bot is None else TeamsBot(bot, credential, session, session, self.clock)
 
     @property
     def told(self) -> Sequence[object]:

@@ -71,6 +71,10 @@ def first_party(origin: str, *, managed_fhir: bool) -> Iterator[tuple[str, Json]
         constants.ARM_PRINCIPAL_ID,
         _published(constants.ARM_APP_ID, "Windows Azure Service Management API", list(constants.ARM_RESOURCES)),
     )
+    yield (
+        constants.BOT_PRINCIPAL_ID,
+        _published(constants.BOT_APP_ID, "Bot Framework", [constants.BOT_RESOURCE]),
+    )
     if managed_fhir:
         scopes = {value: str(uuid.uuid5(_NAMESPACE, value)) for value in _FHIR_SCOPES}
         yield (

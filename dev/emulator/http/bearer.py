@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dev.emulator.constants import ARM_RESOURCES, GRAPH_RESOURCE, VAULT_RESOURCE
+from dev.emulator.constants import ARM_RESOURCES, BOT_RESOURCE, GRAPH_RESOURCE, VAULT_RESOURCE
 from dev.emulator.errors import ArmError, GraphError, Json, VaultError
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ class Bearer:
         if not token:
             code, message = "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."
         raise ArmError(401, code, message, headers={"WWW-Authenticate": challenge})
+
+    def bot(self, request: Request) -> Json | None:
+        """The claims of a token for the Bot Framework; None without one."""
+        return self._read(request, BOT_RESOURCE)[1]
 
     def _read(self, request: Request, *audiences: str) -> tuple[str, Json | None]:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -49,7 +49,7 @@ def service_error(  # noqa: PLR0913, PLR0917 -- what the forms of the four servi
     if area == "token":
         error = code if detail else "temporarily_unavailable"
         return TokenError(status, error, int(detail or 90033), message, headers=headers)
-    if area == "arm":
+    if area in ("arm", "bot"):
         return ArmError(status, code, message, headers=headers)
     if area == "identity":
         return IdentityError(status, message, headers=headers)

@@ -1,4 +1,4 @@
-"""The form of a new registration, as Slack shows it: a view for each kind of application, and what comes back of one.
+"""The form of a new registration: its fields for each kind of application, as Slack shows them, and what comes back.
 
 Sources: "Views" and "Block Kit" (`input` blocks, whose values come back by block and action; 3,000 characters in an
 input, and in `private_metadata`), "Modals" (`response_action: errors`, each under its block).
@@ -68,11 +68,16 @@ def view_of(kind: str, url: str) -> dict[str, Any]:
     }
 
 
-def body_of(kind: str, values: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+def texts_of(values: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, str]:
+    """Return what was filled into a view, by the names of its fields."""
+    return {name: str(each[_ACTION]["value"] or "") for name, each in values.items()}
+
+
+def body_of(kind: str, texts: Mapping[str, str]) -> dict[str, Any]:
     """Return the request of a form that was filled in, but for its owner; what was left empty is left out."""
     body: dict[str, Any] = dict(KINDS[kind].says)
     for each in KINDS[kind].entries:
-        text = str(values[each.name][_ACTION]["value"] or "").strip()
+        text = texts[each.name].strip()
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if lines or each is _ROLES:  # a service may ask for none, and says so
             body[each.name] = lines if each.several else text

@@ -39,7 +39,8 @@ def renewed(services: Services, caller: Caller) -> None:
 
     Whoever only looks at the page is not kept from it by that.
     """
-    if services.workspace is None or caller.kind is not CallerKind.USER or caller.via is not None:
+    has_chat = services.workspace is not None or services.bot is not None
+    if not has_chat or caller.kind is not CallerKind.USER or caller.via is not None:
         return
     try:
         services.people.renew(SignIn(caller, services.clock.now()))

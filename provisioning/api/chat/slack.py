@@ -1,4 +1,4 @@
-"""How Slack asks: what a request of it is, once its signature is verified over the bytes as they came.
+"""How Slack asks, and is told: what a request of it is, once its signature is verified over the bytes as they came.
 
 Sources: "Slash commands" and "Handling user interaction" (forms, a JSON `payload`, 3 s for the answer). Slack adds
 fields as it likes, so what is not known is left alone here; only what is read has to be as documented.
@@ -7,22 +7,23 @@ fields as it likes, so what is not known is left alone here; only what is read h
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from provisioning import trail
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
+from provisioning.api.chat.arrived import Arrived, queue
 from provisioning.api.chat.blocks import message_of
-from provisioning.api.chat.form import CALLBACK, KINDS, body_of, errors_of, view_of
-from provisioning.api.chat.verbs import Ask, Said, Verb, help_of, read
+from provisioning.api.chat.form import CALLBACK, KINDS, body_of, errors_of, texts_of, view_of
+from provisioning.api.chat.verbs import Ask, Said, Verb, answered, help_of, read
+from provisioning.api.chat.who import caller_in_slack, linked, unlinked
 from provisioning.domain.callers import unauthenticated
 from provisioning.domain.chat import ChatUser
 from provisioning.domain.errors import RequestRejected, TryAgain
 from provisioning.domain.intake import parse
 from provisioning.domain.registration import REGISTRATION_ID
-from provisioning.domain.slack import LARGEST_BODY, SignedRequest, Workspace
+from provisioning.domain.slack import LARGEST_BODY, LONGEST_WAIT, REMEMBERED, SignedRequest, Workspace
 from provisioning.domain.values import dataclass
 from provisioning.ports import Services
 
@@ -30,7 +31,7 @@ logger = trail.logger(__name__)
 
 NO_REASON: Final = "Write the reason above the button, then press it again."
 # Who owns it is not known before it is known who asks.
-_SOMEBODY: Final = "00000000-0000-4000-8000-000000000000"
+SOMEBODY: Final = "00000000-0000-4000-8000-000000000000"
 _MOST_FIELDS: Final = 50
 _DECISIONS: Final = (Verb.APPROVE, Verb.DENY)
 _NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -55,8 +56,8 @@ class Asked:
 def take(services: Services, call: Call) -> Answer:
     """Return 200 at once; what is asked for is in the queue then, as it came, with its signature.
 
-    Nothing is read or written for that. Raises RequestRejected, before anything is parsed, for a body that is too large
-    (413), or that Slack did not sign, just now (401); afterwards for one of another workspace (401).
+    Raises RequestRejected, before anything is parsed, for a body that is too large (413), or that Slack did not sign,
+    just now (401); afterwards for one of another workspace (401), and for one that came before (401).
     """
     workspace = services.workspace
     if len(call.body) > LARGEST_BODY:
@@ -73,7 +74,35 @@ def take(services: Services, call: Call) -> Answer:
         return _ok(message_of(help_of(asked.ask), workspace))
     if asked.view and (errors := _errors(services, asked)):
         return _ok({"response_action": "errors", "errors": errors})
-    return replace(_ok(), message=request.message)
+    queue(services, request.signature, "", request.message, services.clock.now() + REMEMBERED)
+    return _ok()
+
+
+def arrived(services: Services, message: bytes) -> Arrived | None:
+    """Return what a message of the queue asks for that Slack signed while its answer can still be sent; or None."""
+    workspace, request = services.workspace, SignedRequest.from_message(message)
+    if workspace is None or request is None or not workspace.vouches_for(request, services.clock.now(), LONGEST_WAIT):
+        return None
+    try:
+        asked = read_asked(request.body, workspace)
+    except RequestRejected:
+        return None
+    if asked is None:
+        return None
+
+    def tell(said: Said) -> None:
+        services.slack.tell(asked.url, message_of(said, workspace, instead=asked.by_button and said.done))
+
+    return Arrived(request.signature, asked.ask, lambda: _said(services, workspace, asked), tell)
+
+
+def _said(services: Services, workspace: Workspace, asked: Asked) -> Said:
+    if asked.ask.verb is Verb.LINK:
+        return linked(services, asked.user, asked.ask)
+    if asked.ask.verb is Verb.UNLINK:
+        return unlinked(services, services.people.linked(asked.user))
+    caller = caller_in_slack(services, asked.user, workspace.session)
+    return caller if isinstance(caller, Said) else answered(services, caller, asked.ask)
 
 
 def _ok(content: Mapping[str, Any] | None = None) -> Answer:
@@ -97,7 +126,7 @@ def _opened(services: Services, workspace: Workspace, asked: Asked) -> Answer:
 def _errors(services: Services, asked: Asked) -> Mapping[str, str]:
     """Return what is wrong with the form by itself; what else may be, is told once it was sent."""
     try:
-        parse({**(asked.ask.request or {}), "owner": _SOMEBODY}, services.secrets.lifetimes)
+        parse({**(asked.ask.request or {}), "owner": SOMEBODY}, services.secrets.lifetimes)
     except RequestRejected as error:
         return errors_of(asked.view, error.faults)
     return {}
@@ -151,7 +180,7 @@ def _filled_in(view: Mapping[str, Any], user: ChatUser, workspace: Workspace) ->
     kind, key = told["kind"], str(view["id"])
     if view["callback_id"] != CALLBACK or kind not in KINDS or not (key.isascii() and key.isalnum()):
         raise ValueError
-    request = body_of(kind, view["state"]["values"])
+    request = body_of(kind, texts_of(view["state"]["values"]))
     ask = Ask(Verb.REGISTER, request=request, key=f"slack-{workspace.id}-{key}")
     return Asked(user, ask, _url(told["url"], workspace), view=kind)
 

@@ -78,6 +78,8 @@ _ABOUT_ONE: Final = (Verb.SHOW, Verb.APPROVE, Verb.DENY, Verb.ROTATE)
 class Ask:
     """What somebody asks for. `digest` is that of what was shown; `text` a reason, a code, or what to look for.
 
+    Of a rotation `digest` is the key id of the secret that was shown: another one is not replaced.
+
     `request` is for a registration, without its owner, and `key` the same each time that this request comes.
     """
 
@@ -102,14 +104,16 @@ class Item:
 class Said:
     """What is said to whoever asked. `decide_digest` is that of what the one item asks for, where it may be decided.
 
-    `page` is where on the page to go on. `forms` is whether a form is offered for each kind of application. `done` is
-    whether something was done. `message` is for the queue.
+    `secret` is the key id of the one item's secret, where it has one that could be replaced. `page` is where on the
+    page to go on. `forms` is whether a form is offered for each kind of application. `done` is whether something was
+    done. `message` is for the queue.
     """
 
     text: str
     items: tuple[Item, ...] = ()
     lines: tuple[str, ...] = ()
     decide_digest: str = ""
+    secret: str = ""
     page: str = ""
     forms: bool = False
     done: bool = False
@@ -176,8 +180,10 @@ def _shown(services: Services, caller: Caller, ask: Ask, otherwise: str) -> Said
     lines = (*_lines(content, ASKED), *_of_approval(approval)) if waits else tuple(_of(content))
     item = Item(content["displayName"], content["registrationId"], (_state(content), *lines))
     digest = approval["digest"] if waits else ""
+    secret = str(content["secret"]["keyId"]) if content["secret"] and not waits else ""
     place = f"#/r/{content['registrationId']}" + ("/decide" if waits else "")
-    return Said("It waits for an approval:" if waits else "Registration:", (item,), decide_digest=digest, page=place)
+    text = "It waits for an approval:" if waits else "Registration:"
+    return Said(text, (item,), decide_digest=digest, secret=secret, page=place)
 
 
 def _register(services: Services, caller: Caller, ask: Ask) -> Said:
@@ -233,6 +239,8 @@ def _is_decided_by(services: Services, caller: Caller, ask: Ask, outcome: str) -
 
 
 def _rotate(services: Services, caller: Caller, ask: Ask) -> Said:
+    if ask.digest and _has_another_secret(services, caller, ask):
+        return Said("It has a new secret already.", done=True)
     answer = _call(services, caller, "rotate_registration", _one(ask, "POST"))
     if answer.status >= _FIRST_ERROR:
         return _refused(answer)
@@ -240,6 +248,13 @@ def _rotate(services: Services, caller: Caller, ask: Ask) -> Said:
     text = f"{content['displayName']} {_of_progress(_ROTATED, content)}"
     lines = tuple(_failures(content))
     return Said(text, lines=lines, page=f"#/r/{ask.registration_id}", done=True, message=answer.message)
+
+
+def _has_another_secret(services: Services, caller: Caller, ask: Ask) -> bool:
+    """Whether the secret that was shown has been replaced since: a button that is pressed twice replaces one secret."""
+    shown = _call(services, caller, "show_registration", _one(ask))
+    secret = json.loads(shown.body).get("secret") if shown.status < _FIRST_ERROR else None
+    return secret is not None and secret["keyId"] != ask.digest
 
 
 _ANSWERS: Final[Mapping[Verb, Callable[[Services, Caller, Ask], Said]]] = {

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -120,13 +121,15 @@ def test_an_answer_goes_to_slack_and_nowhere_else(chat: Chat, url: str) -> None:
     assert not in_the_cloud.answers_at(url)
 
 
-def test_a_request_is_done_once_however_often_it_is_sent(chat: Chat) -> None:
+def test_a_request_that_is_sent_again_is_401_and_is_done_once(chat: Chat) -> None:
     chat.link(ALICES, ALICE)
     call = signed(chat.slack.command(ALICES, "list"), chat.now)
     told = len(chat.slack.told)
+    answers = []
     for delivery in ("first", "second", "third"):
-        chat.ask(call)
+        answers.append(chat.ask(call))
         chat.work(delivery)
+    assert [(each.status, each.code) for each in answers] == [(200, ""), *[(401, "unauthenticated")] * 2]
     assert len(chat.slack.told) == told + 1
 
 
@@ -162,13 +165,21 @@ def test_whoever_may_write_to_the_queue_may_ask_for_nothing(chat: Chat) -> None:
     assert len(chat.slack.told) == told
 
 
-def test_slack_is_answered_without_one_call_to_the_outside_and_help_at_once(chat: Chat) -> None:
-    """The queue's message goes out by the host: the one round trip to storage before the answer."""
-    calls = noting(chat)
+def test_slack_waits_for_one_round_trip_to_storage_and_gets_help_at_once(chat: Chat) -> None:
+    """What is kept and what is queued go out at the same time: each here begins only once the other one has, too."""
+    both, calls = threading.Barrier(2, timeout=20), list[str]()
+
+    def at_once(name: str, action: Any) -> Any:
+        calls.append(name)
+        both.wait()
+        return action()
+
+    chat.world.outside = at_once
+    answer = chat.ask(signed(chat.slack.command(ALICES, "list"), chat.now))
+    assert (answer.status, answer.body, sorted(calls)) == (200, "", ["people.keep", "queue.send"])
+    calls.clear()
     answer = chat.ask(signed(chat.slack.command(ALICES, "show 1"), chat.now))
     assert answer.status == 200
-    answer = chat.ask(signed(chat.slack.command(ALICES, "list"), chat.now))
-    assert (answer.status, answer.body, len(chat.queue)) == (200, "", 1)
     said = json.loads(chat.ask(signed(chat.slack.command(ALICES, ""), chat.now)).body)
     assert said["response_type"] == "ephemeral"
     assert all(f"\n{verb}" in "\n" + words(said) for verb in Verb)
