@@ -1,6 +1,6 @@
 """The package by which people of Microsoft Teams find the bot: a manifest and two icons.
 
-    python -m infra.teams_app --bot ID --host HOST --team NAME [--privacy URL] [--terms URL] [--out FILE]
+    python3 -m infra.teams_app --bot ID --host HOST --team NAME [--privacy URL] [--terms URL] [--out FILE]
 
 ID is the client id of the app's identity (`TEAMS_BOT_ID`), HOST its host name, NAME whose service it is. An
 administrator of Teams uploads the file. It needs nothing but Python.
@@ -116,7 +116,7 @@ def _png(width: int, ground: Pixel, mark: Pixel) -> bytes:
 
 def main(arguments: Sequence[str], say: Callable[[str], object] = print) -> int:
     """Writes the package, and says where it is."""
-    parser = argparse.ArgumentParser(prog="python -m infra.teams_app", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python3 -m infra.teams_app", description=__doc__.partition("\n")[0])
     for name in ("bot", "host", "team"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--privacy")
