@@ -138,14 +138,11 @@ def preauthorise(services: Services, server: Registration, *, afresh: bool) -> N
         )
     has: _Entries = {client_id: frozenset(scopes) for client_id, scopes in application.preauthorized.items()}
     while True:
-        listed = clients_of(services, server)
-        wanted = entries(has, listed)
+        wanted = entries(has, clients_of(services, server))
         if wanted == has and not afresh:
             return
         services.directory.update_application(server.application_object_id, {"api": _property(wanted)})
         has, afresh = wanted, False
-        if clients_of(services, server) == listed:
-            return
 
 
 def entries(has: _Entries, listed: Iterable[ClientOf]) -> _Entries:

@@ -154,5 +154,11 @@ def test_a_dry_run_and_a_condition_hold_for_it_too(world: World, app: str) -> No
 
 def test_a_private_key_in_it_is_refused_before_all_else(world: World, app: str) -> None:
     key = "-----BEGIN PRIVATE KEY-----\nMIIE"
-    answer = patched(world, app, {"op": "add", "path": f"/{MARKER}", "value": key})
-    assert [each["code"] for each in body_of(answer)["errors"]] == ["private-key"]
+    for step in (
+        {"op": "add", "path": f"/{MARKER}", "value": key},
+        {"op": "no operation", "path": "/displayName", "value": key},
+        {"op": "remove", "path": "/description", "value": key},
+        {"op": "add", "path": "no pointer", "value": {"certificate": key}},
+    ):
+        answer = patched(world, app, step)
+        assert [each["code"] for each in body_of(answer)["errors"]] == ["private-key"], step

@@ -16,6 +16,8 @@ from dev.emulator.constants import (
     VAULT_RESOURCE,
 )
 from provisioning.domain.azure_roles import SECRETS_USER, RoleAssignment, delegation, secret_scope
+from provisioning.domain.errors import StaleRegistration
+from provisioning.domain.messages import read_message
 from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.worlds.checker import check, token_answer
 from tests.worlds.request_bodies import OTHER_OWNER, OWNER, REQUESTS, a_resource, a_service_client
@@ -137,6 +139,33 @@ def test_an_owner_that_is_an_application_reads_its_own_secret_by_its_own_token_a
     world.change(own, {"owner": OWNER})
     world.deliver()
     assert read(own) == 403
+
+
+def test_whoever_is_given_the_role_while_another_becomes_the_owner_loses_it_again_in_the_same_run() -> None:
+    world = a_world()
+    world.emulator.faults.add(Fault("status", "arm.assignRole", status=503, times=None))
+    client = world.registered(a_service_client())["registrationId"]
+    world.emulator.faults.clear()
+    assert told(world, client) == [(OWNER, "waits", "resource-manager-unavailable")]
+    world.clock.time += timedelta(hours=1)
+    changed: list[int] = []
+
+    def change_it_first(name: str, action: Any) -> Any:
+        if name.startswith("PUT") and "roleAssignments" in name and not changed:
+            world.outside = lambda _name, action: action()
+            changed.append(world.change(client, {"owner": OTHER_OWNER}).status)
+            world.deliver()
+            assert readers(world, client) == [OTHER_OWNER]
+        return action()
+
+    world.plan()
+    [check_of_it] = world.queue
+    world.queue.clear()
+    world.outside = change_it_first
+    with pytest.raises(StaleRegistration):
+        world.run(world.services, read_message(check_of_it.text.encode()))
+    assert changed == [202]
+    assert readers(world, client) == [OTHER_OWNER]
 
 
 def test_nothing_but_who_reads_a_secret_asks_anything_of_resource_manager() -> None:
