@@ -1,6 +1,6 @@
 """What is ours and used no more is removed from Entra, and nothing else ever."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dev.emulator import Fault
 from tests.worlds.checker import check
@@ -47,6 +47,12 @@ def test_a_removal_that_fails_is_tried_until_it_is_done(world: World) -> None:
     assert len(live_keys(world, registration_id)) == 1
 
 
+def minted_at(world: World, registration_id: str) -> datetime:
+    current = world.services.vault.current(world.row(registration_id).secret_name)
+    assert current is not None
+    return current.minted_at
+
+
 def test_an_application_full_of_secrets_is_reported_and_not_rotated_any_more_but_a_leak_is_still_revoked(
     world: World,
 ) -> None:
@@ -64,6 +70,13 @@ def test_an_application_full_of_secrets_is_reported_and_not_rotated_any_more_but
     world.clock.sleep(3600)
     rotated_now(world, registration_id, {"revokePrevious": True})
     assert len(live_keys(world, registration_id)) == 9
+    assert world.row(registration_id).revoke_before == minted_at(world, registration_id), "as early as may be"
+    world.services.directory.add_secret(row.application_object_id or "", "by hand", world.clock.now() + 300 * DAY)
+    world.services.directory.add_secret(row.application_object_id or "", "by hand", world.clock.now() + 300 * DAY)
+    world.clock.sleep(3600)
+    world.rotate(registration_id)
+    world.deliver()
+    assert world.get(registration_id)["operation"]["failure"]["code"] == "too-many-credentials"
 
 
 def test_a_change_after_the_overlap_does_not_lose_the_clean_up(world: World) -> None:

@@ -437,9 +437,12 @@ def test_what_another_installation_has_registered_is_not_taken_from_it() -> None
     assert hand.record.last_body["tags"] == tags
 
 
-def test_a_unique_name_that_is_there_is_said() -> None:
+def test_a_unique_name_that_is_there_is_said_and_stays() -> None:
     world = World()
-    assert asked(world, by_hand(world, uniqueName="hr-export")).json["found"]["uniqueName"] == "hr-export"
+    hand = by_hand(world, uniqueName="hr-export")
+    assert asked(world, hand).json["found"]["uniqueName"] == "hr-export"
+    adopted(world, hand)
+    assert hand.record.last_body["uniqueName"] == "hr-export"
 
 
 def test_an_api_is_not_adopted() -> None:
