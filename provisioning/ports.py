@@ -405,6 +405,24 @@ class Registry(Protocol):
         """
         ...
 
+    def list_client(self, resource_id: str, registration_id: str, row_follows: datetime | None = None) -> bool:
+        """Have the list of the resource name the client; return whether it did not before.
+
+        With a time the list says that the client's row is about to be written then.
+        """
+        ...
+
+    def lists_all_clients(self) -> bool:
+        """Return whether the lists name every client that there is: earlier versions did not list them."""
+        ...
+
+    def note_listed(self, run: str, *, lacked: bool) -> None:
+        """Note that a reconciliation found a client that no list named; or that it has gone through all of them.
+
+        The lists name all of them once one went through that found none.
+        """
+        ...
+
     def clients(self, resource_id: str, *, top: int, continuation_token: str | None = None) -> ClientPage:
         """Return a page of at most `top` entries of the resource's list of clients.
 

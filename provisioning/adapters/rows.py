@@ -18,7 +18,7 @@ from provisioning.domain.approval import Approval, Outcome, Proposal
 from provisioning.domain.azure_roles import AzureGrant
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.events import Actor, ActorKind, Event, EventOutcome, What
-from provisioning.domain.grants import Agreement, Grant, GrantState
+from provisioning.domain.grants import Agreement, Cascaded, Grant, GrantState
 from provisioning.domain.intake import dump, restore
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import CALLBACK, Notice
@@ -42,7 +42,7 @@ _JSON: Final[tuple[str, ...]] = (
 )
 _JSON_IN_PIECES: Final[tuple[str, ...]] = (
     *("request", "proposal", "resource", "formerRedirectUris", "formerPermissions", "findings"),
-    *("grants", "azureGrants", "usage"),
+    *("grants", "azureGrants", "usage", "cascade"),
 )
 _PIECES: Final = re.compile(rf"(?:{'|'.join(_JSON_IN_PIECES)})[0-9]+")
 # What reading a row raises where another version, or somebody else, wrote what cannot be read.
@@ -153,6 +153,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "azureGrants": [_moments(each, "since") for each in registration.azure_grants] or None,
         "azureGrantsDueAt": _moment(registration.azure_grants_due_at),
         "usage": _usage_content(registration.usage),
+        "cascade": _json_of_all(registration.cascade),
         "events": registration.events,
         "secretId": secret.id if secret else None,
         "secretKeyId": secret.key_id if secret else None,
@@ -163,7 +164,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "resource": _json_of(registration.resource),
         "formerRedirectUris": list(registration.former_redirect_uris) or None,
         "formerPermissions": list(registration.former_permissions) or None,
-        "findings": [asdict(finding) for finding in registration.findings] or None,
+        "findings": _json_of_all(registration.findings),
     }
     return {name: value for name, value in content.items() if value is not None}
 
@@ -228,6 +229,7 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         azure_grants=tuple(map(_azure_grant, content.get("azureGrants", ()))),
         azure_grants_due_at=_time(content, "azureGrantsDueAt"),
         usage=_usage(content.get("usage")),
+        cascade=_all_known(Cascaded, content.get("cascade", ())),
         events=int(content.get("events", 0)),
         etag=etag,
         row=entity,
@@ -358,6 +360,10 @@ def _text(value: Any) -> str:  # noqa: ANN401 -- JSON
 def _json_of(value: Any) -> Any:  # noqa: ANN401 -- any of our frozen values
     """Return the value as JSON gives it back, with lists for tuples."""
     return None if value is None else json.loads(_text(asdict(value)))
+
+
+def _json_of_all(values: Iterable[Any]) -> list[Any] | None:
+    return [asdict(each) for each in values] or None
 
 
 def _moment(moment: datetime | None) -> str | None:

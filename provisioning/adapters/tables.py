@@ -328,6 +328,18 @@ class TableRegistry:
         """As the port says."""
         return self._clients.put(client)
 
+    def list_client(self, resource_id: str, registration_id: str, row_follows: datetime | None = None) -> bool:
+        """As the port says."""
+        return self._clients.add(resource_id, registration_id, row_follows)
+
+    def lists_all_clients(self) -> bool:
+        """As the port says."""
+        return self._clients.lists_all()
+
+    def note_listed(self, run: str, *, lacked: bool) -> None:
+        """As the port says."""
+        self._clients.note_listed(run, lacked=lacked)
+
     def clients(self, resource_id: str, *, top: int, continuation_token: str | None = None) -> ClientPage:
         """As the port says: a range of keys of one partition."""
         position = _position(continuation_token)

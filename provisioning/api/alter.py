@@ -1,4 +1,4 @@
-"""How a wish for a registration that exists is accepted: retry, rotate, change, end; the flow carries them out.
+"""How a wish for a registration that exists is accepted: retry, rotate, change; the flow carries them out.
 
 As in `submit`, the order is what makes a crash harmless: the due entry, the row, and then the message.
 """
@@ -31,7 +31,8 @@ from provisioning.domain.messages import check_message, operation_message
 from provisioning.domain.operation import DueEntry, OperationType, new_id
 from provisioning.domain.permissions import asked_names
 from provisioning.domain.registration import Registration, Status
-from provisioning.flow.change import in_use, users_of
+from provisioning.flow.change import in_use
+from provisioning.flow.clients import users_of
 from provisioning.flow.grant import server_of
 from provisioning.flow.plan import STALLED_AFTER, put_due
 from provisioning.flow.resolve import check_resource
@@ -52,7 +53,7 @@ def retry(services: Services, wish: Wish) -> Accepted:
         again = row.approval.asked_again(row.asked_digest, begun.operation.id, wish.caller, now)
         return begun.awaiting(again, now + STALLED_AFTER)
 
-    return _altered(services, wish, What.RETRIED, retried)
+    return altered_row(services, wish, What.RETRIED, retried)
 
 
 def rotate(services: Services, wish: Wish, *, revoke_previous: bool) -> Accepted:
@@ -75,7 +76,7 @@ def rotate(services: Services, wish: Wish, *, revoke_previous: bool) -> Accepted
         return replace(row.begun(new_id(), OperationType.ROTATE, now, now + STALLED_AFTER), **bounds)  # type: ignore[arg-type]
 
     asked = What.REVOCATION_REQUESTED if revoke_previous else What.ROTATION_REQUESTED
-    return _altered(services, wish, asked, rotated)
+    return altered_row(services, wish, asked, rotated)
 
 
 def change(services: Services, wish: Wish, body: object) -> Accepted:
@@ -118,7 +119,7 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
             changed = replace(changed, owner_unseen=is_unseen(wish.caller, request.owner))
         return changed.begun(new_id(), OperationType.CHANGE, now, now + STALLED_AFTER)
 
-    return replace(_altered(services, wish, What.CHANGE_REQUESTED, changed), approvals=needed)
+    return replace(altered_row(services, wish, What.CHANGE_REQUESTED, changed), approvals=needed)
 
 
 def _asking(services: Services, row: Registration, changed: Registration, wish: Wish) -> Registration:
@@ -190,7 +191,7 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
         return _as_agreed(settled, wish, now) if by_owner and asks else settled
 
     asked = What.APPROVED if outcome is Outcome.APPROVED else What.DENIED
-    return _altered(services, wish, asked, decided, Wish.check_decision)
+    return altered_row(services, wish, asked, decided, Wish.check_decision)
 
 
 def _check_owns_resource(services: Services, row: Registration, approval: Approval) -> None:
@@ -244,28 +245,10 @@ def agree(services: Services, wish: Wish, server: Registration, permissions: Col
             raise not_found()
 
     asked = What.CLIENT_APPROVED if permissions is not None else What.CLIENT_REVOKED
-    return _altered(services, wish, asked, agreed, check)
+    return altered_row(services, wish, asked, agreed, check)
 
 
-def delete(services: Services, wish: Wish) -> Accepted:
-    """Return the registration with its deletion pending, or done; a pending operation is superseded.
-
-    Raises RequestRejected (409) while it is `accepted`, unless it waits for an approval: nothing was sent for that.
-    """
-
-    def ended(row: Registration, now: datetime) -> Registration:
-        if row.status is Status.ACCEPTED and not row.awaits_approval:
-            raise RequestRejected(
-                409, "registration-in-progress", "It is being provisioned. Delete it once it is active or failed."
-            )
-        if row.ending:
-            return row
-        return row.begun(new_id(), OperationType.DELETE, now, now + STALLED_AFTER)
-
-    return _altered(services, wish, What.DELETION_REQUESTED, ended)
-
-
-def _altered(
+def altered_row(
     services: Services,
     wish: Wish,
     asked: What,

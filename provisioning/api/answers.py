@@ -179,6 +179,13 @@ def represent_agreement(row: Registration) -> dict[str, Any] | None:
     }
 
 
+def named(row: Registration) -> dict[str, Any]:
+    """Return by what people know a registration, and whose it is."""
+    request = row.request
+    told = {"registrationId": row.id, "clientType": row.client_type, "displayName": request.display_name}
+    return told | {"owner": request.owner, "status": row.status}
+
+
 def represent_event(event: Event) -> dict[str, Any]:
     """Return the event as it is answered; what it has no value for is left out."""
     actor = {"kind": event.actor.kind, "objectId": event.actor.object_id, "via": event.actor.via}

@@ -68,13 +68,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is asked of one registration: by whom, of which, only if it is still so, and perhaps only to see."""
+    """What is asked of one registration: by whom, of which, only if it is still so, and perhaps only to see.
+
+    With `cascade` it is asked of its clients too.
+    """
 
     caller: Caller
     registration_id: str
     if_match: str | None = None
     dry_run: bool = False
     wait: int | None = None
+    cascade: bool = False
 
     def check(self, row: Registration) -> None:
         """Raise RequestRejected where the caller may not do this: 404, 403, or 412 for what has changed since.
@@ -131,9 +135,9 @@ def not_found() -> RequestRejected:
     return RequestRejected(404, "registration-not-found", "There is no registration of that id.")
 
 
-def wish(caller: Caller, call: Call) -> Wish:
+def wish(caller: Caller, call: Call, *, may_cascade: bool = False) -> Wish:
     """Return what is asked of one registration by a call that writes; raise RequestRejected for what is not known."""
-    dry_run = read_dry_run(call)
+    flags = _flags(call, "dryRun", *(["cascade"] if may_cascade else []))
     no_key(call)
     condition = call.headers.get("if-match")
     if condition is not None and not _ENTITY_TAGS.fullmatch(condition.strip()):
@@ -144,7 +148,8 @@ def wish(caller: Caller, call: Call) -> Wish:
         raise RequestRejected(
             400, "condition-not-supported", "Of the conditional headers only If-Match is known here. Send that one."
         )
-    return Wish(caller, registration_id(call), condition, dry_run, preferred_wait(call.headers))
+    waits = preferred_wait(call.headers)
+    return Wish(caller, registration_id(call), condition, "dryRun" in flags, waits, "cascade" in flags)
 
 
 def no_key(call: Call) -> None:
@@ -173,14 +178,20 @@ def no_parameters(call: Call) -> None:
 
 
 def read_dry_run(call: Call) -> bool:
-    """Return whether `dryRun` is asked for, in any case; raise RequestRejected (400) for anything else."""
-    query, faults = parameters(call, "dryRun")
-    value = query.get("dryRun", "false").lower()
-    if value not in ("true", "false"):
-        faults.append(Fault("?dryRun", "not-one-of", "Send true or false, or leave it out."))
+    """Return whether `dryRun` is asked for; raise RequestRejected (400) for anything else."""
+    return "dryRun" in _flags(call, "dryRun")
+
+
+def _flags(call: Call, *names: str) -> frozenset[str]:
+    """Return which of these are asked for, in any case; raise RequestRejected (400) for anything else."""
+    query, faults = parameters(call, *names)
+    values = {name: query.get(name, "false").lower() for name in names}
+    for name, value in values.items():
+        if value not in ("true", "false"):
+            faults.append(Fault(f"?{name}", "not-one-of", "Send true or false, or leave it out."))
     if faults:
         raise bad_query(faults)
-    return value == "true"
+    return frozenset(name for name, value in values.items() if value == "true")
 
 
 def parameters(call: Call, *known: str) -> tuple[dict[str, str], list[Fault]]:

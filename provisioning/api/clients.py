@@ -1,13 +1,14 @@
 """The clients of a resource: who may do what there, since when, and its owner's word on it.
 
-A client of another team is its owner's to see; of it the resource's owner is shown what it is, and what it may do.
+A client of another team is its owner's to see; of it the resource's owner is shown what it is, and what it may do, once
+that is known.
 """
 
 from dataclasses import replace
 from typing import Any
 
 from provisioning.api import alter
-from provisioning.api.answers import Answer, ok, represent_agreement, represent_grants, welcomed
+from provisioning.api.answers import Answer, named, ok, represent_agreement, represent_grants, welcomed
 from provisioning.api.calls import Call, Wish, called_about, json_body, no_body, not_found, read_page, wish
 from provisioning.domain.callers import Caller
 from provisioning.domain.errors import UnreadableRow
@@ -56,19 +57,15 @@ def _row(services: Services, client_id: str) -> Registration | None:
         row = services.registry.get(client_id)
     except UnreadableRow:
         return None
-    return None if row is None or row.status is Status.DELETED else row
+    # What nobody has agreed to yet, or was not carried out, may be another team's business.
+    return None if row is None or row.resource is None or row.status is Status.DELETED else row
 
 
 def _client(row: Registration) -> dict[str, Any]:
-    request = row.request
     return {
-        "registrationId": row.id,
+        **named(row),
         "clientId": row.client_id,
-        "clientType": row.client_type,
-        "displayName": request.display_name,
-        "owner": request.owner,
-        "contact": request.contact,
-        "status": row.status,
+        "contact": row.request.contact,
         "grants": represent_grants(row),
         "agreement": represent_agreement(row),
     }

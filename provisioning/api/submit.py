@@ -47,7 +47,7 @@ from provisioning.domain.values import dataclass
 from provisioning.flow.mint import new_secret
 from provisioning.flow.permit import judge_resolved, names_of
 from provisioning.flow.plan import STALLED_AFTER
-from provisioning.flow.resolve import check_resource, claim_server, resolve_resource, whose
+from provisioning.flow.resolve import check_live, check_resource, claim_server, resolve_resource, whose
 from provisioning.ports import Services
 
 # A repeat of a request within this time finds the first one's message still on its way; a second message would only
@@ -59,13 +59,15 @@ MESSAGE_ON_ITS_WAY: Final = timedelta(seconds=5)
 class Accepted:
     """A registration as it stands now, the message to send for it, if any, and what the registration was before.
 
-    Of a dry run also the approvals that it would wait for; then `registration` is what it would be with them.
+    Of a dry run also the approvals that it would wait for; then `registration` is what it would be with them. `clients`
+    are those that are deleted with a resource.
     """
 
     registration: Registration
     message: str | None
     before: Registration
     approvals: tuple[ApprovalNeeded, ...] = ()
+    clients: tuple[Registration, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ def submit(services: Services, request: RegistrationRequest, caller: Caller, ide
             approval = approval_of(registration, decision, resource, caller, registration.operation)
             registration = registration.awaiting(approval, registration.created_at + STALLED_AFTER)
         registration = agreed_by_asking(registration, resource, caller, registration.created_at)
+        if resource is not None:
+            _list_client(services, registration, resource)
         _claim_server(services, policy, registration, caller)
         take_place(services, policy, request.owner, registration.id)
         entry = DueEntry(registration.id, registration.due_at or registration.created_at)
@@ -258,6 +262,21 @@ def _claim_server(services: Services, policy: Policy, registration: Registration
     taken = claim_server(services.registry, registration, request.fhir_server_url, services.clock.now())
     if taken is not None:
         raise server_taken(policy, caller, taken)
+
+
+def _list_client(services: Services, registration: Registration, resource: Registration) -> None:
+    """Have the list of its resource name the client, before its row is there; refuse it where that has ended meanwhile.
+
+    Whoever deletes the resource says so first, and then looks at the list.
+    """
+    services.registry.list_client(resource.id, registration.id, registration.created_at)
+    latest = services.registry.get(resource.id)
+    try:
+        check_live(latest if latest is not None else resource)
+    except NeedsOperator as error:
+        raise RequestRejected(
+            400, "invalid-request", "The request breaks rules of this service; see errors.", _faults(error)
+        ) from None
 
 
 def _check_claimable(

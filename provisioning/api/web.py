@@ -21,6 +21,7 @@ from provisioning.api.answers import (
     accepted,
     approvals_needed,
     differences,
+    named,
     ok,
     problem,
     represent,
@@ -44,6 +45,7 @@ from provisioning.api.calls import (
 )
 from provisioning.api.chat.link import link_chat, renewed, unlink_chat
 from provisioning.api.clients import approve_client, list_clients, revoke_client
+from provisioning.api.delete import delete
 from provisioning.api.guidance import next_steps
 from provisioning.api.prefer import preferred_wait
 from provisioning.api.submit import Accepted, preview, submit
@@ -51,6 +53,7 @@ from provisioning.api.wait import wait
 from provisioning.api.warnings import OWNER_NOT_SEEN, Warning_, consequences, of_owner, warnings
 from provisioning.domain.approval import Outcome
 from provisioning.domain.callers import Caller, Role
+from provisioning.domain.client_types import ClientType
 from provisioning.domain.credentials import exchanged_credentials
 from provisioning.domain.errors import RequestRejected, SettingsError, TryAgain
 from provisioning.domain.events import Actor, ActorKind
@@ -215,8 +218,8 @@ def deny_registration(services: Services, caller: Caller, call: Call) -> Answer:
 def delete_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """DELETE /registrations/{id}: 202, and the application and the secret are deleted; the registration is kept."""
     no_body(call)
-    wanted = wish(caller, call)
-    return _answered(alter.delete(services, wanted), wanted, call, services)
+    wanted = wish(caller, call, may_cascade=True)
+    return _answered(delete(services, wanted), wanted, call, services)
 
 
 def _answered(done: Accepted, wanted: Wish, call: Call, services: Services) -> Answer:
@@ -236,6 +239,8 @@ def _answered(done: Accepted, wanted: Wish, call: Call, services: Services) -> A
         "approvalsNeeded": approvals_needed(done.approvals),
         "warnings": [asdict(each) for each in of_change],
     }
+    if after.ending and after.client_type is ClientType.RESOURCE:
+        content["clients"] = [named(each) for each in done.clients]
     if begins is OperationType.CHANGE:
         content["application"] = changed_properties(after)
         content |= exchanged_credentials(before, after, services.tenant)

@@ -12,6 +12,8 @@ from provisioning.domain.values import dataclass
 # What a grant waits for, beside the code of what Entra refused.
 RESOURCE_OWNER: Final = "resource-owner"
 PROPAGATION: Final = "propagation"
+# Before every number that an entry has once anything of the client is known.
+LISTED: Final = -1
 
 
 class GrantState(Kept):
@@ -61,7 +63,9 @@ class Grant:
 class ClientOf:
     """A client in the list of its resource: the ids of the scopes that its users need not consent to.
 
-    Of two such entries the one with the higher `number` holds.
+    Of two such entries the one with the higher `number` holds. One that only says that it is a client has LISTED.
+    `listed_at` is when a client was listed whose row was about to be written; `ended` is whether it is being deleted,
+    or was: it never comes back.
     """
 
     resource_id: str
@@ -69,6 +73,16 @@ class ClientOf:
     client_id: str
     scopes: tuple[str, ...]
     number: int
+    listed_at: datetime | None = None
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cascaded:
+    """A client that is deleted with its resource, as long as it has the owner for whom that was judged."""
+
+    registration_id: str
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)

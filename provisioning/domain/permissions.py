@@ -46,6 +46,11 @@ def app_roles_of(registration_id: str, request: ResourceApplicationRequest) -> t
     return tuple(Permission(_id(registration_id, kind, value), value) for value, kind in kinds.items())
 
 
+def ids_of(registration_id: str, names: Iterable[str]) -> frozenset[str]:
+    """Return the ids that permissions of these names have at a resource application of ours, whatever they are."""
+    return frozenset(_id(registration_id, kind, name) for name in names for kind in ("scope", "role"))
+
+
 def _id(registration_id: str, kind: str, value: str) -> str:
     return str(uuid.uuid5(_IDS, f"{registration_id}\n{kind}\n{value}"))
 

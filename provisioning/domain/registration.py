@@ -15,7 +15,7 @@ from provisioning.domain.azure_roles import AzureGrant
 from provisioning.domain.callers import Caller
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Permission, ResolvedResource
-from provisioning.domain.grants import Agreement, Grant
+from provisioning.domain.grants import Agreement, Cascaded, Grant
 from provisioning.domain.intake import (
     RegistrationRequest,
     ResourceApplicationRequest,
@@ -59,7 +59,8 @@ class Registration:
     last asked to delete an application that not all of its replicas may have heard of. `agreement` is what the owner of
     its resource agreed to, `grants` what became of each permission, `grants_due_at` when that is looked at next;
     `azure_grants` and `azure_grants_due_at` say the same of the roles of Azure that its owner is given. `usage` is when
-    it was last used, None until the reports of sign-ins were looked at.
+    it was last used, None until the reports of sign-ins were looked at. `cascade` are the clients that are deleted with
+    a resource.
     `events` is how many of its writes were told by an event. `approval` is the latest that was asked for; `proposal` is
     the change that waits for it, and stays whatever else is done meanwhile. `owner_unseen` is whether nothing has shown
     yet that Entra knows the owner.
@@ -104,6 +105,7 @@ class Registration:
     azure_grants: tuple[AzureGrant, ...] = ()
     azure_grants_due_at: datetime | None = None
     usage: Usage | None = None
+    cascade: tuple[Cascaded, ...] = ()
     events: int = 0
     etag: str | None = None
     row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)

@@ -1,8 +1,8 @@
 """What an accepted change does to its application in Entra; how a change is accepted is in `api/alter.py`."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from provisioning import trail
 from provisioning.domain.directory import Application
@@ -11,15 +11,12 @@ from provisioning.domain.entitlements import disabled_first, removed_ids
 from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import change_of, changed_properties
-from provisioning.domain.registration import Registration
+from provisioning.flow.clients import users_of
 from provisioning.flow.resolve import resolve_resource
 from provisioning.flow.rotate import REPLICATED_AFTER, check_ours
 from provisioning.flow.run import Run
-from provisioning.ports import Services
 
 logger = trail.logger(__name__)
-
-_PAGE: Final = 1000
 
 
 def ensure_asked(run: Run) -> None:
@@ -84,26 +81,6 @@ def _send(run: Run, application: Application, body: Mapping[str, Any]) -> None:
             raise in_use()
         directory.update_application(application.object_id, before)
     directory.update_application(application.object_id, body)
-
-
-def users_of(services: Services, server: Registration, ids: Collection[str]) -> Iterator[Registration]:
-    """Yield the live clients that ask for one of these permissions of a resource of ours.
-
-    All registrations are looked at, unless there is nothing that they could use.
-    """
-    token, looked = None, not ids
-    while not looked:
-        page = services.registry.find(top=_PAGE, continuation_token=token)
-        yield from (row for row in page.registrations if not row.ending and _uses(row, server, ids))
-        token = page.continuation_token
-        looked = token is None
-
-
-def _uses(row: Registration, server: Registration, ids: Collection[str]) -> bool:
-    resource = row.resource
-    if resource is None or resource.client_id != server.client_id:
-        return False
-    return any(each.id in ids for each in row.declared)
 
 
 def in_use() -> NeedsOperator:

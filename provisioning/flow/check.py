@@ -23,7 +23,8 @@ from provisioning.domain.operation import Failure, OperationType
 from provisioning.domain.registration import Registration
 from provisioning.domain.secrets import CurrentSecret, MissingCredential, SecretPolicy, is_ours_by_label
 from provisioning.flow.change import lacks_change, repair, send_change
-from provisioning.flow.grant import LOOKED_AT_AGAIN_AFTER, clients_of, ensure_granted, preauthorise
+from provisioning.flow.clients import listed_clients
+from provisioning.flow.grant import LOOKED_AT_AGAIN_AFTER, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
 from provisioning.flow.observe import learn_usage
@@ -142,7 +143,8 @@ def _keep_vault_read(run: Run) -> None:
 def _keep_clients(run: Run) -> None:
     """Have a resource pre-authorise its clients and nobody who was one, whatever a run that died had left."""
     server = run.registration
-    if run.services.grants and server.client_type is ClientType.RESOURCE and clients_of(run.services, server):
+    grants = run.services.grants and server.client_type is ClientType.RESOURCE
+    if grants and any(listed_clients(run.services, server.id)):
         preauthorise(run.services, server, afresh=False)
 
 

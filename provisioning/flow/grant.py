@@ -18,6 +18,7 @@ from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import TAG
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import MintedSecret
+from provisioning.flow.clients import listed_clients
 from provisioning.flow.patience import waits
 from provisioning.flow.resolve import holder_of
 from provisioning.flow.rotate import is_ours
@@ -32,7 +33,6 @@ SHOWS_WITHIN: Final = timedelta(seconds=30)
 RUNS_END_WITHIN: Final = timedelta(minutes=11)
 LOOKED_AT_AGAIN_AFTER: Final = timedelta(minutes=2)
 LONGEST_PAUSE: Final = timedelta(days=1)
-_PAGE: Final = 1000
 
 _Entries = Mapping[str, frozenset[str]]
 
@@ -138,7 +138,7 @@ def preauthorise(services: Services, server: Registration, *, afresh: bool) -> N
         )
     has: _Entries = {client_id: frozenset(scopes) for client_id, scopes in application.preauthorized.items()}
     while True:
-        wanted = entries(has, clients_of(services, server))
+        wanted = entries(has, listed_clients(services, server.id))
         if wanted == has and not afresh:
             return
         services.directory.update_application(server.application_object_id, {"api": _property(wanted)})
@@ -150,17 +150,6 @@ def entries(has: _Entries, listed: Iterable[ClientOf]) -> _Entries:
     ours = {each.client_id: frozenset(each.scopes) for each in listed}
     others = {client_id: scopes for client_id, scopes in has.items() if client_id not in ours}
     return others | {client_id: scopes for client_id, scopes in ours.items() if scopes}
-
-
-def clients_of(services: Services, server: Registration) -> list[ClientOf]:
-    """Return the whole list of a resource's clients."""
-    found, token = list[ClientOf](), None
-    while True:
-        page = services.registry.clients(server.id, top=_PAGE, continuation_token=token)
-        found += page.clients
-        token = page.continuation_token
-        if token is None:
-            return found
 
 
 def _property(wanted: _Entries) -> dict[str, Any]:

@@ -8,6 +8,7 @@ counter, whether there is anything left to do; then it may be repeated.
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -20,8 +21,10 @@ from provisioning.domain.manifest import application_body, mapped_claims, resour
 from provisioning.domain.messages import DROPPED, Message, Outgoing, ReconcilePage
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.cascade import ensure_clients_gone
 from provisioning.flow.change import ensure_asked, ensure_changed
 from provisioning.flow.check import check
+from provisioning.flow.clients import ensure_off_the_list, listed
 from provisioning.flow.conclude import announce_again, conclude, remember
 from provisioning.flow.delete import ensure_gone, ensure_server_url_held
 from provisioning.flow.grant import ensure_granted, ensure_granted_anew, ensure_not_preauthorised
@@ -70,11 +73,14 @@ def ensure_server_url(run: Run) -> None:
 def ensure_resource(run: Run) -> None:
     """Afterwards the client's resource and each permission that it asks for are known to exist, and to be permitted.
 
-    Safe to repeat because it only reads. It runs first, so that nothing is created for a request that cannot work.
+    Safe to repeat because it only reads, but for the list of the resource's clients, which names each once. It runs
+    first, so that nothing is created for a request that cannot work.
     """
     request = run.registration.request
     assert not isinstance(request, ResourceApplicationRequest)
     resource = resolve_resource(run.services, request)
+    if listed(run.services, replace(run.registration, resource=resource)):
+        resource = resolve_resource(run.services, request)  # whoever deletes it has seen the list, or is seen here
     if run.registration.application_object_id is None:
         check_permitted(run.services, run.registration, request, resource)
     run.learn(resource=resource)
@@ -242,7 +248,14 @@ CHANGE: Final[tuple[Step, ...]] = (
     ensure_granted_anew,
     ensure_vault_read_anew,
 )
-DELETION: Final[tuple[Step, ...]] = (ensure_gone, ensure_not_preauthorised, ensure_nobody_reads, ensure_server_url_held)
+DELETION: Final[tuple[Step, ...]] = (
+    ensure_clients_gone,
+    ensure_gone,
+    ensure_off_the_list,
+    ensure_not_preauthorised,
+    ensure_nobody_reads,
+    ensure_server_url_held,
+)
 
 
 def steps_of(registration: Registration) -> tuple[Step, ...]:

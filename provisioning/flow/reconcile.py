@@ -24,6 +24,7 @@ from provisioning.domain.messages import (
 )
 from provisioning.domain.notices import heartbeat
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.clients import listed
 from provisioning.flow.notify import announce
 from provisioning.flow.observe import observe
 from provisioning.ports import Services
@@ -49,13 +50,17 @@ def reconcile(services: Services, page: ReconcilePage) -> Outgoing:
     """Return the messages that a page leads to, that of the next page last; after the last page a heartbeat is told."""
     if page.part == REGISTRATIONS:
         found = services.registry.find(top=PAGE, continuation_token=page.continuation_token)
-        for each in found.registrations:  # rows of a version that had no lists of owners, too
+        for each in found.registrations:  # rows of a version that had no lists of owners, or of clients, too
             services.registry.put_owned(each.request.owner, each.id)
+            if listed(services, each):
+                services.registry.note_listed(page.run, lacked=True)
         used = observe(services, found.registrations)
         messages = [
             reconcile_message(each.id, page.run, page.trace_id, used.get(each.id)) for each in found.registrations
         ]
         following = found.continuation_token
+        if following is None:
+            services.registry.note_listed(page.run, lacked=False)
         counted = {
             "registrations": len(messages),
             "unreadable": found.unreadable,

@@ -193,6 +193,16 @@ def _ours(services: Services, ours: Registration, request: ClientRequest) -> Res
     )
 
 
+def check_live(ours: Registration) -> None:
+    """Raise NeedsOperator where a registration has failed, or ended, and is nobody's resource any more."""
+    if ours.status in (Status.FAILED, Status.DELETING, Status.DELETED):
+        raise NeedsOperator(
+            "resource-not-active",
+            "The resource application has failed or was deleted.",
+            remedy="Repair or register the resource application, then retry this registration.",
+        )
+
+
 def _offered(ours: Registration, request: ClientRequest) -> tuple[tuple[Permission, ...], tuple[Permission, ...]]:
     """Return what the client asks of a registration of ours, if that is a live resource application and has it all."""
     if not isinstance(ours.request, ResourceApplicationRequest):
@@ -201,12 +211,7 @@ def _offered(ours: Registration, request: ClientRequest) -> tuple[tuple[Permissi
             "The registration named as resource is a client.",
             remedy="Name the registration of a resource application, and send a new request.",
         )
-    if ours.status in (Status.FAILED, Status.DELETING, Status.DELETED):
-        raise NeedsOperator(
-            "resource-not-active",
-            "The resource application has failed or was deleted.",
-            remedy="Repair or register the resource application, then retry this registration.",
-        )
+    check_live(ours)
     return asked_for(request, scopes_of(ours.id, ours.request), app_roles_of(ours.id, ours.request))
 
 

@@ -22,6 +22,7 @@ from provisioning.domain.messages import operation_message
 from provisioning.domain.names import MANAGED_FHIR_CLIENT_ID, managed_fhir_url
 from provisioning.domain.registration import REGISTRATION_ID, Registration
 from provisioning.domain.values import dataclass
+from provisioning.flow.clients import listed
 from provisioning.flow.plan import put_due
 from provisioning.operator.desk import Desk
 from provisioning.operator.found import Found, body_of, found_in
@@ -130,9 +131,19 @@ def _apply(desk: Desk, adoption: _Adoption) -> None:
         _mark(desk, adoption)
         put_due(services, row)
         take_place(services, services.policy.current(), row.request.owner, row.id)
+        listed(services, row)
+        if row.client_type is ClientType.RESOURCE:
+            _list_clients(desk, row)
         stored = services.registry.insert(row, wished(trail.current(), What.ADOPTED, None, row))
         if stored is not None:
             desk.send(operation_message(stored))
+
+
+def _list_clients(desk: Desk, server: Registration) -> None:
+    """Have those be its clients that asked for the resource while it was somebody else's."""
+    for each in desk.rows():
+        if each.resource is not None and each.resource.client_id == server.client_id:
+            desk.services.registry.list_client(server.id, each.id)
 
 
 def _mark(desk: Desk, adoption: _Adoption) -> None:

@@ -32,6 +32,7 @@ from provisioning.domain.recovered import (
     unfinished,
 )
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.clients import listed
 from provisioning.flow.mint import belongs_to, shown
 from provisioning.flow.patience import Patience
 from provisioning.flow.plan import put_due
@@ -161,6 +162,7 @@ class _Rebuild:
                 raise Unrecoverable("another registration has its FHIR server's URL")
             registry.claim(str(row.client_id), row.id)
         registry.put_owned(request.owner, row.id)
+        listed(self.services, row)
         registry.insert(row, brought_back(trail.current(), row))
         return row
 

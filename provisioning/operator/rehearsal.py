@@ -83,7 +83,8 @@ class _RehearsedDirectory(_Only):
 
 class _RehearsedRegistry(_Only):
     def __init__(self, inner: Registry, noted: Noted) -> None:
-        super().__init__(inner, ("get", "find", "due", "holder", "hold", "notices", "events"))
+        reads = ("get", "find", "due", "holder", "hold", "notices", "events", "clients", "lists_all_clients")
+        super().__init__(inner, reads)
         self._noted = noted
 
     def replace(self, registration: Registration, *_events: Event) -> Registration:
@@ -100,6 +101,10 @@ class _RehearsedRegistry(_Only):
     def put_due(self, entry: object) -> None: ...
     def remove_due(self, entry: object) -> None: ...
     def put_owned(self, owner: str, registration_id: str) -> None: ...
+    def note_listed(self, run: str, *, lacked: bool) -> None: ...
+
+    def list_client(self, *_: object) -> bool:
+        return False
 
 
 @dataclass(frozen=True)

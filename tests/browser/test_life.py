@@ -138,19 +138,19 @@ def test_a_secret_is_replaced_after_it_was_told_what_follows(
 def test_a_server_is_deleted_after_its_clients_were_named_and_its_name_was_typed(people: People) -> None:
     url = "https://gone.contoso.example"
     made = registered(people.served, SERVER | {"displayName": "To delete", "fhirServerUrl": url})
-    client(people, "Left behind", resource=url)
+    client(people, "Taken along", resource=url)
     alice = people.called("alice")
     alice.looks_at(f"#/r/{made['registrationId']}")
-    alice.sees("Left behind")
+    alice.sees("Taken along")
     alice.clicks("Delete", "link")
-    alice.sees("These registered clients call this server, and stop working:")
-    assert "Left behind" in alice.text
+    alice.sees("These registered clients call this server, and are deleted with it:")
+    assert "Taken along" in alice.text
     assert "What follows" in alice.text
     assert alice.page.get_by_role("button", name="Delete it").is_disabled()
     alice.looks_well("delete")
     alice.types("Type To delete to confirm", "To delete")
     alice.clicks("Delete it")
-    alice.page.locator(".badge.deleted").wait_for()
+    alice.page.locator(".badge.deleted").wait_for(timeout=60_000)  # its client goes first
     alice.sees("Application and secret are gone.")
     alice.looks_at("#/")
     alice.chooses("Show", "Deleted")

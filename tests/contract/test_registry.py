@@ -11,7 +11,7 @@ import pytest
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.errors import RequestRejected, StaleRegistration
-from provisioning.domain.grants import ClientOf
+from provisioning.domain.grants import LISTED, ClientOf
 from provisioning.domain.intake import fingerprint, parse
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType
@@ -73,6 +73,34 @@ def test_a_resources_list_has_each_client_once_and_never_an_older_entry(registry
     assert rest.continuation_token is None
     with pytest.raises(RequestRejected):
         registry.clients(other, top=2, continuation_token=page.continuation_token)
+
+
+def test_a_client_is_listed_before_its_row_and_what_is_known_of_it_later_stays(registry: Registry) -> None:
+    server, client, old = (a_registration().id for _ in range(3))
+    assert registry.list_client(server, client, NOW)
+    assert not registry.list_client(server, client)
+    assert registry.list_client(server, old)
+    assert not registry.list_client(server, old, NOW)
+    known = ClientOf(server, client, "client", ("1",), 0)
+    assert registry.put_client(known) == known
+    ended = replace(known, scopes=(), number=4, ended=True)
+    assert registry.put_client(ended) == ended
+    assert registry.put_client(replace(ended, ended=False, number=5)).number == 5
+    assert not registry.list_client(server, client, NOW + timedelta(hours=1))
+    page = registry.clients(server, top=9)
+    found = {each.registration_id: each for each in page.clients}
+    assert found[client] == replace(ended, number=5, listed_at=NOW + timedelta(hours=1))
+    assert found[old] == ClientOf(server, old, "", (), LISTED, NOW)
+
+
+def test_the_lists_have_all_clients_once_a_reconciliation_went_through_and_found_none_missing(
+    registry: Registry,
+) -> None:
+    told = []
+    for run, lacked in (("1", True), ("1", False), ("2", False), ("3", True), ("3", False), ("4", False), ("5", False)):
+        registry.note_listed(run, lacked=lacked)
+        told.append(registry.lists_all_clients())
+    assert told == [False, False, True, False, False, True, True]
 
 
 def test_an_id_can_be_inserted_once(registry: Registry) -> None:

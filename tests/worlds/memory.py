@@ -11,7 +11,7 @@ from provisioning.domain.client_types import ClientType
 from provisioning.domain.copies import StoredRow
 from provisioning.domain.errors import RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.events import Event, EventPage, numbered
-from provisioning.domain.grants import ClientOf, ClientPage
+from provisioning.domain.grants import LISTED, ClientOf, ClientPage
 from provisioning.domain.names import Hold
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
@@ -34,6 +34,7 @@ class MemoryRegistry:
         self.clients_of: dict[tuple[str, str], ClientOf] = {}
         # The ids of registrations whose rows a newer version wrote, so that this one cannot read them.
         self.unreadable: set[str] = set()
+        self.listed: tuple[str | None, str | None] = (None, None)
         self._writes = 0
         self._lock = threading.Lock()
 
@@ -43,6 +44,7 @@ class MemoryRegistry:
         copied.rows, copied.entries, copied.names = self.rows.copy(), self.entries.copy(), self.names.copy()
         copied.owned, copied.holds, copied.hours = self.owned.copy(), self.holds.copy(), self.hours.copy()
         copied.clients_of, copied.unreadable = self.clients_of.copy(), self.unreadable.copy()
+        copied.listed = self.listed
         copied.told = {each: events.copy() for each, events in self.told.items()}
         copied.waiting, copied._writes = self.waiting.copy(), self._writes
         return copied
@@ -169,9 +171,30 @@ class MemoryRegistry:
     def put_client(self, client: ClientOf) -> ClientOf:
         with self._lock:
             there = self.clients_of.get((client.resource_id, client.registration_id))
-            if there is None or there.number < client.number:
-                there = self.clients_of[client.resource_id, client.registration_id] = client
-            return there
+            if there is not None and there.number >= client.number:
+                return there
+            before = there or client
+            kept = replace(client, listed_at=client.listed_at or before.listed_at, ended=client.ended or before.ended)
+            self.clients_of[client.resource_id, client.registration_id] = kept
+            return client
+
+    def list_client(self, resource_id: str, registration_id: str, row_follows: datetime | None = None) -> bool:
+        with self._lock:
+            key = resource_id, registration_id
+            there = self.clients_of.get(key)
+            listed_at = row_follows or (there.listed_at if there is not None else None)
+            client = there or ClientOf(resource_id, registration_id, "", (), LISTED)
+            self.clients_of[key] = replace(client, listed_at=listed_at)
+            return there is None
+
+    def lists_all_clients(self) -> bool:
+        return self.listed[1] is not None
+
+    def note_listed(self, run: str, *, lacked: bool) -> None:
+        if lacked:
+            self.listed = (run, None)
+        elif self.listed[0] != run:
+            self.listed = (self.listed[0], run)
 
     def clients(self, resource_id: str, *, top: int, continuation_token: str | None = None) -> ClientPage:
         if continuation_token is not None and not continuation_token.startswith(f"{resource_id}:"):

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from provisioning.domain.approval import Approval, Outcome, Proposal
 from provisioning.domain.azure_roles import AzureGrant
 from provisioning.domain.directory import Permission, ResolvedResource
-from provisioning.domain.grants import Agreement, Grant, GrantState
+from provisioning.domain.grants import Agreement, Cascaded, Grant, GrantState
 from provisioning.domain.intake import RegistrationRequest, dump, fingerprint, parse
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
@@ -154,6 +154,7 @@ def full(registration: Registration) -> Registration:
         expiry_noticed=30,
         clean_up_at=later,
         deletion_sent_at=later,
+        cascade=(Cascaded(ID, "owner"),),
         agreement=Agreement(1, ("read",), "agreed", later, "bot"),
         grants=(Grant("read", "1", GrantState.WAITS, later, "propagation", later),),
         grants_due_at=later,

@@ -62,12 +62,12 @@ class World(WiredWorld):
         """PATCH /registrations/{id}; what it sends to the queue is queued."""
         return self._ask(web.change_registration, registration_id, body)
 
-    def delete(self, registration_id: str) -> Answer:
+    def delete(self, registration_id: str, query: str = "") -> Answer:
         """DELETE /registrations/{id}; what it sends to the queue is queued."""
-        return self._ask(web.delete_registration, registration_id, None)
+        return self._ask(web.delete_registration, registration_id, None, query=query)
 
-    def _ask(self, handle: Any, registration_id: str, body: Any, suffix: str = "") -> Answer:
-        call = Call(f"/api/registrations/{registration_id}{suffix}", registration_id=registration_id)
+    def _ask(self, handle: Any, registration_id: str, body: Any, suffix: str = "", query: str = "") -> Answer:
+        call = Call(f"/api/registrations/{registration_id}{suffix}", query=query, registration_id=registration_id)
         if body is not None:
             call = replace(call, headers={"content-type": "application/json"}, body=json.dumps(body).encode())
         return self.call(handle, call)

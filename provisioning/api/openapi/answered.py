@@ -466,9 +466,20 @@ def _previews() -> dict[str, Schema]:
                         "removed": {"type": "array", "items": {"type": "object"}, "description": "As Graph has them."},
                     },
                 ),
+                "clients": _list("Of a resource's deletion: the clients that are deleted first.", ref("Going")),
                 "warnings": _list("What becomes of those who use the registration.", ref("Warning")),
             },
-            optional=("application", "credentials"),
+            optional=("application", "credentials", "clients"),
+        ),
+        "Going": _object(
+            "A client that is deleted with its resource.",
+            {
+                "registrationId": _text("The id of its registration."),
+                "clientType": _text("What kind it is.", enum=list(ClientType)),
+                "displayName": _text("Its name."),
+                "owner": _text("Whose it is."),
+                "status": _text("Where it stands.", enum=list(Status)),
+            },
         ),
     }
 

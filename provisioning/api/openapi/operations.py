@@ -118,8 +118,10 @@ def _delete() -> Schema:
         "deleteRegistration",
         "Delete a registration",
         "Application and secret are deleted, recoverably. A pending operation is superseded. The registration stays "
-        "readable, as evidence; to delete it again is no error.",
+        "readable, as evidence; to delete it again is no error. A resource that live clients use is not deleted unless "
+        "with them.",
         example=examples.DELETE_PREVIEW,
+        also=("cascade",),
     )
 
 
@@ -197,15 +199,21 @@ def _decide(name: str, schema: str, words: tuple[str, str]) -> Schema:
     )
 
 
-def _altering(
-    operation_id: str, summary: str, description: str, *, example: object, body: Schema | None = None
+def _altering(  # noqa: PLR0913 -- as of any call
+    operation_id: str,
+    summary: str,
+    description: str,
+    *,
+    example: object,
+    body: Schema | None = None,
+    also: Iterable[str] = (),
 ) -> Schema:
     """Return a call that alters one registration."""
     return _operation(
         operation_id,
         summary,
         description,
-        parameters=_ONE,
+        parameters=(*_ONE, *also),
         body=body,
         answers={
             "200": _answer("With dryRun=true: what would change. Nothing did.", "ChangePreview", example),

@@ -67,6 +67,12 @@ PARAMETERS: Final[Mapping[str, Any]] = {
     "dryRun": _query(
         "dryRun", "Answer what would be done; nothing is stored or sent.", {"type": "boolean", "default": False}
     ),
+    "cascade": _query(
+        "cascade",
+        "Of a resource: delete its live clients first, each of which the caller may delete. Without it a resource with "
+        "live clients is not deleted.",
+        {"type": "boolean", "default": False},
+    ),
     "owner": _query(
         "owner",
         "Only what this Entra object id owns.",

@@ -94,7 +94,9 @@ REFUSALS: Final[Mapping[str, Codes]] = {
         _POLICY,
         _ENFORCED,
     ),
-    "deleteRegistration": _together(_ANY, _NO_BODY, _WRITES_ONE, _OWNER, {409: ("registration-in-progress",)}),
+    "deleteRegistration": _together(
+        _ANY, _NO_BODY, _WRITES_ONE, _OWNER, {409: ("registration-in-progress", "resource-in-use")}
+    ),
     "rotateRegistration": _together(
         _ANY,
         _BODY,
@@ -185,7 +187,7 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
         409: ("permission-in-use", "patch-test-failed"),
         429: ("too-many-per-hour",),
     },
-    "deleteRegistration": {400: _DRY_RUN},
+    "deleteRegistration": {400: _DRY_RUN, 409: ("resource-in-use",)},
     "rotateRegistration": {400: (*_DRY_RUN, "wrong-type")},
     "retryRegistration": {400: _DRY_RUN},
     "approveRegistration": {

@@ -121,6 +121,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     ),
     "patch-path": "The path leads to nothing. Read the registration again; indexes begin at 0, and - is the end.",
     "patch-test-failed": "The registration has another value there. Read it again.",
+    "resource-in-use": "Have its clients deleted first: GET /registrations/{id}/clients; or send cascade=true.",
     "permission-in-use": "Have the clients changed first that ask for it: GET /registrations/{id}/clients.",
     "permission-missing": "The service lacks a permission in Graph. Tell whoever runs it.",
     "policy-broken": "The policy of this service is broken. Tell whoever runs it; it is read again within a minute.",

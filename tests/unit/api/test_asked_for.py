@@ -99,7 +99,7 @@ class CountingRegistry(MemoryRegistry):
         return super().holder(name)
 
 
-def test_to_judge_it_a_post_reads_one_row_and_asks_nobody_outside() -> None:
+def test_to_judge_it_a_post_reads_one_row_which_it_reads_again_once_listed_and_asks_nobody_outside() -> None:
     registry = CountingRegistry()
     world = a_world(registry)
     resource = world.registered(a_resource())
@@ -117,9 +117,9 @@ def test_to_judge_it_a_post_reads_one_row_and_asks_nobody_outside() -> None:
         world.post(body)
         reads[name] = registry.reads.copy()
     assert reads == {
-        "by URL": ["name", "row"],
-        "by client id": ["name", "row"],
-        "by registration id": ["row"],
+        "by URL": ["name", "row", "row"],
+        "by client id": ["name", "row", "row"],
+        "by registration id": ["row", "row"],
         "managed": [],
         "managed, with roles": ["name"],
         "foreign": [],

@@ -98,6 +98,8 @@ NOT_TOLD: Mapping[str, str] = {
     "secret.minted_at": "compared with the two bounds",
     "missing.key_id": "not yet drift: told as a finding once a second reconciliation agrees",
     "missing.run": "as missing.key_id",
+    "cascade.registration_id": "what is deleted with it; the dry run of the deletion tells",
+    "cascade.owner": "as long as it is still this owner's, who was judged",
     "expiry_noticed": "keeps a notice from being sent twice",
     "clean_up_at": "when replaced secrets may be removed",
     "deletion_sent_at": "tells a deletion's own effect from a late replica",

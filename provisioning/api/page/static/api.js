@@ -89,7 +89,9 @@ export const change = (id, changes, { etag, dryRun, signal } = {}) =>
 export const rotate = (id, revoke, { etag, dryRun } = {}) =>
   call("POST", dry(`${one(id)}/rotate`, dryRun), { body: { revokePrevious: revoke }, headers: unchanged(etag) });
 export const retry = (id, { etag, dryRun } = {}) => call("POST", dry(`${one(id)}/retry`, dryRun), { headers: unchanged(etag) });
-export const remove = (id, { etag, dryRun } = {}) => call("DELETE", dry(one(id), dryRun), { headers: unchanged(etag) });
+/** Of a server with its clients, whom the page has named. */
+export const remove = (id, { etag, dryRun = false } = {}) =>
+  call("DELETE", `${one(id)}?cascade=true&dryRun=${dryRun}`, { headers: unchanged(etag) });
 export const decide = (id, verb, decision, { etag } = {}) =>
   call("POST", `${one(id)}/${verb}`, { body: decision, headers: unchanged(etag) });
 

@@ -52,8 +52,8 @@ export async function client({ signal, parts: [id, clientId] }) {
       [words.detail.clientId, found.clientId && h("code", {}, found.clientId)],
       [text.agreedAt, agreed.length ? moment(found.agreement.at) : null]),
     h("form.narrow", { onsubmit: go(asked) },
-      h("p.hint", {}, agreed.length ? text.takeBackText : text.agreeText), general,
-      h("div.send", {}, !agreed.length && h("button.main", { type: "submit" }, text.agree),
+      h("p.hint", {}, agreed.length ? text.takeBackText : waitsForOwner(found) && text.agreeText), general,
+      h("div.send", {}, !agreed.length && waitsForOwner(found) && h("button.main", { type: "submit" }, text.agree),
         agreed.length > 0 && h("button.danger", { type: "button", onclick: go(null) }, text.takeBack),
         h("a", { href: `#/r/${id}` }, words.cancel))),
   );

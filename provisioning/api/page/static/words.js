@@ -252,8 +252,8 @@ export const words = {
       title: "Delete",
       text: "The application is deleted in Entra, and its secret in Key Vault. An administrator can restore both for a " +
         "while; the registration here stays readable as evidence.",
-      broken: "These registered clients call this server, and stop working:",
-      brokenMaybe: "Clients that you may not see can be among those that stop working.",
+      broken: "These registered clients call this server, and are deleted with it:",
+      brokenMaybe: "Where one of them is not yours to delete, nothing is. Clients that are not registered here stop working.",
       brokenNone: "No client that you may see names this server.",
       confirm: (name) => `Type ${name} to confirm`,
       go: "Delete it",
