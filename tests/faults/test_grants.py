@@ -64,6 +64,6 @@ def test_a_service_that_looks_once_at_what_was_taken_back_is_found_out() -> None
 
 
 def test_a_service_that_writes_the_list_and_does_not_look_again_is_found_out() -> None:
+    # In few orders of their calls do two of them read the list before either writes it.
     with pytest.raises(AssertionError, match="other scopes than were agreed to"):
-        for seed in range(30):  # few orders of their calls have two of them read the list before either writes it
-            at_once(5, "public", seed, look_once_at_the_list)
+        [at_once(5, "public", seed, look_once_at_the_list) for seed in range(30)]
