@@ -32,6 +32,7 @@ _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}
 _DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9][a-z0-9-]*[a-z0-9]", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}", re.ASCII)
 _LONGEST_PROOF: Final = timedelta(minutes=7)
+_MOST_OVERLAPS: Final = 4  # for which a replaced secret stays by default, while it is used
 _STORAGE: Final = "AzureWebJobsStorage"
 _WEBHOOK_KEY: Final = "whsec_"
 _CALLBACK_KEY: Final = "whsk_"
@@ -460,10 +461,12 @@ class _Reader:
         return storage
 
     def secret_policy(self, storage: Storage) -> SecretPolicy:
+        overlap = self.duration("SECRET_OVERLAP", timedelta(days=7))
         policy = SecretPolicy(
             lifetime=self.duration("SECRET_LIFETIME", timedelta(days=180)),
             rotate_before=self.duration("SECRET_ROTATE_BEFORE", timedelta(days=30)),
-            overlap=self.duration("SECRET_OVERLAP", timedelta(days=7)),
+            overlap=overlap,
+            overlap_limit=self.duration("SECRET_OVERLAP_LIMIT", _MOST_OVERLAPS * overlap),
             proof_count=self.whole_number("SECRET_PROOF_COUNT", 3),
             proof_timeout=self.duration("SECRET_PROOF_TIMEOUT", timedelta(minutes=5)),
         )
@@ -476,6 +479,8 @@ class _Reader:
             self.faults.append("SECRET_LIFETIME: must be longer than SECRET_ROTATE_BEFORE and SECRET_OVERLAP together")
         if policy.rotate_before <= policy.overlap:
             self.faults.append("SECRET_ROTATE_BEFORE: must be longer than SECRET_OVERLAP")
+        if policy.overlap_limit < policy.overlap:
+            self.faults.append("SECRET_OVERLAP_LIMIT: must be at least SECRET_OVERLAP")
         shortest = 2 * (policy.proof_timeout + timedelta(minutes=1))
         if policy.overlap < shortest and not storage.local:
             self.faults.append(

@@ -12,7 +12,7 @@ import pytest
 
 from dev.storage import Azurite
 from tests.e2e.kills import SAMPLE, kill_points
-from tests.faults import conditions, crossings, grants, overlaps, readers  # noqa: F401 -- they add their kinds of schedules
+from tests.faults import conditions, crossings, grants, overlaps, readers, spared  # noqa: F401 -- they add their kinds of schedules
 from tests.faults.consumer import TALLY
 from tests.faults.schedules import PLAYED, play_all, replay
 

@@ -144,6 +144,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     SECRET_LIFETIME: 'P180D'
     SECRET_ROTATE_BEFORE: 'P30D'
     SECRET_OVERLAP: 'P7D'
+    SECRET_OVERLAP_LIMIT: 'P28D'
     SECRET_PROOF_COUNT: '3'
     SECRET_PROOF_TIMEOUT: 'PT5M'
     PLANNER_SCHEDULE: '0 */5 * * * *'

@@ -26,6 +26,7 @@ _HEADLINES: Final[Mapping[str, tuple[str, str]]] = {
     notices.DELETED: ("Deleted", "Default"),
     notices.APPROVAL_REQUESTED: ("Waits for an approval", "Warning"),
     notices.EXPIRING: ("A credential ends soon", "Warning"),
+    notices.SECRET_IN_USE: ("A replaced secret is used still", "Warning"),
     notices.DRIFT: ("Is not as it was left", "Warning"),
 }
 _NAMES: Final[Mapping[str, str]] = {
@@ -39,6 +40,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "lapsesAt": "Decide before",
     "what": "What ends",
     "expiresAt": "Ends at",
+    "keyId": "Key id",
+    "lastUsedAt": "Last used at",
+    "keptUntil": "Removed after",
 }
 
 

@@ -119,10 +119,8 @@ def reconcile_message(
 def _told_of_use(observed: Observed | None) -> dict[str, Any]:
     if observed is None:
         return {}
-    last_used_at, youngest = (
-        observed.last_used_at,
-        sorted(observed.keys.items(), key=lambda item: item[1])[-_MOST_KEYS:],
-    )
+    last_used_at, keys = observed.last_used_at, {key: at for key, at in observed.keys.items() if _KEY_ID.fullmatch(key)}
+    youngest = sorted(keys.items(), key=lambda item: item[1])[-_MOST_KEYS:]
     return {
         "used": {
             "at": None if last_used_at is None else last_used_at.isoformat(),

@@ -15,6 +15,7 @@ from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration
 from provisioning.domain.tenant import Tenant
 from provisioning.domain.traces import traceparent
+from provisioning.domain.usage import CredentialUse
 from provisioning.domain.values import dataclass
 
 ACTIVE: Final = "registration.active"
@@ -27,6 +28,7 @@ DELETED: Final = "registration.deleted"
 APPROVAL_REQUESTED: Final = "registration.approval-requested"
 EXPIRING: Final = "registration.expiring"
 DRIFT: Final = "registration.drift"
+SECRET_IN_USE: Final = "registration.secret-in-use"  # noqa: S105 -- the name of an event
 HEARTBEAT: Final = "registrar.heartbeat"
 
 REGISTRAR: Final = "registrar"
@@ -134,6 +136,18 @@ def of_expiry(registration: Registration, what: str, expires_at: datetime, days:
     )
 
 
+def of_secret_in_use(registration: Registration, use: CredentialUse, now: datetime) -> Notice:
+    """Return the notice that a replaced secret is used still, and until when it stays for that: one for each secret."""
+    told = {"keyId": use.key_id, "lastUsedAt": _maybe(use.last_used_at), "keptUntil": _maybe(use.kept_until)}
+    return Notice(
+        id=f"{_id(registration.id, SECRET_IN_USE)}-{use.key_id}",
+        type=SECRET_IN_USE,
+        subject=registration.id,
+        time=now,
+        data=_about(registration) | told,
+    )
+
+
 def of_drift(registration: Registration, findings: Sequence[Failure], now: datetime) -> Notice:
     """Return the notice that Entra or the vault is not as it was left: one a day for the same findings."""
     digest = hashlib.sha256("\n".join(f"{each.code} {each.message}" for each in findings).encode()).hexdigest()[:16]
@@ -218,6 +232,10 @@ def _failure(failure: Failure | None) -> dict[str, str | None] | None:
         "remedy": failure.remedy,
         "graphRequestId": failure.graph_request_id,
     }
+
+
+def _maybe(moment: datetime | None) -> str | None:
+    return None if moment is None else _time(moment)
 
 
 def _time(moment: datetime) -> str:

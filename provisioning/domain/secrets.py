@@ -80,6 +80,7 @@ class SecretPolicy:
     lifetime: timedelta
     rotate_before: timedelta
     overlap: timedelta
+    overlap_limit: timedelta
     proof_count: int
     proof_timeout: timedelta
 
@@ -87,6 +88,10 @@ class SecretPolicy:
     def publish_bound(self) -> timedelta:
         """How long after its minting a secret may still be published."""
         return min(self.proof_timeout + timedelta(minutes=1), self.overlap / 2)
+
+    def publishable_until(self, minted_at: datetime) -> datetime:
+        """Return the time from which no run can publish what was minted then, with a minute for clocks that differ."""
+        return minted_at + self.publish_bound + timedelta(minutes=1)
 
     @property
     def lifetimes(self) -> tuple[timedelta, timedelta]:

@@ -5,7 +5,7 @@ This service signs in itself, to prove a secret or a grant; a sign-in at such a 
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -55,6 +55,21 @@ class Usage:
     def of(self, key_id: str) -> CredentialUse:
         """Return what is known of a credential."""
         return next((each for each in self.credentials if each.key_id == key_id), CredentialUse(key_id))
+
+    def sparing(self, uses: Iterable[CredentialUse]) -> "Usage":
+        """Return it with what is newly known of these credentials."""
+        newer = {each.key_id: each for each in uses}
+        others = (each for each in self.credentials if each.key_id not in newer)
+        return replace(self, credentials=(*others, *newer.values())) if newer else self
+
+    def among(self, living: Collection[str]) -> "Usage":
+        """Return it without the credentials that are gone."""
+        return replace(self, credentials=tuple(each for each in self.credentials if each.key_id in living))
+
+    @property
+    def kept(self) -> tuple[CredentialUse, ...]:
+        """The replaced credentials that stay because they are used."""
+        return tuple(each for each in self.credentials if each.kept_until is not None)
 
 
 def learned(usage: Usage, observed: Observed, own: "Own", living: Collection[str]) -> Usage:

@@ -27,7 +27,7 @@ from provisioning.flow.clients import listed_clients
 from provisioning.flow.grant import LOOKED_AT_AGAIN_AFTER, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
-from provisioning.flow.observe import learn_usage
+from provisioning.flow.observe import announce_use, learn_spared, learn_usage
 from provisioning.flow.plan import NEVER, STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
 from provisioning.flow.resolve import claim_server
 from provisioning.flow.rotate import (
@@ -47,6 +47,7 @@ from provisioning.flow.rotate import (
     view,
 )
 from provisioning.flow.run import Run, failure_of
+from provisioning.flow.spare import looked_at_again
 from provisioning.flow.trust import clean_up_certificates, keep_credential
 from provisioning.flow.vault_read import ensure_vault_read
 
@@ -209,7 +210,9 @@ def _is_broken(run: Run, reconciliation: str, seen: View, current: CurrentSecret
 def _clean_up(run: Run, seen: View) -> list[Credential]:
     """Remove what may be removed, and return it; send a change that Entra lacks, and learn when to come again."""
     application, current, policy = check_ours(run, seen.application), seen.current, run.services.secrets
-    removed = remove(run, seen, replaced_credentials(run, seen))
+    replaced = replaced_credentials(run, seen)
+    spared = learn_spared(run, seen, replaced)
+    removed = remove(run, seen, [each for each in replaced if each.key_id not in spared])
     if lacks_change(run, application):
         send_change(run, application)
     elif run.compares:
@@ -219,12 +222,14 @@ def _clean_up(run: Run, seen: View) -> list[Credential]:
     if current is None:
         return removed
     others = [each for each in seen.live if is_labelled(each) and each.key_id != current.key_id]
-    times = [clean_up_time([current.created_at, each.minted_at], policy) for each in others if each not in removed]
+    left = [each for each in others if each not in removed and each.key_id not in spared]
+    times = [clean_up_time([current.created_at, each.minted_at], policy) for each in left]
     overlap_ends = clean_up_time([current.created_at], policy)
     if overlap_ends > seen.now:
         times.append(overlap_ends)
     elif times and min(times) <= seen.now:  # the current secret is not listed: drift
         times = [seen.now + tried_again_after(policy)]
+    times += [looked_at_again(each, seen.now) for each in spared.values()]
     run.learn(secret=shown(current), clean_up_at=min(times, default=None))
     return removed
 
@@ -338,7 +343,7 @@ def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
         logger.warning("registration %s: its %s ends in %d days, and nothing replaces it", registration.id, what, days)
         notices += announce(run.services, of_expiry(registration, what, expires_at, days), registration)
     run.learn(expiry_noticed=days)
-    return notices
+    return notices + announce_use(run, before, now)
 
 
 def _save(run: Run, message: Message, before: Registration, due_at: datetime | None) -> None:

@@ -16,9 +16,11 @@ from provisioning.domain.errors import CredentialNotFound, NeedsOperator, TryAga
 from provisioning.domain.manifest import is_marked
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, CurrentSecret, SecretPolicy
+from provisioning.domain.usage import CredentialUse
 from provisioning.domain.values import dataclass
 from provisioning.flow.mint import belongs_to, current_secret
 from provisioning.flow.run import Run
+from provisioning.flow.spare import spared
 
 logger = trail.logger(__name__)
 
@@ -92,7 +94,7 @@ def is_revoked(credential: Credential, revoke_before: datetime | None) -> bool:
 
 def publishable_until(credential: Credential, policy: SecretPolicy) -> datetime:
     """Return the time from which no run can publish the credential any more, with a minute for clocks that differ."""
-    return credential.minted_at + policy.publish_bound + timedelta(minutes=1)
+    return policy.publishable_until(credential.minted_at)
 
 
 def rotate_before_of(
@@ -196,6 +198,8 @@ def ensure_room(run: Run) -> None:
     seen = View(now, current, _application(run))
     check_ours(run, seen.application)
     replaced = replaced_credentials(run, seen)
+    stay = {each.key_id for each in used_still(run, seen, replaced)}
+    replaced = [each for each in replaced if each.key_id not in stay]
     remove(run, seen, replaced)
     left = [each for each in seen.live if each not in replaced]
     own = [each for each in left if each.label.startswith(run.registration.credential_label)]
@@ -253,6 +257,18 @@ def replaced_credentials(run: Run, seen: View) -> list[Credential]:
     if current is None or application is None or not belongs_to(current, registration):
         return []
     return removable(application.credentials, current, seen.now, run.services.secrets, registration.revoke_before)
+
+
+def used_still(run: Run, seen: View, replaced: Iterable[Credential]) -> tuple[CredentialUse, ...]:
+    """Return which of what may be removed stays, because it is used still.
+
+    Nothing that was revoked, and nothing where the application has no room but for the secret in use and a next one.
+    """
+    if seen.current is None or len(seen.live) >= MOST_CREDENTIALS - 1:
+        return ()
+    bound = run.registration.revoke_before
+    candidates = [each for each in replaced if not is_revoked(each, bound)]
+    return tuple(spared(run, candidates, seen.current.created_at, seen.now))
 
 
 def remove(run: Run, seen: View, credentials: Iterable[Credential]) -> list[Credential]:

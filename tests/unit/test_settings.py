@@ -720,3 +720,10 @@ def test_sign_ins_are_read_where_that_is_on_and_in_the_global_cloud_alone() -> N
     assert faults(SIGN_IN_ACTIVITY="yes") == ["SIGN_IN_ACTIVITY: must be off or on"]
     [fault] = faults(SIGN_IN_ACTIVITY="on", AZURE_AUTHORITY_HOST="https://login.microsoftonline.us")
     assert fault.startswith("SIGN_IN_ACTIVITY: must be off in a national cloud")
+
+
+def test_a_replaced_secret_that_is_used_stays_for_four_overlaps_unless_told_otherwise() -> None:
+    assert read().secrets.overlap_limit == timedelta(days=28)
+    assert read(SECRET_OVERLAP="P3D").secrets.overlap_limit == timedelta(days=12)
+    assert read(SECRET_OVERLAP_LIMIT="P7D").secrets.overlap_limit == timedelta(days=7)
+    assert faults(SECRET_OVERLAP_LIMIT="P6D") == ["SECRET_OVERLAP_LIMIT: must be at least SECRET_OVERLAP"]

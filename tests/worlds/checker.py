@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 import requests
 
+from dev.emulator.graph.password_credentials import Password
 from dev.emulator.graph.records import Application
 from provisioning.domain.approval import Outcome
 from provisioning.domain.certificates import as_base64
@@ -21,6 +22,7 @@ from tests.worlds.watch import Watchable, in_use, is_labelled, live, minted_at, 
 
 # How long after the overlap what nobody uses may still be there: until a reconciliation has found it.
 CLEANED_UP_WITHIN: Final = timedelta(days=1, hours=1)
+USED_LATELY: Final = timedelta(days=4, hours=1)
 SOME_DAY: Final = timedelta(days=3650)
 
 
@@ -160,12 +162,22 @@ def check_credentials(world: Checkable, row: Registration) -> None:
     for each in living:
         if is_labelled(each) and each.key_id != current.tags["keyId"]:
             assert row.revoke_before is None or minted_at(each) >= row.revoke_before, "a revoked secret lives"
-            assert now <= last_day(world, each.added_at, current.created), "what nobody uses any more lives"
+            assert now <= last_day(world, each, current.created), "what nobody uses any more lives"
 
 
-def last_day(world: Checkable, minted: datetime, replaced: datetime) -> datetime:
-    """When a credential that is not current is gone at the latest."""
-    return max(minted, replaced) + world.settings.secrets.overlap + CLEANED_UP_WITHIN
+def last_day(world: Checkable, each: Password, replaced: datetime) -> datetime:
+    """When a credential that is not current is gone at the latest: after the limit where somebody uses it still."""
+    secrets, since = world.settings.secrets, max(each.added_at, replaced)
+    if world.settings.sign_in_activity and is_used(world, each):
+        return since + max(secrets.overlap, secrets.overlap_limit) + CLEANED_UP_WITHIN
+    return since + secrets.overlap + CLEANED_UP_WITHIN
+
+
+def is_used(world: Checkable, each: Password) -> bool:
+    """Whether somebody signed in with it so lately that it may stay for that: in three days, and one until a look."""
+    sign_ins = world.emulator.directory.sign_ins
+    times = (sign_ins.seen("key", *about) for about in sign_ins.keys() if about[1] == each.key_id)  # noqa: SIM118
+    return any(at is not None and at > world.clock.now() - USED_LATELY for at in times)
 
 
 def check_due(world: Checkable, row: Registration) -> None:

@@ -68,6 +68,11 @@ def test_what_no_reconciliation_read_makes_it_no_message(used: object) -> None:
     assert read({"operation": "check", "registrationId": ID, "run": RUN, "used": used}) is None
 
 
+def test_a_key_id_that_is_none_is_left_out_and_takes_no_check_with_it() -> None:
+    message = reconcile_message(ID, RUN, observed=Observed(NOW, {"": NOW, "a b": NOW, "key": NOW}))
+    assert read_message(message.encode()) == Message(ID, "check", run=RUN, observed=Observed(NOW, {"key": NOW}))
+
+
 def test_the_longest_report_of_a_registration_fits_into_a_message_of_a_queue() -> None:
     keys = {f"{number:08}-0000-4000-8000-000000000000": NOW for number in range(5000)}
     assert len(reconcile_message(ID, RUN, OPERATION, Observed(NOW, keys))) < 48_000

@@ -16,6 +16,7 @@ from provisioning.domain.notices import (
     DRIFT,
     EXPIRING,
     HEARTBEAT,
+    SECRET_IN_USE,
     THRESHOLDS,
     Notice,
     cloud_event,
@@ -25,11 +26,13 @@ from provisioning.domain.notices import (
     of_drift,
     of_ended_operation,
     of_expiry,
+    of_secret_in_use,
     source_of,
 )
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import SecretState
+from provisioning.domain.usage import CredentialUse
 from tests.documents import blocks, differences
 from tests.worlds.request_bodies import OWNER, a_service_client
 from tests.worlds.world import World
@@ -168,12 +171,16 @@ def test_ids_are_the_same_for_the_same_event_and_differ_for_another() -> None:
         of_drift(a_registration(), [finding], NOW),
         of_drift(a_registration(), [finding, finding], NOW),
         of_drift(a_registration(), [finding], NOW + DAY),
+        of_secret_in_use(a_registration(), CredentialUse("key-1", NOW, NOW + DAY), NOW),
+        of_secret_in_use(a_registration(), CredentialUse("key-2", NOW, NOW + DAY), NOW),
         heartbeat("1", NOW, {}),
         heartbeat("2", NOW, {}),
     ]
     assert len({notice.id for notice in others}) == len(others)
     assert of_drift(a_registration(), [finding], NOW).id == of_drift(a_registration(), [finding], NOW + DAY / 4).id
-    assert {notice.type for notice in others} == {EXPIRING, DRIFT, HEARTBEAT}
+    again = CredentialUse("key-1", NOW + DAY, NOW + DAY)
+    assert of_secret_in_use(a_registration(), again, NOW + DAY).id in {notice.id for notice in others}
+    assert {notice.type for notice in others} == {EXPIRING, DRIFT, SECRET_IN_USE, HEARTBEAT}
 
 
 @pytest.mark.parametrize("bad", ["", "a.b", "a b", "a/b", "a\nb", "ä", "a" * 201])

@@ -18,6 +18,7 @@ POLICY = SecretPolicy(
     lifetime=timedelta(days=180),
     rotate_before=timedelta(days=30),
     overlap=OVERLAP,
+    overlap_limit=4 * OVERLAP,
     proof_count=3,
     proof_timeout=timedelta(minutes=5),
 )

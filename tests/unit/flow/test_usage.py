@@ -1,35 +1,22 @@
 """When a registration and its credentials were last used: learned once a day, and never by a call for each."""
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from dev.emulator import Fault
-from dev.emulator.constants import AUDIT_LOG_READ_ALL, GRAPH_PRINCIPAL_ID, REGISTRAR_OBJECT_ID
 from tests.worlds.certificates import a_certificate
-from tests.worlds.checker import check, token_answer
+from tests.worlds.checker import check
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.usage import SILENT, a_reading_world, sign_in
 from tests.worlds.world import World
 
-ON = {"SIGN_IN_ACTIVITY": "on"}
 DAY = timedelta(days=1)
 
 
-def a_world(*, may_read: bool = True, **settings: str) -> World:
-    world = World(settings=ON | settings)
-    if may_read:
-        always = datetime.min.replace(tzinfo=world.clock.now().tzinfo)
-        world.emulator.directory.grant(REGISTRAR_OBJECT_ID, GRAPH_PRINCIPAL_ID, AUDIT_LOG_READ_ALL, always)
-    world.registered(a_resource())
-    return world
-
-
-def sign_in(world: World, client: dict[str, Any]) -> str:
+def used(world: World, client: dict[str, Any]) -> str:
     """Sign in as the client does, with what the vault has; return the time as it is answered."""
-    secret = world.emulator.vault.get(f"fhir-registrar-{client['registrationId']}")["value"]
-    assert token_answer(world, client["clientId"], secret).status_code == 200
+    assert sign_in(world, client)
     return world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -38,10 +25,10 @@ def usage_of(world: World, client: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_use_is_told_of_the_registration_and_of_its_secret_in_an_answer_and_in_a_list() -> None:
-    world = a_world()
+    world = a_reading_world()
     client = world.registered(a_service_client())
     world.clock.sleep(3600)
-    used_at = sign_in(world, client)
+    used_at = used(world, client)
     assert usage_of(world, client)["reason"] == "not-looked-yet"
     world.clock.sleep(3600)
     world.reconcile()
@@ -57,7 +44,7 @@ def test_a_use_is_told_of_the_registration_and_of_its_secret_in_an_answer_and_in
 
 
 def test_the_proof_of_a_secret_is_nobodys_use() -> None:
-    world = a_world()
+    world = a_reading_world()
     client = world.registered(a_service_client())
     world.clock.sleep(3600)
     world.reconcile()
@@ -67,7 +54,7 @@ def test_the_proof_of_a_secret_is_nobodys_use() -> None:
 
 
 def test_what_is_used_by_people_or_with_a_certificate_or_as_a_resource_is_told_too() -> None:
-    world = a_world()
+    world = a_reading_world()
     directory = world.emulator.directory
     public = world.registered(a_public_client())
     certificate = a_certificate()
@@ -103,47 +90,17 @@ def test_where_it_is_off_nothing_is_asked_and_the_answer_says_so() -> None:
     assert not [each for each in world.emulator.calls if "SignIns" in each.operation]
 
 
-def unlicensed(world: World) -> None:
-    world.emulator.faults.set(premium_missing=True)
-
-
-def denied(world: World) -> None:
-    world.emulator.directory.revoke(REGISTRAR_OBJECT_ID)
-    world.emulator.directory.grant(REGISTRAR_OBJECT_ID, GRAPH_PRINCIPAL_ID, "Application.ReadWrite.OwnedBy")
-
-
-def throttled(world: World) -> None:
-    world.emulator.faults.add(Fault("throttle", "graph.*SignIns", times=None, retry_after=30))
-
-
-def unavailable(world: World) -> None:
-    world.emulator.faults.add(Fault("status", "graph.*SignIns", times=None, status=503))
-
-
-def empty(world: World) -> None:
-    world.emulator.faults.set(reports_empty=True)
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [
-        (denied, "sign-in-activity-denied"),
-        (unlicensed, "entra-premium-missing"),
-        (throttled, "graph-throttled"),
-        (unavailable, "graph-unavailable"),
-        (empty, "no-sign-in-reported"),
-    ],
-)
+@pytest.mark.parametrize("reason", SILENT)
 def test_reports_that_cannot_be_read_say_why_hold_up_nothing_and_take_nothing_back(
-    how: Callable[[World], None], reason: str
+    reason: str,
 ) -> None:
-    world = a_world()
+    world = a_reading_world()
     client, other = world.registered(a_service_client()), world.registered(a_confidential_client())
     world.clock.sleep(3600)
-    used_at = sign_in(world, client)
+    used_at = used(world, client)
     world.reconcile()
     before = world.get(client["registrationId"])
-    how(world)
+    SILENT[reason](world)
     world.services = world.new_process()
     world.clock.sleep(DAY.total_seconds())
     world.emulator.calls.clear()
@@ -154,13 +111,15 @@ def test_reports_that_cannot_be_read_say_why_hold_up_nothing_and_take_nothing_ba
     assert usage_of(world, other)["lastUsedAt"] is None
     assert usage_of(world, other)["reason"] == reason
     asked = [each for each in world.emulator.calls if "SignIns" in each.operation]
-    assert len(asked) == (2 if how is empty else 1), "whoever is refused is not asked for each registration"
+    assert len(asked) == (2 if reason == "no-sign-in-reported" else 1), (
+        "whoever is refused is not asked for each registration"
+    )
     assert world.get(client["registrationId"])["updatedAt"] == before["updatedAt"], "being used changes nothing"
     check(world)
 
 
 def test_all_of_a_page_are_known_by_one_request_for_each_report() -> None:
-    world = a_world()
+    world = a_reading_world()
     clients = [world.registered(a_service_client(displayName=f"Client {number}")) for number in range(6)]
     world.clock.sleep(3600)
     for each in clients:
