@@ -2,6 +2,7 @@
 
 import json
 import logging
+from datetime import timedelta
 
 import pytest
 import requests
@@ -13,9 +14,11 @@ from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.transport import next_page_token
 from provisioning.domain.errors import ProvisioningError
 from provisioning.domain.messages import ReconcilePage
+from provisioning.domain.operation import DueEntry
+from tests.worlds.memory import MemoryRegistry
 from tests.worlds.queued import Queued
 from tests.worlds.receiver import Receiver
-from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.request_bodies import MANAGED, a_resource, a_service_client
 from tests.worlds.wired import CachedCredential
 from tests.worlds.world import World
 
@@ -23,6 +26,23 @@ FORGED = "20260115T023000Z\nregistration 0badc0de: provision succeeded"
 GARBAGE = ["", "garbage", "{", "null", "[]", json.dumps({"operation": "check", "registrationId": FORGED})]
 GARBAGE += [json.dumps({"operation": "reconcile", "run": FORGED, "part": "secrets", "page": None, "counts": {}})]
 GARBAGE += [json.dumps({"subject": FORGED})]
+
+
+@pytest.mark.parametrize("after", [timedelta(), timedelta(days=30)], ids=["a message", "what is due"])
+def test_what_a_newer_version_wrote_is_left_to_it_and_looked_at_again_in_half_an_hour(after: timedelta) -> None:
+    registry = MemoryRegistry()
+    world = World(registry=registry)
+    identity = world.registered(a_service_client(resource=MANAGED, appRoles=[]))["registrationId"]
+    world.clock.sleep(3600)
+    if not after:
+        world.rotate(identity)
+    world.clock.time += after
+    before = registry.rows[identity]
+    registry.unreadable.add(identity)
+    world.plan()
+    world.deliver()
+    assert (world.queue, world.errors, registry.rows[identity]) == ([], [], before)
+    assert (DueEntry(identity, world.clock.now() + timedelta(minutes=30)) in registry.entries) == bool(after)
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)

@@ -122,7 +122,14 @@ def test_what_a_late_run_left_of_a_deleted_registration_is_gone_after_a_reconcil
     application.body.put(world.clock.now(), application.last_body)
     world.emulator.vault.deleted.clear()
     world.emulator.vault.set(row.secret_name, {"value": "late", "tags": {"id": registration_id}})
-    world.reconcile()
+    world.emulator.faults.set(vault_denied=True)
+    with pytest.raises(AssertionError, match="does not settle"):
+        world.reconcile()
+    assert world.get(registration_id)["operation"]["lastError"]["code"] == "vault-denied"
+    world.emulator.faults.clear()
+    world.settle()
+    assert world.get(registration_id)["operation"]["lastError"] is None
+    assert world.row(registration_id).due_at is None
     check(world)
 
 
