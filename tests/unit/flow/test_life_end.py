@@ -125,10 +125,12 @@ def test_what_a_late_run_left_of_a_deleted_registration_is_gone_after_a_reconcil
     world.emulator.faults.set(vault_denied=True)
     with pytest.raises(AssertionError, match="does not settle"):
         world.reconcile()
-    assert world.get(registration_id)["operation"]["lastError"]["code"] == "vault-denied"
+    failed = world.row(registration_id).last_error
+    assert failed is not None
+    assert failed.failure.code == "vault-denied"
     world.emulator.faults.clear()
     world.settle()
-    assert world.get(registration_id)["operation"]["lastError"] is None
+    assert world.row(registration_id).last_error is None
     assert world.row(registration_id).due_at is None
     check(world)
 
