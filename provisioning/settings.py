@@ -143,7 +143,7 @@ class Webhook:
 
     url: str = field(repr=False)
     key: bytes = field(repr=False)
-    teams: bool = False
+    teams: bool
 
 
 @dataclass(frozen=True, slots=True)

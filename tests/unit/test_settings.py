@@ -169,6 +169,24 @@ def test_an_id_is_a_guid(name: str, value: str) -> None:
     assert names(**{name: value}) == [name]
 
 
+@pytest.mark.parametrize(
+    ("auth", "asked"), [("", True), ("key", True), ("entra", False), (" entra ", False), ("x", True)]
+)
+def test_wrong_settings_say_whether_the_host_asks_for_keys_all_the_same(auth: str, asked: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    with pytest.raises(SettingsError) as caught:
+        read(AZURE_TENANT_ID="x", CALLER_AUTH=auth)
+    assert caught.value.keys_are_asked is asked
+
+
+def test_telemetry_goes_where_either_setting_says_and_nowhere_without_them() -> None:
+    insights = {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=x"}
+    collector = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example/"}
+    there = [read(**each).telemetry for each in ({}, insights, collector, insights | collector)]
+    places = [each and (each.connection_string, each.collector) for each in there]
+    key, url = "InstrumentationKey=x", "https://collector.example"
+    assert places == [None, (key, None), (None, url), (key, url)]
+
+
 @pytest.mark.parametrize(("name", "prefix"), [("NOTIFY_WEBHOOK_SECRET", "whsec_"), ("CALLBACK_SIGNING_KEY", "whsk_")])
 @pytest.mark.parametrize(
     ("spoil", "fine"),
