@@ -190,6 +190,16 @@ def test_no_log_line_at_any_level_holds_a_token_or_a_principal_of_a_caller(caplo
 OWN_PAGE = {"host": "registrar.example", "origin": "https://registrar.example", OUR_HEADER: "1"}
 
 
+def test_the_services_own_page_writes_with_the_session_of_a_person() -> None:
+    world = World(settings=ENTRA)
+    own = OWN_PAGE | {"origin": "https://REGISTRAR.example"}
+    headers = {"content-type": "application/json", **headers_of(ALICE), **own}
+    body = json.dumps(a_resource(owner=ALICE.object_id)).encode()
+    assert (
+        world.call(web.submit_registration, Call("/api/registrations", headers, body=body, method="POST")).status == 202
+    )
+
+
 @pytest.mark.parametrize(
     "headers",
     [

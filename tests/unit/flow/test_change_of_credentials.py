@@ -16,6 +16,7 @@ from provisioning.domain.intake import dump
 from tests.unit.flow.test_change_of_permissions import changed
 from tests.worlds.certificates import BEGINS, YEAR, Pair, a_certificate
 from tests.worlds.checker import check
+from tests.worlds.outside import done_twice
 from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.steps import body_in_entra, body_of, operations
 from tests.worlds.world import World
@@ -177,6 +178,14 @@ def test_a_renamed_subject_works_before_the_old_one_ends(world: World) -> None:
     world.outside = outside
     assert changed(world, client, {"credential": {"subject": "new"}}).status == 202
     assert seen == [(True, True)]
+    assert [exchanges(world, client, each) for each in ("old", "new")] == [False, True]
+
+
+def test_a_subject_that_somebody_else_takes_away_at_the_same_moment_is_gone_and_no_error(world: World) -> None:
+    client = a_client(world, type="federated", issuer=ISSUER, subject="old")
+    world.outside = done_twice("DELETE")
+    assert changed(world, client, {"credential": {"subject": "new"}}).status == 202
+    assert (world.errors, world.row(client).operation.failure) == ([], None)
     assert [exchanges(world, client, each) for each in ("old", "new")] == [False, True]
 
 

@@ -13,7 +13,7 @@ from provisioning.adapters.graph_calls import GraphCalls
 from provisioning.adapters.keyvault import KeyVaultSecrets
 from provisioning.adapters.transport import next_page_token
 from provisioning.domain.errors import ProvisioningError
-from provisioning.domain.messages import ReconcilePage
+from provisioning.domain.messages import ReconcilePage, check_message
 from provisioning.domain.operation import DueEntry
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.queued import Queued
@@ -43,6 +43,15 @@ def test_what_a_newer_version_wrote_is_left_to_it_and_looked_at_again_in_half_an
     world.deliver()
     assert (world.queue, world.errors, registry.rows[identity]) == ([], [], before)
     assert (DueEntry(identity, world.clock.now() + timedelta(minutes=30)) in registry.entries) == bool(after)
+
+
+@pytest.mark.parametrize("poison", [False, True])
+def test_a_message_about_a_registration_that_nobody_knows_does_nothing(poison: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    world = World()
+    entry = DueEntry("0badc0de-0f0e0d0c-1111-2222-3333-444455556666", world.clock.now())
+    world.queue.append(Queued(check_message(entry), world.clock.now(), poison=poison))
+    world.deliver()
+    assert (world.queue, world.errors, list(world.registry.find(top=9).registrations)) == ([], [], [])
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)

@@ -17,6 +17,7 @@ from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller
 from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.worlds.checker import check, token_answer
+from tests.worlds.outside import done_twice, straight
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.signed_in import ALICE, BOT, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
 from tests.worlds.steps import body_of, code_of, operations, post_as, text_of
@@ -211,6 +212,16 @@ def test_what_the_owner_takes_back_while_it_is_being_granted_is_not_granted(body
     assert body is not a_service_client or roles(world, client) == []
     assert preauthorized(world, server) == {}
     check(world)
+
+
+def test_a_role_that_somebody_else_takes_back_at_the_same_moment_is_taken_back_and_no_error() -> None:
+    world, server = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    world.outside = done_twice("DELETE")
+    assert owner_says(world, "revoke", server, client).status == 202
+    world.outside = straight
+    assert (world.errors, roles(world, client)) == ([], [])
+    assert grants(world, client) == [("globalReader", "waits", "resource-owner")]
 
 
 def test_what_entra_refuses_to_pre_authorise_waits_and_says_why_and_the_client_is_active() -> None:

@@ -3,7 +3,9 @@
 from datetime import datetime, timedelta
 
 from dev.emulator import Fault
+from provisioning.domain.events import What
 from tests.worlds.checker import check
+from tests.worlds.outside import done_twice, straight
 from tests.worlds.clock import DAY
 from tests.worlds.request_bodies import a_service_client
 from tests.worlds.steps import live_keys, rotated_now
@@ -45,6 +47,21 @@ def test_a_removal_that_fails_is_tried_until_it_is_done(world: World) -> None:
     world.emulator.faults.clear()
     world.live(timedelta(hours=2))
     assert len(live_keys(world, registration_id)) == 1
+
+
+def test_a_secret_that_somebody_else_removes_at_the_same_moment_is_removed_and_the_clean_up_is_over(
+    world: World,
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id)
+    world.outside = done_twice("POST /*/applications/*/removePassword")
+    world.live(8 * DAY)
+    world.outside = straight
+    assert (len(live_keys(world, registration_id)), world.errors) == (1, [])
+    told = [each.what for each in world.registry.events(registration_id, top=99).events]
+    assert told.count(What.CREDENTIAL_REMOVED) == 1
+    assert world.row(registration_id).clean_up_at is None
 
 
 def minted_at(world: World, registration_id: str) -> datetime:
