@@ -85,6 +85,8 @@ PLATFORM: Final = {
     "adapters.pace.WINDOW": 150 * SECOND,
     "adapters.arm.COUNTED_EVERY": HOUR,
     "adapters.arm.MOST_ASSIGNMENTS": 3800,
+    "adapters.arm.UNANSWERED": 2,
+    "adapters.arm.LEFT_ALONE_FOR": MINUTE,
     "adapters.signing_keys.KEYS_KEPT_FOR": 24 * HOUR,
     "adapters.signing_keys.KEYS_ASKED_AGAIN_AFTER": MINUTE,
     "adapters.owners._IN_ONE_TRANSACTION": 100,

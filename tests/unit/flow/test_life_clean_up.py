@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from dev.emulator import Fault
 from provisioning.domain.events import What
 from tests.worlds.checker import check
-from tests.worlds.outside import done_twice, straight
 from tests.worlds.clock import DAY
+from tests.worlds.outside import done_twice, straight
 from tests.worlds.request_bodies import a_service_client
 from tests.worlds.steps import live_keys, rotated_now
 from tests.worlds.world import World
