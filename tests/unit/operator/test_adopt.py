@@ -143,6 +143,7 @@ def test_the_old_secret_ends_when_its_owner_says_so() -> None:
     assert typed(world, "retire", identity, own, "--apply").code == 2
     assert typed(world, "retire", identity, PERSON, "--apply").code == 3
     assert typed(world, "retire", identity, old, "--apply").code == 0
+    assert [each["registrationId"] for each in typed(world, "due", "--json").json] == [identity]
     world.settle()
     world.reconcile()
     assert not hand.works()
