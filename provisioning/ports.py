@@ -4,7 +4,7 @@ Only the Protocols are here; their values are in `domain/`. All methods raise th
 nothing else: `TryAgain` for what passes, `NeedsOperator` for what does not. Times are aware and in UTC.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -526,6 +526,30 @@ class ChatPeople(Protocol):
         """Return what was said of the person last; None where nothing is known, or what there is cannot be read."""
         ...
 
+    def everybody(self) -> Iterable[SignIn]:
+        """Return what was said last of each person who is known from a chat."""
+        ...
+
+    def links(self) -> Iterable[tuple[ChatUser, str]]:
+        """Return the users of a chat who are a person, with that person's object id."""
+        ...
+
+    def put_place(self, object_id: str, conversation: Conversation) -> None:
+        """Remember where the person is reached in Microsoft Teams."""
+        ...
+
+    def places(self) -> Mapping[str, Conversation]:
+        """Return where people are reached in Microsoft Teams, by their object ids."""
+        ...
+
+    def put_told(self, registration_id: str, messages: str) -> None:
+        """Remember which messages tell of a registration; an empty text forgets them."""
+        ...
+
+    def told(self, registration_id: str) -> str:
+        """Return what was remembered of the messages that tell of a registration; else an empty text."""
+        ...
+
     def forget(self, now: datetime) -> None:
         """Have codes and requests that are over not exist, some of them at least."""
         ...
@@ -536,6 +560,14 @@ class Slack(Protocol):
 
     def tell(self, url: str, message: Mapping[str, Any]) -> None:
         """Return once Slack took the message at this response URL; raise TryAgain otherwise, and tell no redirect."""
+        ...
+
+    def say(self, user: str, message: Mapping[str, Any]) -> str:
+        """Return the name of the message that this user now has of the app; raise TryAgain where Slack took none."""
+        ...
+
+    def change(self, name: str, message: Mapping[str, Any]) -> None:
+        """Return once that message says this instead; raise TryAgain otherwise."""
         ...
 
     def open_form(self, trigger: str, view: Mapping[str, Any]) -> None:
@@ -553,8 +585,11 @@ class Teams(Protocol):
         """
         ...
 
-    def tell(self, conversation: Conversation, activity: Mapping[str, Any], instead_of: str = "") -> None:
-        """Return once the conversation has the activity, in place of an earlier one; raise TryAgain otherwise."""
+    def tell(self, conversation: Conversation, activity: Mapping[str, Any], instead_of: str = "") -> str:
+        """Return the id of the activity that the conversation has now, in place of an earlier one where one is named.
+
+        Raises TryAgain where it was not taken.
+        """
         ...
 
 

@@ -40,7 +40,7 @@ class TeamsBot:
         """As the port says."""
         return self._keys.verified(token, frozenset({self._bot.id}), self._bot.cloud.issuer)
 
-    def tell(self, conversation: Conversation, activity: Mapping[str, Any], instead_of: str = "") -> None:
+    def tell(self, conversation: Conversation, activity: Mapping[str, Any], instead_of: str = "") -> str:
         """As the port says. Our token goes to the hosts of the Bot Framework alone."""
         if not self._bot.answers_at(conversation.service):
             raise _not_taken("is not where the conversation is said to be")
@@ -62,6 +62,10 @@ class TeamsBot:
             raise _not_taken("gave no answer") from None
         if answer.status_code not in _TAKEN:
             raise _not_taken(f"answered {answer.status_code}")
+        try:
+            return instead_of or str(answer.json()["id"])
+        except (ValueError, KeyError, TypeError):
+            return instead_of  # it was taken, and cannot be changed
 
 
 def _signs_for_teams(key: Mapping[str, Any]) -> bool:

@@ -1,14 +1,17 @@
-"""ChatPeople over Azure Table storage: the table `chats`, whose partitions are five kinds of rows.
+"""ChatPeople over Azure Table storage: the table `chats`, whose partitions are seven kinds of rows.
 
 PartitionKey: "link"       RowKey: {workspace}_{user}      objectId: who that is, for good until it is unlinked
 -             "person"     RowKey: object id               roles, groups, name, at: the last sign-in
 -             "code"       RowKey: hash of the code        objectId, until: good once
+-             "place"      RowKey: object id               service, conversation: where the person is in Teams
+-             "told"       RowKey: id of a registration    messages: which ones tell of it
 -             "came"       RowKey: what names a request    content, until: so that the same one is refused
 -             "request"    RowKey: what names a request    delivery, until: so that no request is taken twice
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -21,9 +24,11 @@ from provisioning.adapters.on import On
 from provisioning.adapters.rows import SCHEMA_VERSION, UNREADABLE, time_key
 from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.chat import ChatUser, SignIn
+from provisioning.domain.teams import Conversation
 
 CHATS: Final = "chats"
 _LINK, _PERSON, _CODE, _CAME, _REQUEST = "link", "person", "code", "came", "request"
+_PLACE, _TOLD = "place", "told"
 # How many rows that are over one call removes, at the most.
 _SWEPT: Final = 50
 
@@ -92,6 +97,7 @@ class ChatsTable:
         for each in self._on(self._table, read):
             self._remove(_LINK, each["RowKey"])
         self._remove(_PERSON, object_id)
+        self._remove(_PLACE, object_id)
 
     def put_sign_in(self, sign_in: SignIn) -> None:
         """As the port says."""
@@ -113,6 +119,43 @@ class ChatsTable:
         except UNREADABLE:
             return None
 
+    def everybody(self) -> Iterable[SignIn]:
+        """As the port says; what cannot be read is nobody."""
+        found = list[SignIn]()
+        for each in self._all(_PERSON):
+            with suppress(*UNREADABLE):
+                found.append(_sign_in(each))
+        return found
+
+    def links(self) -> Iterable[tuple[ChatUser, str]]:
+        """As the port says."""
+        for each in self._all(_LINK):
+            workspace, _, user = str(each["RowKey"]).partition("_")
+            yield ChatUser(workspace, user), str(each["objectId"])
+
+    def put_place(self, object_id: str, conversation: Conversation) -> None:
+        """As the port says."""
+        self._upsert(_PLACE, object_id, {"service": conversation.service, "conversation": conversation.id})
+
+    def places(self) -> Mapping[str, Conversation]:
+        """As the port says."""
+        return {
+            str(each["RowKey"]): Conversation(str(each["service"]), str(each["conversation"]))
+            for each in self._all(_PLACE)
+        }
+
+    def put_told(self, registration_id: str, messages: str) -> None:
+        """As the port says."""
+        if messages:
+            self._upsert(_TOLD, registration_id, {"messages": messages})
+        else:
+            self._remove(_TOLD, registration_id)
+
+    def told(self, registration_id: str) -> str:
+        """As the port says."""
+        found = self._read(_TOLD, registration_id)
+        return "" if found is None else str(found.get("messages", ""))
+
     def forget(self, now: datetime) -> None:
         """As the port says."""
 
@@ -128,6 +171,12 @@ class ChatsTable:
 
         for each in self._on(self._table, read):
             self._remove(each["PartitionKey"], each["RowKey"])
+
+    def _all(self, kind: str) -> list[Any]:
+        def read(table: TableClient) -> list[Any]:
+            return list(table.query_entities("PartitionKey eq @kind", parameters={"kind": kind}))
+
+        return self._on(self._table, read)
 
     def _create(self, kind: str, key: str, columns: Mapping[str, Any]) -> None:
         self._on(self._table, lambda table: table.create_entity(_entity(kind, key, columns)))

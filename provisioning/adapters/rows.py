@@ -21,7 +21,7 @@ from provisioning.domain.events import Actor, ActorKind, Event, EventOutcome, Wh
 from provisioning.domain.grants import Agreement, Cascaded, Grant, GrantState
 from provisioning.domain.intake import dump, restore
 from provisioning.domain.names import Hold
-from provisioning.domain.notices import CALLBACK, Notice
+from provisioning.domain.notices import CALLBACK, CHAT, Notice
 from provisioning.domain.operation import DueEntry, Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.secrets import MissingCredential, SecretState
@@ -305,11 +305,12 @@ def notice_of(entity: Mapping[str, Any]) -> Notice:
     return Notice(
         id=entity["RowKey"],
         type=entity["type"],
-        subject=entity["PartitionKey"].removeprefix(CALLBACK),
+        subject=entity["PartitionKey"].removeprefix(CALLBACK).removeprefix(CHAT),
         time=_instant(entity["time"]),
         data=json.loads(_joined(entity, "data")),
         trace_id=entity.get("traceId"),
         callback=entity["PartitionKey"].startswith(CALLBACK),
+        chat=entity["PartitionKey"].startswith(CHAT),
     )
 
 

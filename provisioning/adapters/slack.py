@@ -1,7 +1,8 @@
-"""Slack over one HTTPS POST each: to the response URL of a request, or to the one method that opens a form.
+"""Slack over one HTTPS POST each: to the response URL of a request, or to a method of its API.
 
 Sources: "Handling user interaction" (a response URL takes JSON without a token; whoever knows it may post there, so it
-is in no error and no log line); `views.open` (a bearer token; `ok` in the answer says how it went).
+is in no error and no log line); `views.open`, `chat.postMessage` (to a user's id: into the conversation with the app)
+and `chat.update` (a bearer token; `ok` in the answer says how it went).
 """
 
 import json
@@ -33,15 +34,28 @@ class SlackAnswers:
 
     def open_form(self, trigger: str, view: Mapping[str, Any]) -> None:
         """As the port says."""
-        content = {"trigger_id": trigger, "view": view}
+        self._called("views.open", {"trigger_id": trigger, "view": view}, _OPENING)
+
+    def say(self, user: str, message: Mapping[str, Any]) -> str:
+        """As the port says."""
+        answer = self._called("chat.postMessage", {"channel": user, **_shown(message)}, _TELLING)
+        return f"{answer['channel']} {answer['ts']}"
+
+    def change(self, name: str, message: Mapping[str, Any]) -> None:
+        """As the port says."""
+        channel, _, ts = name.partition(" ")
+        self._called("chat.update", {"channel": channel, "ts": ts, **_shown(message)}, _TELLING)
+
+    def _called(self, method: str, content: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
         headers = {"Authorization": f"Bearer {self._bot_token}"}
-        answer = self._posted(f"{self._api}/views.open", content, headers, _OPENING)
+        answer = self._posted(f"{self._api}/{method}", content, headers, seconds)
         try:
-            opened = json.loads(answer)["ok"] is True
+            read: Mapping[str, Any] = json.loads(answer)
+            if read["ok"] is True:
+                return read
         except (ValueError, KeyError, TypeError):
-            opened = False
-        if not opened:
-            raise _not_taken("did not open the form")
+            pass
+        raise _not_taken(f"did not take {method}")
 
     def _posted(self, url: str, content: Mapping[str, Any], headers: Mapping[str, str], seconds: float) -> bytes:
         body = json.dumps(content, separators=(",", ":")).encode()
@@ -56,6 +70,11 @@ class SlackAnswers:
         if answer.status_code != HTTPStatus.OK:
             raise _not_taken(f"answered {answer.status_code}")
         return answer.content
+
+
+def _shown(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what of an answer is a message by itself, too."""
+    return {name: message[name] for name in ("text", "blocks")}
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

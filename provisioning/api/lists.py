@@ -148,7 +148,7 @@ def _keep(services: Services, caller: Caller, query: ListQuery) -> Keep | None:
         conditions.append(lambda row: bool(row.findings) is query.has_findings)
     if query.awaiting:
         now = services.clock.now()
-        conditions.append(lambda row: _awaits(row, caller, now))
+        conditions.append(lambda row: awaits_word_of(row, caller, now))
     if not conditions:
         return None
     return lambda row: row.readable_by(caller) and all(condition(row) for condition in conditions)
@@ -164,7 +164,7 @@ def _matches(text: str, tenant_id: str) -> Keep:
     return lambda row: text.casefold() in row.request.display_name.casefold()
 
 
-def _awaits(row: Registration, caller: Caller, now: datetime) -> bool:
+def awaits_word_of(row: Registration, caller: Caller, now: datetime) -> bool:
     """Whether this caller may agree to it now, as far as the row says."""
     approval = row.approval
     if approval is None or not row.awaits_approval or approval.outcome is not None or now >= approval.lapses_at:

@@ -11,7 +11,7 @@ from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from provisioning.domain.notices import CALLBACK, REGISTRAR
+from provisioning.domain.notices import CALLBACK, CHAT, REGISTRAR
 from provisioning.domain.operation import DueEntry, OperationType
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.traces import TRACE_ID
@@ -181,6 +181,19 @@ def _page(content: Mapping[str, Any]) -> ReconcilePage:
     )
 
 
+def waiting_message(registration_id: str) -> str:
+    """Return the message that has people in a chat be told of what waits for an approval, and of what became of it."""
+    return json.dumps({"waits": registration_id})
+
+
+def read_waiting_message(body: bytes) -> str | None:
+    """Return the id of the registration; None for any other message."""
+    try:
+        return _matching(REGISTRATION_ID, json.loads(body)["waits"])
+    except _UNREADABLE:
+        return None
+
+
 def notice_message(mailbox: str) -> str:
     """Return the message that has the notices sent that wait in a mailbox."""
     return json.dumps({"subject": mailbox})
@@ -191,7 +204,7 @@ def read_notice_message(body: bytes) -> str | None:
     try:
         mailbox: str = json.loads(body)["subject"]
         if mailbox != REGISTRAR:
-            _matching(REGISTRATION_ID, mailbox.removeprefix(CALLBACK))
+            _matching(REGISTRATION_ID, mailbox.removeprefix(CALLBACK).removeprefix(CHAT))
     except _UNREADABLE:
         return None
     return mailbox

@@ -34,6 +34,8 @@ HEARTBEAT: Final = "registrar.heartbeat"
 REGISTRAR: Final = "registrar"
 # How the mailbox of a registration's callback begins; what follows is its id.
 CALLBACK: Final = "callback:"
+# And that of those who are told of a registration in a chat.
+CHAT: Final = "chat:"
 
 # Days before the end at which an expiry is told, longest first.
 THRESHOLDS: Final = (30, 14, 7, 1)
@@ -57,7 +59,7 @@ class Notice:
 
     `id` is the same for the same event however often it is put or sent: receivers know a repeat by it. `subject` is
     a registration's id, or `registrar`. `data` holds JSON values. `trace_id` is that of what led to it. `callback`
-    is whether it is for the callback of its registration, and not for the operator.
+    is whether it is for the callback of its registration, and not for the operator; `chat`, for people in a chat.
     """
 
     id: str
@@ -67,11 +69,12 @@ class Notice:
     data: Mapping[str, Any]
     trace_id: str | None = None
     callback: bool = False
+    chat: bool = False
 
     @property
     def mailbox(self) -> str:
-        """Where it waits, apart from all others': for the operator, or for the callback of its registration."""
-        return f"{CALLBACK}{self.subject}" if self.callback else self.subject
+        """Where it waits, apart from all others': for the operator, for its registration's callback, or for a chat."""
+        return f"{CALLBACK if self.callback else CHAT if self.chat else ''}{self.subject}"
 
     def __post_init__(self) -> None:
         """Refuse an id that is no table key and no header, or has a full stop, which ends it in what is signed."""

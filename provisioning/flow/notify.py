@@ -13,8 +13,8 @@ from typing import Final
 from provisioning import telemetry, trail
 from provisioning.domain.errors import TryAgain, UnreadableRow
 from provisioning.domain.events import Actor, ActorKind
-from provisioning.domain.messages import DROPPED, notice_message
-from provisioning.domain.notices import CALLBACK, REGISTRAR, Notice
+from provisioning.domain.messages import CHAT_QUEUE, DROPPED, notice_message, waiting_message
+from provisioning.domain.notices import CALLBACK, CHAT, REGISTRAR, Notice
 from provisioning.domain.registration import Registration
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
 from provisioning.flow.run import briefly
@@ -30,9 +30,12 @@ _LONGEST_PAUSE: Final = timedelta(hours=6)
 def announce(services: Services, notice: Notice, about: Registration | None) -> list[str]:
     """Have the notice wait, and return the messages that have it sent: none where nobody is to be told.
 
-    It waits for the operator, and for the callback of the registration that it is about, as far as there are any.
+    It waits for the operator, and for the callback of the registration that it is about, as far as there are any; for
+    those in a chat where it is about what waits for an approval, or has got one.
     """
     waits = [notice] if services.notifier is not None else []
+    if tells_chats(services) and about is not None and about.approval is not None:
+        waits.append(replace(notice, chat=True))
     if services.callbacks is not None and about is not None and about.request.callback_url is not None:
         waits.append(replace(notice, callback=True))
     for each in waits:
@@ -63,6 +66,9 @@ def _send_notices(services: Services, mailbox: str | None) -> None:
         if services.callbacks is not None:
             _call_back(services, services.callbacks, mailbox)
         return
+    if mailbox.startswith(CHAT):
+        _hand_on(services, mailbox)
+        return
     if services.notifier is None:
         return
     about = "" if mailbox == REGISTRAR else f"registration {mailbox}"
@@ -80,6 +86,24 @@ def _send(services: Services, notifier: Notifier, notice: Notice) -> None:
         raise
     services.registry.remove_notice(notice)
     logger.info("notice %s: taken", notice.id)
+
+
+def tells_chats(services: Services) -> bool:
+    """Whether people in a chat can be told what they did not ask for."""
+    return services.bot is not None or (services.workspace is not None and services.workspace.has_forms)
+
+
+def _hand_on(services: Services, mailbox: str) -> None:
+    """Have the chat's queue tell how the registration stands, once for all that waits there."""
+    waiting = list(services.registry.notices(mailbox))
+    if waiting and tells_chats(services):
+        try:
+            services.queues.send(CHAT_QUEUE, waiting_message(mailbox.removeprefix(CHAT)))
+        except TryAgain:
+            services.registry.put_notice(waiting[0], services.clock.now() + DUE_AGAIN_AFTER)
+            raise
+    for notice in waiting:
+        services.registry.remove_notice(notice)
 
 
 def _call_back(services: Services, callbacks: Callbacks, mailbox: str) -> None:

@@ -96,7 +96,8 @@ def waiting_notices(services: Services) -> list[str]:
 
     A run that fails puts it off for longer than its message comes back, so that at most one is under way.
     """
-    if services.notifier is None and services.callbacks is None:
+    has_chat = services.bot is not None or services.workspace is not None
+    if services.notifier is None and services.callbacks is None and not has_chat:
         return []
     with _turn("waiting_notices"):
         return [notice_message(mailbox) for mailbox in services.registry.mailboxes(services.clock.now())]

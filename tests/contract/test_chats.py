@@ -10,6 +10,7 @@ from azure.data.tables import TableServiceClient
 from provisioning.adapters.tables import TableRegistry
 from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.chat import ChatUser, SignIn, code_key
+from provisioning.domain.teams import Conversation
 from provisioning.ports import ChatPeople
 from tests.worlds.chat_people import MemoryChatPeople
 from tests.worlds.clock import VirtualClock
@@ -58,6 +59,35 @@ def test_a_request_is_kept_as_it_came_first_until_it_is_over(people: ChatPeople)
     assert people.kept(SIGNATURE) == "first"
     people.forget(LATER + timedelta(seconds=1))
     assert people.kept(SIGNATURE) is None
+
+
+def test_where_people_are_is_known_until_they_are_unlinked(people: ChatPeople) -> None:
+    there, elsewhere = (Conversation("https://smba.trafficmanager.net/emea/", f"a:{each}") for each in ("1", "2"))
+    people.put_sign_in(SignIn(ALICE, NOW))
+    people.put_sign_in(SignIn(BOB, NOW))
+    people.link(USER, ALICE.object_id)
+    people.link(OTHER, BOB.object_id)
+    people.put_place(ALICE.object_id, there)
+    people.put_place(ALICE.object_id, elsewhere)
+    people.put_place(BOB.object_id, there)
+    assert {each.caller for each in people.everybody()} == {ALICE, BOB}
+    assert dict(people.links()) == {USER: ALICE.object_id, OTHER: BOB.object_id}
+    assert people.places() == {ALICE.object_id: elsewhere, BOB.object_id: there}
+    people.unlink(ALICE.object_id)
+    assert [each.caller for each in people.everybody()] == [BOB]
+    assert dict(people.links()) == {OTHER: BOB.object_id}
+    assert people.places() == {BOB.object_id: there}
+
+
+def test_which_messages_tell_of_a_registration_is_known_until_it_is_forgotten(people: ChatPeople) -> None:
+    people.put_told("1", "")
+    assert people.told("1") == ""
+    for each in ("[1]", "[1, 2]"):
+        people.put_told("1", each)
+        assert people.told("1") == each
+    assert people.told("2") == ""
+    people.put_told("1", "")
+    assert people.told("1") == ""
 
 
 def test_a_code_is_good_once_and_until_it_ends(people: ChatPeople) -> None:

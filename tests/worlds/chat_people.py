@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from provisioning.domain.chat import ChatUser, SignIn
+from provisioning.domain.teams import Conversation
 
 
 class MemoryChatPeople:
@@ -14,8 +15,10 @@ class MemoryChatPeople:
         self.came: dict[str, tuple[str, datetime]] = {}
         self.requests: dict[str, tuple[str, datetime]] = {}
         self.codes: dict[str, tuple[str, datetime]] = {}
-        self.links: dict[ChatUser, str] = {}
+        self.linked_users: dict[ChatUser, str] = {}
         self.sign_ins: dict[str, SignIn] = {}
+        self.where: dict[str, Conversation] = {}
+        self.tellings: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def keep(self, request: str, content: str, until: datetime) -> bool:
@@ -43,16 +46,17 @@ class MemoryChatPeople:
 
     def link(self, user: ChatUser, object_id: str) -> None:
         with self._lock:
-            self.links[user] = object_id
+            self.linked_users[user] = object_id
 
     def linked(self, user: ChatUser) -> str | None:
         with self._lock:
-            return self.links.get(user)
+            return self.linked_users.get(user)
 
     def unlink(self, object_id: str) -> None:
         with self._lock:
-            self.links = {user: person for user, person in self.links.items() if person != object_id}
+            self.linked_users = {user: person for user, person in self.linked_users.items() if person != object_id}
             self.sign_ins.pop(object_id, None)
+            self.where.pop(object_id, None)
 
     def put_sign_in(self, sign_in: SignIn) -> None:
         with self._lock:
@@ -66,6 +70,30 @@ class MemoryChatPeople:
     def sign_in(self, object_id: str) -> SignIn | None:
         with self._lock:
             return self.sign_ins.get(object_id)
+
+    def everybody(self) -> list[SignIn]:
+        with self._lock:
+            return list(self.sign_ins.values())
+
+    def links(self) -> list[tuple[ChatUser, str]]:
+        with self._lock:
+            return list(self.linked_users.items())
+
+    def put_place(self, object_id: str, conversation: Conversation) -> None:
+        with self._lock:
+            self.where[object_id] = conversation
+
+    def places(self) -> dict[str, Conversation]:
+        with self._lock:
+            return dict(self.where)
+
+    def put_told(self, registration_id: str, messages: str) -> None:
+        with self._lock:
+            self.tellings[registration_id] = messages
+
+    def told(self, registration_id: str) -> str:
+        with self._lock:
+            return self.tellings.get(registration_id, "")
 
     def forget(self, now: datetime) -> None:
         with self._lock:

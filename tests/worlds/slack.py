@@ -28,12 +28,19 @@ _MOST_MESSAGES: Final = 5
 
 
 class SlackDouble(BaseAdapter):
-    """A workspace of Slack: `told` has what each response URL was sent, `views` those that were opened."""
+    """A workspace of Slack: `told` has what each response URL was sent, `views` those that were opened.
+
+    `messages` has what stands in the conversation of a user with the app, by its `ts`, and `versions` how often each
+    was written.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.views: list[dict[str, Any]] = []
+        self.messages: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.versions = Counter[str]()
+        self.unreached = ""
         self.triggers: set[str] = set()
         self._triggers = 0
         self.status = int(HTTPStatus.OK)
@@ -112,6 +119,9 @@ class SlackDouble(BaseAdapter):
         content, url = json.loads(request.body or b""), str(request.url)
         if url == "https://slack.com/api/views.open":
             return self._answer(request, HTTPStatus.OK, json.dumps(self._opened(request, content)).encode())
+        if url.startswith("https://slack.com/api/chat."):
+            said = self._said(request, url.rpartition(".")[2], content)
+            return self._answer(request, self.status, json.dumps(said).encode())
         assert url.startswith("https://hooks.slack.com/"), url
         self._given[url] += 1
         status = self.status if self._given[url] <= _MOST_MESSAGES else HTTPStatus.NOT_FOUND
@@ -132,6 +142,25 @@ class SlackDouble(BaseAdapter):
         assert len(view.private_metadata or "") <= 3000
         self.views.append(content["view"])
         return {"ok": True}
+
+    def _said(self, request: requests.PreparedRequest, method: str, content: dict[str, Any]) -> dict[str, Any]:
+        """Take a message as `chat.postMessage` does for a user's id, or another one for it as `chat.update` does."""
+        if request.headers.get("Authorization") != f"Bearer {BOT_TOKEN}":
+            return {"ok": False, "error": "invalid_auth"}
+        message = {name: content[name] for name in ("text", "blocks")}
+        check_blocks(message["blocks"])
+        if method == "postMessage":
+            user, ts = content["channel"], f"1700000000.{len(self.messages):06}"
+            if not user.startswith("U") or user == self.unreached:
+                return {"ok": False, "error": "channel_not_found"}
+        else:
+            assert method == "update"
+            user, ts = content["channel"].replace("D0", "U0"), content["ts"]
+            if self.messages.get(ts, ("", {}))[0] != user:
+                return {"ok": False, "error": "message_not_found"}
+        self.messages[ts] = user, message
+        self.versions[ts] += 1
+        return {"ok": True, "channel": user.replace("U0", "D0"), "ts": ts}
 
     def _answer(self, request: requests.PreparedRequest, status: int, body: bytes) -> requests.Response:
         raw = HTTPResponse(BytesIO(body), status=status, preload_content=False)

@@ -14,12 +14,16 @@ from provisioning.ports import Services
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """What somebody asks for. `key` names this request; `say` does it, and returns what is said; `tell` tells that."""
+    """What somebody asks for. `key` names this request; `say` does it, and returns what is said; `tell` tells that.
+
+    `remember` keeps where this person is reached from now on.
+    """
 
     key: str
     ask: Ask
     say: Callable[[], Said]
     tell: Callable[[Said], None]
+    remember: Callable[[], None] = lambda: None
 
 
 def queue(services: Services, key: str, content: str, message: str, until: datetime) -> None:

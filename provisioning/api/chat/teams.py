@@ -47,12 +47,16 @@ _MOMENTS: Final = (0.25, 0.5, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Posed:
-    """Who asks for what, and where the answer goes: `card` is the message with the button that was pressed."""
+    """Who asks for what, and where the answer goes: `card` is the message with the button that was pressed.
+
+    `own` is whether nobody else is in the conversation.
+    """
 
     key: str
     person: str
     ask: Ask
     conversation: Conversation
+    own: bool
     card: str = ""
 
     @property
@@ -60,14 +64,14 @@ class Posed:
         """What is kept of it."""
         ask = self.ask
         asked = [ask.verb, ask.registration_id, ask.text, ask.digest, ask.request, ask.key]
-        return json.dumps([self.person, asked, self.conversation.service, self.conversation.id, self.card])
+        return json.dumps([self.person, asked, self.conversation.service, self.conversation.id, self.own, self.card])
 
     @classmethod
     def of(cls, key: str, content: str) -> "Posed":
         """Return what was kept."""
-        person, asked, service, conversation, card = json.loads(content)
+        person, asked, service, conversation, own, card = json.loads(content)
         verb, *others = asked
-        return cls(key, person, Ask(Verb(verb), *others), Conversation(service, conversation), card)
+        return cls(key, person, Ask(Verb(verb), *others), Conversation(service, conversation), own, card)
 
 
 # What an activity is answered, and what it asks for.
@@ -128,7 +132,11 @@ def arrived(services: Services, key: str) -> Arrived | None:
     def tell(said: Said) -> None:
         teams.tell(posed.conversation, activity_of(said, bot), posed.card if said.done else "")
 
-    return Arrived(key, posed.ask, lambda: _said(services, bot, posed), tell)
+    def remember() -> None:
+        if posed.own and posed.ask.verb is not Verb.UNLINK:
+            services.people.put_place(posed.person, posed.conversation)
+
+    return Arrived(key, posed.ask, lambda: _said(services, bot, posed), tell, remember)
 
 
 def _said(services: Services, bot: Bot, posed: Posed) -> Said:
@@ -212,7 +220,8 @@ def _posed(activity: Mapping[str, Any], ask: Ask, *, button: bool = False) -> Po
         raise ValueError
     identity, conversation, card = names
     key = hashlib.sha256(f"{conversation}\n{identity}".encode()).hexdigest()
-    return Posed(key, person, ask, Conversation(activity["serviceUrl"], conversation), card if button else "")
+    own = activity["conversation"].get("conversationType") == "personal"
+    return Posed(key, person, ask, Conversation(activity["serviceUrl"], conversation), own, card if button else "")
 
 
 def _kept_and_queued(services: Services, posed: Posed) -> None:

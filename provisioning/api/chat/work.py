@@ -8,12 +8,12 @@ from provisioning import trail
 from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
-from provisioning.api.chat import slack, teams
+from provisioning.api.chat import slack, teams, waiting
 from provisioning.api.chat.arrived import Arrived
 from provisioning.api.chat.verbs import Said, Verb, help_of
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.events import Actor, ActorKind
-from provisioning.domain.messages import DROPPED
+from provisioning.domain.messages import DROPPED, read_waiting_message
 from provisioning.domain.slack import REMEMBERED
 from provisioning.ports import Services
 
@@ -32,10 +32,15 @@ def answer_chat(services: Callable[[], Services], name: str, call: Call) -> Answ
 def carry_out(services: Services, message: bytes, delivery: str) -> list[str]:
     """Do what a message of the queue asks for, and tell whoever asked; return the messages for the other queue.
 
+    Of what waits for an approval see `waiting.tell_of`.
+
     What vouches for the request is looked at again: whoever may write to the queue may ask for nothing. A request is
     taken once; the delivery that took it may come again. Raises TryAgain where it cannot be told who asks.
     """
     with trail.following(None, Actor(ActorKind.UNKNOWN), "chat"):
+        if (waits := read_waiting_message(message)) is not None:
+            waiting.tell_of(services, waits)
+            return []
         arrived = _arrived(services, message)
         if arrived is None:
             logger.warning(DROPPED)
@@ -46,6 +51,7 @@ def carry_out(services: Services, message: bytes, delivery: str) -> list[str]:
         said = help_of(arrived.ask) if arrived.ask.verb is Verb.HELP else arrived.say()
         _tell(arrived, said)
         with suppress(TryAgain):  # what is done is done; what is over can go the next time
+            arrived.remember()
             services.people.forget(services.clock.now())
         return [said.message] if said.message is not None else []
 

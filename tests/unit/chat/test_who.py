@@ -22,7 +22,7 @@ def test_a_code_makes_whoever_says_it_that_person_once(chat: Chat) -> None:
     code = chat.code(ALICE)
     assert words(chat.says(ALICES, f"link {code.lower()}")).startswith(f"You are {ALICE.name} here")
     assert words(chat.says(MALLORYS, f"link {code}")).startswith("This code is not good")
-    assert chat.world.people.links == {ChatUser(WORKSPACE, ALICES): ALICE.object_id}
+    assert chat.world.people.linked_users == {ChatUser(WORKSPACE, ALICES): ALICE.object_id}
 
 
 def test_a_code_is_good_for_ten_minutes_and_is_kept_nowhere(chat: Chat) -> None:
