@@ -25,6 +25,8 @@ from provisioning.ports import Services
 logger = trail.logger(__name__)
 
 _SLACK, _TEAMS = "slack", "teams"
+# How many are told of one thing: what is remembered of them is one column of a row.
+MOST_TOLD: Final = 50
 _SIGN_IN: Final = Said(
     "Something waits for your approval. Open the page and sign in; then write here: list waiting", page="#/"
 )
@@ -71,6 +73,9 @@ def tell_of(services: Services, registration_id: str) -> None:
         current = [each for each in told if each.digest == approval.digest]
         _tell_outcome(services, row, [each for each in told if each not in current])
         for place, sign_in in _whom(services, row):
+            if len(current) >= MOST_TOLD:
+                logger.warning("not everybody who may decide is told: they are too many")
+                return
             if place not in [each.place for each in current]:
                 current += _asked(services, place, sign_in, registration_id, approval.digest)
                 services.people.put_told(registration_id, _written(current))

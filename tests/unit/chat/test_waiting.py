@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 import pytest
 
 from dev.emulator.faults import Fault
+from provisioning.api.chat.waiting import MOST_TOLD
 from provisioning.api.chat.work import carry_out, give_up
 from provisioning.domain.approval import LAPSES_AFTER
 from provisioning.domain.callers import Caller, Role
+from provisioning.domain.chat import ChatUser, SignIn
 from provisioning.domain.messages import waiting_message
 from provisioning.domain.registration import Registration, Status
 from tests.worlds import slack
@@ -73,8 +74,8 @@ There = InSlack | InTeams
 
 @pytest.fixture(params=[InSlack, InTeams])
 def there(request: pytest.FixtureRequest) -> There:
-    made: Callable[[], There] = request.param
-    return made()
+    made: There = request.param()
+    return made
 
 
 def comes_to_wait(there: There) -> Registration:
@@ -202,6 +203,20 @@ def test_whoever_may_write_to_the_queue_has_nobody_told_what_is_not_so(there: Th
         assert carry_out(there.world.services, message, "x") == []
         give_up(there.world.services, message)
     assert there.everybody_told() == before
+
+
+def test_of_very_many_who_may_decide_the_first_fifty_are_told_once() -> None:
+    there = InSlack()
+    for number in range(MOST_TOLD + 1):
+        person = replace(APPROVER, object_id=f"a9900000-0000-4000-8000-{number:012}")
+        there.world.people.put_sign_in(SignIn(person, there.world.clock.now()))
+        there.world.people.link(ChatUser(slack.WORKSPACE, f"U0{number}"), person.object_id)
+    row = awaiting(there.world, a_client(ALICE))
+    for _ in range(2):
+        carry_out(there.world.services, waiting_message(row.id).encode(), "x")
+        assert there.everybody_told() == MOST_TOLD
+    # A column of Table storage has 64 KiB, of two bytes for a letter.
+    assert len(there.world.people.told(row.id)) < 32_000 / 3
 
 
 def test_without_what_tells_by_itself_nobody_is_told() -> None:
