@@ -255,6 +255,7 @@ def event_entity(event: Event) -> dict[str, Any]:
         "code": event.code,
         "graphRequestId": event.graph_request_id,
         "policyVersion": event.policy_version,
+        "lastUsedAt": _moment(event.last_used_at),
     }
     return {name: value for name, value in content.items() if value is not None}
 
@@ -282,6 +283,7 @@ def event_of(entity: Mapping[str, Any]) -> Event:
         graph_request_id=entity.get("graphRequestId"),
         policy_version=entity.get("policyVersion"),
         n=n,
+        last_used_at=_time(entity, "lastUsedAt"),
     )
 
 

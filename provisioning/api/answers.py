@@ -201,6 +201,7 @@ def represent_event(event: Event) -> dict[str, Any]:
         "code": event.code,
         "graphRequestId": event.graph_request_id,
         "policyVersion": event.policy_version,
+        "lastUsedAt": instant(event.last_used_at),
         "traceId": event.trace_id,
     }
     return {name: value for name, value in content.items() if value is not None}

@@ -128,11 +128,26 @@ def consequences(before: Registration, after: Registration) -> Iterator[Warning_
         )
     if getattr(before.request, "secret_lifetime", None) != getattr(after.request, "secret_lifetime", None):
         yield Warning_("secret-in-use-keeps-its-end", "The secret in use keeps its end: the next one lives as long.")
+    yield from _of_use(before, after)
     yield from _of_credential(before, after)
     yield from _of_offer(before, after)
     gone = set(_redirect_uris(before)) - set(_redirect_uris(after))
     if gone:
         yield Warning_("redirect-uris-removed", "Whoever signs in through a redirect URI that goes is refused.")
+
+
+def _of_use(before: Registration, after: Registration) -> Iterator[Warning_]:
+    """Yield when what is about to end was last used, where the reports of sign-ins have been read."""
+    ends = (after.ending and not before.ending) or after.revoke_before != before.revoke_before
+    if before.usage is None or not ends:
+        return
+    if before.usage.last_used_at is None:
+        yield Warning_("last-use-not-known", "When somebody used it last is not known; `usage` says why.")
+    else:
+        at = before.usage.last_used_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        yield Warning_(
+            "last-used", f"Somebody signed in with it last at {at}, by reports that are late by a day or so."
+        )
 
 
 def _of_credential(before: Registration, after: Registration) -> Iterator[Warning_]:

@@ -93,6 +93,8 @@ class EventOutcome(Kept):
 class Event:
     """One act. `changed` are names of fields, never their values; `code` is why it was refused, or failed.
 
+    `last_used_at` is when what ends was last used, as far as that is known.
+
     `n` tells events of the same time apart. Those of a row's writes are numbered from 1 on without a gap, so that one
     that somebody took away is missed; that of what wrote no row, as a refusal, is drawn.
     """
@@ -111,6 +113,7 @@ class Event:
     graph_request_id: str | None = None
     policy_version: str | None = None
     n: str = ""
+    last_used_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,8 @@ def wished(trail: Trail, what: What, before: Registration | None, after: Registr
     if what is What.CHANGE_REQUESTED and after.proposal is not None:
         changed, version = changed_names(after.request, after.proposal.request), after.proposal.policy_version
         return replace(event, changed=changed, policy_version=version or None)
+    if what in (What.REVOCATION_REQUESTED, What.DELETION_REQUESTED):
+        event = replace(event, last_used_at=_last_used(after))
     return replace(event, changed=changed_names(before.request, after.request) if before is not None else ())
 
 
@@ -163,8 +168,9 @@ def carried_out(
 
     `removed` are the key ids of the credentials that were removed meanwhile.
     """
+    event = _event(trail, What.CREDENTIAL_REMOVED, EventOutcome.SUCCEEDED, after, now)
     gone = (
-        replace(_event(trail, What.CREDENTIAL_REMOVED, EventOutcome.SUCCEEDED, after, now), former_key_id=key_id)
+        replace(event, former_key_id=key_id, last_used_at=_last_used(before, key_id) or _last_used(after, key_id))
         for key_id in removed
     )
     return (*gone, *_of_the_row(trail, before, after, now))
@@ -186,6 +192,7 @@ def _of_the_row(trail: Trail, before: Registration, after: Registration, now: da
         changed=after.changed_fields if told is What.CHANGED else (),
         key_id=current if current != former or told in (What.PROVISIONED, What.ROTATED) else None,
         former_key_id=former if current != former else None,
+        last_used_at=_last_used(after) if told is What.DELETED else None,
         code=failure.code if failure is not None else None,
         graph_request_id=failure.graph_request_id if failure is not None else None,
     )
@@ -215,6 +222,13 @@ def _what(before: Registration, after: Registration) -> What | None:
         return What.SECRET_PUBLISHED
     held, holds = _held(before), _held(after)
     return What.GRANT_TAKEN_BACK if held - holds else What.GRANTED if holds - held else None
+
+
+def _last_used(row: Registration, key_id: str | None = None) -> datetime | None:
+    """Return when it, or one of its credentials, was last used as far as that is known."""
+    if row.usage is None:
+        return None
+    return row.usage.last_used_at if key_id is None else row.usage.of(key_id).last_used_at
 
 
 def _held(row: Registration) -> set[str]:

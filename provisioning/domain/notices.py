@@ -223,6 +223,7 @@ def _about(registration: Registration) -> dict[str, Any]:
         "status": registration.status.value,
         "secretId": secret.id if secret else None,
         "secretExpiresAt": _time(secret.expires_at) if secret and secret.expires_at else None,
+        "lastUsedAt": _maybe(registration.usage.last_used_at) if registration.usage else None,
     }
 
 

@@ -19,6 +19,8 @@ NOT_LOOKED_YET: Final = "not-looked-yet"
 NOT_REPORTED: Final = "no-sign-in-reported"
 OWN_ALONE: Final = "only-own-sign-ins-reported"
 
+# For so long nobody signed in with what is called unused.
+UNUSED_AFTER: Final = timedelta(days=90)
 # How far the clocks of this app and of Entra may differ.
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
@@ -82,6 +84,19 @@ def learned(usage: Usage, observed: Observed, own: "Own", living: Collection[str
         unknown = NOT_REPORTED if at is None else OWN_ALONE
     uses = (_used(usage.of(key_id), observed.keys.get(key_id), own) for key_id in dict.fromkeys(living))
     return Usage(last_used_at, unknown, tuple(uses))
+
+
+def is_unused(usage: Usage, observed: Observed, now: datetime, *, stood: bool) -> bool:
+    """Whether the reports show that nobody has used it for so long; `usage` is what is known after they were read.
+
+    Only what they say counts: where they say nothing, it is what it was called before, which is `stood`. Of what nobody
+    is known to have used, they show this service's own sign-in; a younger one of these changes nothing either.
+    """
+    if observed.last_used_at is None or observed.unknown is not None:
+        return stood
+    if usage.last_used_at is None and stood:
+        return True
+    return (usage.last_used_at or observed.last_used_at) < now - UNUSED_AFTER
 
 
 def _used(use: CredentialUse, at: datetime | None, own: "Own") -> CredentialUse:

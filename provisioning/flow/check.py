@@ -27,7 +27,7 @@ from provisioning.flow.clients import listed_clients
 from provisioning.flow.grant import LOOKED_AT_AGAIN_AFTER, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
-from provisioning.flow.observe import announce_use, learn_spared, learn_usage
+from provisioning.flow.observe import announce_use, found_unused, learn_spared, learn_usage
 from provisioning.flow.plan import NEVER, STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
 from provisioning.flow.resolve import claim_server
 from provisioning.flow.rotate import (
@@ -84,7 +84,8 @@ def check(run: Run, message: Message) -> list[str]:
         left = [each for each in seen.live if each not in removed]
         learn_usage(run, seen, left, message.observed)
         _tell_waiting_revocation(run.registration, left)
-        run.learn(findings=(*owner, *_findings(run, seen, left)))
+        unused = found_unused(run, message.observed, now)
+        run.learn(findings=(*owner, *_findings(run, seen, left), *unused))
         due_at = next_due(run.registration, run.services.secrets, now)
     except NeedsOperator as error:
         due_at = now + tried_again_after(run.services.secrets)

@@ -5,13 +5,24 @@ What the reports lack shows nothing: nothing ends sooner, and nothing is called 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from provisioning import trail
 from provisioning.domain.directory import Credential
 from provisioning.domain.errors import ProvisioningError
 from provisioning.domain.notices import of_secret_in_use
+from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration, Status
-from provisioning.domain.usage import NOT_REPORTED, CredentialUse, Observed, Own, Usage, learned
+from provisioning.domain.usage import (
+    NOT_REPORTED,
+    UNUSED_AFTER,
+    CredentialUse,
+    Observed,
+    Own,
+    Usage,
+    is_unused,
+    learned,
+)
 from provisioning.flow.notify import announce
 from provisioning.flow.rotate import View, used_still
 from provisioning.flow.run import Run
@@ -65,3 +76,22 @@ def announce_use(run: Run, before: Registration, now: datetime) -> list[str]:
             logger.warning("registration %s: a replaced secret is used still: %s", row.id, each.key_id)
             notices += announce(run.services, of_secret_in_use(row, each, now), row)
     return notices
+
+
+def found_unused(run: Run, observed: Observed | None, now: datetime) -> tuple[Failure, ...]:
+    """Return the finding that nobody uses it, where the reports show that; what they do not show is as it was.
+
+    A registration that is younger is not called so, and nothing is removed for it.
+    """
+    row = run.registration
+    if run.services.sign_ins is None or row.created_at > now - UNUSED_AFTER:
+        return ()
+    stood = any(each.code == _UNUSED.code for each in row.findings)
+    return (_UNUSED,) if is_unused(row.usage or Usage(), observed or Observed(), now, stood=stood) else ()
+
+
+_UNUSED: Final = Failure(
+    "registration-unused",
+    f"Nobody has signed in with it, or to it, for {UNUSED_AFTER.days} days or more.",
+    "If nobody needs it any more, delete it: DELETE /registrations/{id}. It is never removed for that by itself.",
+)

@@ -46,6 +46,7 @@ def a_full_event(row: Registration) -> Event:
         code="graph-throttled",
         graph_request_id=str(uuid4()),
         policy_version="7",
+        last_used_at=NOW,
     )
 
 

@@ -109,9 +109,10 @@ def answered(bodies: Mapping[str, Schema]) -> dict[str, Schema]:
                 "code": _text("Why it failed or was refused, as a stable code."),
                 "graphRequestId": _text("Microsoft Graph's id of the request that it refused."),
                 "policyVersion": _text("The policy that it was judged by."),
+                "lastUsedAt": _moment("When what ends was last used, as far as it is known."),
                 "traceId": _text("Names what led to it in the service's log, in Graph and in notices."),
             },
-            optional=("changed", "keyId", "formerKeyId", "code", "graphRequestId", "policyVersion"),
+            optional=("changed", "keyId", "formerKeyId", "code", "graphRequestId", "policyVersion", "lastUsedAt"),
         ),
         **_clients(),
         "Readiness": _object(
