@@ -113,6 +113,7 @@ def test_a_notice_says_whose_it_is_what_happened_and_what_to_do() -> None:
         "status": "failed",
         "secretId": None,
         "secretExpiresAt": None,
+        "lastUsedAt": None,
         "operationId": OPERATION,
         "failure": {
             "code": "vault-denied",
