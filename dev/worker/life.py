@@ -102,10 +102,10 @@ class Life:
         await self.told(service)
         await self.granted(resource, service)
         await self.changes(service)
-        await self.failures()
+        web = await self.failures()
         await self.timers()
         await self.foreign_messages()
-        for registration in (service, resource):
+        for registration in (service, web, resource):
             await self.ends(registration)
 
     async def what_anybody_may_read(self) -> None:
@@ -246,8 +246,11 @@ class Life:
         revoked = await self.channel.http("rotate", "POST", f"{path}/rotate", leaked, JSON)
         expect("rotate, with a body", revoked, 202, message=1)
 
-    async def failures(self) -> None:
-        """What fails for a while is failed to the host, which delivers again; what fails for good is retried."""
+    async def failures(self) -> str:
+        """What fails for a while is failed to the host, which delivers again; what fails for good is retried.
+
+        Returns where the registration is that has been through it.
+        """
         answer = await self.channel.http("submit", "POST", COLLECTION, self._example("confidential"), JSON)
         accepted = expect("submit", answer, 202, message=1)
         [message] = accepted.outputs["message"]
@@ -265,6 +268,7 @@ class Life:
         retried = await self.channel.http("retry", "POST", f"{path}/retry")
         await self.carried_out(expect("retry", retried, 202, message=1))
         expect_that("it is active", (await self.shown(path))["status"] == "active")
+        return path
 
     async def timers(self) -> None:
         """Both timers; the message of the reconciliation is carried out like any other."""
