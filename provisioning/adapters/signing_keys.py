@@ -19,6 +19,8 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 KEYS_KEPT_FOR: Final = timedelta(hours=24)
 # A token with a key id of somebody's invention must not have the keys fetched at every call.
 KEYS_ASKED_AGAIN_AFTER: Final = timedelta(minutes=1)
+# Nor may each of many calls that wait for one another wait for keys that cannot be read: anybody may bring a token.
+FAILURE_KEPT_FOR: Final = timedelta(seconds=1)
 LONGEST_TOKEN: Final = 32 * 1024
 
 
@@ -38,6 +40,7 @@ class SigningKeys:
         self._fits = fits
         self._keys: Mapping[str, jwt.PyJWK] = {}
         self._fetched_at: datetime | None = None
+        self._failed_at: datetime | None = None
         self._lock = threading.Lock()
 
     def verified(self, token: str, audiences: frozenset[str], issuer: str) -> Mapping[str, Any] | None:
@@ -75,9 +78,18 @@ class SigningKeys:
             age = None if self._fetched_at is None else self._clock.now() - self._fetched_at
             unknown = key_id not in self._keys
             if age is None or age > KEYS_KEPT_FOR or (unknown and age > KEYS_ASKED_AGAIN_AFTER):
-                self._keys = self._fetched()
-                self._fetched_at = self._clock.now()
+                self._renew()
             return self._keys.get(key_id)
+
+    def _renew(self) -> None:
+        if self._failed_at is not None and self._clock.now() - self._failed_at < FAILURE_KEPT_FOR:
+            raise _unavailable()
+        try:
+            self._keys = self._fetched()
+        except TryAgain:
+            self._failed_at = self._clock.now()
+            raise
+        self._fetched_at, self._failed_at = self._clock.now(), None
 
     def _fetched(self) -> Mapping[str, jwt.PyJWK]:
         try:
@@ -86,9 +98,13 @@ class SigningKeys:
             fitting = [each for each in answer.json()["keys"] if self._fits(each)]
             keys = jwt.PyJWKSet.from_dict({"keys": fitting}).keys
         except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError, jwt.PyJWTError):
-            raise TryAgain(
-                "signing-keys-unavailable",
-                "The keys that tokens are signed with could not be read.",
-                remedy="See the health of Entra and the app's network.",
-            ) from None
+            raise _unavailable() from None
         return {key.key_id: key for key in keys if key.key_id}
+
+
+def _unavailable() -> TryAgain:
+    return TryAgain(
+        "signing-keys-unavailable",
+        "The keys that tokens are signed with could not be read.",
+        remedy="See the health of Entra and the app's network.",
+    )

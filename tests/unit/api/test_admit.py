@@ -166,6 +166,7 @@ def test_keys_that_cannot_be_read_are_no_refusal() -> None:
     world.emulator.faults.add(Fault("status", operation="token.keys", status=503))
     answer = listed(world, headers_of(ALICE, world.emulator))
     assert (answer.status, code_of(answer)) == (503, "signing-keys-unavailable")
+    world.clock.time += timedelta(seconds=1)
     assert listed(world, headers_of(ALICE, world.emulator)).status == 200
 
 

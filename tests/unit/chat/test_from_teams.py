@@ -267,9 +267,15 @@ def test_new_keys_are_looked_for_once_a_minute_whatever_key_ids_come(teams: Team
     assert fetched() == 2
 
 
-def test_keys_that_cannot_be_read_are_503_and_not_a_refusal(teams: TeamsChat) -> None:
+def test_keys_that_cannot_be_read_are_503_and_not_a_refusal_and_are_asked_for_once_a_second(
+    teams: TeamsChat,
+) -> None:
     teams.world.emulator.faults.add(Fault("status", "bot.keys"))
-    assert (teams.ask(plain(teams)).status, teams.queue) == (503, [])
+    for _ in range(3):
+        assert (teams.ask(plain(teams)).status, teams.queue) == (503, [])
+    assert [each.operation for each in teams.world.emulator.calls].count("bot.keys") == 1
+    teams.world.clock.time += timedelta(seconds=1)
+    assert teams.ask(plain(teams)).status == 200
 
 
 def test_teams_waits_for_one_round_trip_to_storage(teams: TeamsChat) -> None:
