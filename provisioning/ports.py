@@ -48,8 +48,11 @@ class Directory(Protocol):
         """Return the live application of that name, or None where this replica knows none."""
         ...
 
-    def read_application(self, object_id: str) -> Application | None:
-        """Return the live application with its credentials, or None where this replica knows none."""
+    def read_application(self, object_id: str, *, owners: bool = False) -> Application | None:
+        """Return the live application with its credentials, or None where this replica knows none.
+
+        With its owners where they are asked for.
+        """
         ...
 
     def marked_applications(self, continuation_token: str | None) -> Marked:
@@ -66,6 +69,10 @@ class Directory(Protocol):
 
     def trusted_tokens(self, object_id: str) -> tuple[TrustedToken, ...]:
         """Return the federated identity credentials of an application."""
+        ...
+
+    def disabled_clients(self) -> frozenset[str]:
+        """Return the client ids of our applications whose service principal is disabled; remembered for ten minutes."""
         ...
 
     def owners_of(self, object_id: str) -> frozenset[str]:

@@ -42,6 +42,7 @@ def application_of(answer: Mapping[str, Any]) -> Application:
         certificates=tuple(str(each.get("displayName") or "") for each in answer.get("keyCredentials") or ()),
         certificate_ids=tuple(str(each.get("keyId")) for each in answer.get("keyCredentials") or ()),
         properties={name: answer[name] for name in CHANGED if name in answer},
+        owners=frozenset(str(each["id"]).lower() for each in answer["owners"]) if "owners" in answer else None,
     )
 
 

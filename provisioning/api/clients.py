@@ -23,7 +23,7 @@ def list_clients(services: Services, caller: Caller, call: Call) -> Answer:
     top, continuation_token = read_page(call)
     server = called_about(services, caller, call)
     page = services.registry.clients(server.id, top=top, continuation_token=continuation_token)
-    rows = [_row(services, each.registration_id) for each in page.clients]
+    rows = [_row(services, each.registration_id) for each in page.clients if not each.ended]
     value = [_client(row) for row in rows if row is not None]
     return ok({"value": value, "continuationToken": page.continuation_token})
 

@@ -27,7 +27,8 @@ class Application:
     scopes to which nobody need consent for that client.
     `properties` is what of it a change sets, as Graph has it.
     `certificates` are the display names of its certificates, and `certificate_ids` their key ids.
-    `has_certificate` is whether the answer shows one; it may have one that the answer does not show.
+    `has_certificate` is whether the answer shows one; it may have one that the answer does not show. `owners` are the
+    object ids of its owners, where they were asked for.
     """
 
     object_id: str
@@ -44,6 +45,7 @@ class Application:
     properties: Mapping[str, Any] = field(default_factory=dict)
     certificates: tuple[str, ...] = ()
     certificate_ids: tuple[str, ...] = ()
+    owners: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,11 @@ def mapped_claims(request: RegistrationRequest) -> dict[str, Any]:
     return {"api": {"acceptMappedClaims": True}} if getattr(request, "accept_mapped_claims", None) else {}
 
 
+def maps_claims(application: Application) -> bool:
+    """Whether Entra has it that tokens for the application may carry mapped claims."""
+    return bool((application.properties.get("api") or {}).get("acceptMappedClaims"))
+
+
 def key_credential(
     registration: Registration, credential: CertificateCredential, label: str | None = None
 ) -> dict[str, str]:

@@ -10,7 +10,7 @@ from provisioning.domain.drift import different
 from provisioning.domain.entitlements import disabled_first, removed_ids
 from provisioning.domain.errors import NeedsOperator
 from provisioning.domain.intake import ResourceApplicationRequest
-from provisioning.domain.manifest import change_of, changed_properties
+from provisioning.domain.manifest import change_of, changed_properties, mapped_claims, maps_claims
 from provisioning.flow.clients import users_of
 from provisioning.flow.resolve import resolve_resource
 from provisioning.flow.rotate import REPLICATED_AFTER, check_ours
@@ -70,6 +70,10 @@ def repair(run: Run, application: Application, now: datetime) -> None:
     if names:
         logger.warning("registration %s: repaired what was changed by hand: %s", registration.id, ", ".join(names))
         _send(run, application, body)
+    claims = mapped_claims(registration.request)
+    if claims and not maps_claims(application):
+        logger.warning("registration %s: repaired what was changed by hand: acceptMappedClaims", registration.id)
+        run.services.directory.update_application(application.object_id, claims)
 
 
 def _send(run: Run, application: Application, body: Mapping[str, Any]) -> None:

@@ -12,18 +12,18 @@ from typing import Final
 from provisioning import telemetry, trail
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.credentials import credential_expires_at
-from provisioning.domain.directory import Application, Credential
-from provisioning.domain.entitlements import offered_by_hand
+from provisioning.domain.directory import Credential
 from provisioning.domain.errors import NeedsOperator, TryAgain
 from provisioning.domain.intake import ResourceApplicationRequest
-from provisioning.domain.manifest import added_by_hand, change_of, permissions_added_by_hand
+from provisioning.domain.manifest import added_by_hand, change_of
 from provisioning.domain.messages import Message
 from provisioning.domain.notices import are_same, expiry_days, of_drift, of_expiry
 from provisioning.domain.operation import Failure, OperationType
 from provisioning.domain.registration import Registration
-from provisioning.domain.secrets import CurrentSecret, MissingCredential, SecretPolicy, is_ours_by_label
+from provisioning.domain.secrets import CurrentSecret, MissingCredential, SecretPolicy
 from provisioning.flow.change import lacks_change, repair, send_change
 from provisioning.flow.clients import listed_clients
+from provisioning.flow.compare import put_by_others
 from provisioning.flow.grant import LOOKED_AT_AGAIN_AFTER, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
@@ -55,7 +55,6 @@ logger = trail.logger(__name__)
 
 NEVER_NOTICED: Final = 1000  # days before the end: more than any threshold
 LISTED_AFTER: Final = timedelta(hours=1)
-LOOKED_FOR_DAILY: Final = ("roles-assigned-by-hand", "credentials-added-by-hand")
 
 
 def check(run: Run, message: Message) -> list[str]:
@@ -284,46 +283,12 @@ def _findings(run: Run, seen: View, left: Sequence[Credential]) -> Iterator[Fail
             "The application has redirect URIs that this service did not set; they are kept.",
             "Send them with PATCH /registrations/{id}, or remove them in Entra.",
         )
-    yield from _added_by_hand(run, application)
+    yield from put_by_others(run, application)
     if change_of(application.notes) is None:
         yield Failure(
             "notes-changed",
             "Somebody changed the application's notes, where this service keeps its own record.",
             "Keep notes elsewhere; the next change of the registration restores them.",
-        )
-
-
-def _added_by_hand(run: Run, application: Application) -> Iterator[Failure]:
-    """Yield what others put beside what this service set, of permissions and of credentials without a secret."""
-    registration = run.registration
-    if permissions_added_by_hand(registration, application):
-        yield Failure(
-            "permissions-added-by-hand",
-            "The application asks for permissions that this service did not declare; they are kept.",
-            "Have its owner send them with PATCH /registrations/{id}, or an administrator remove them in Entra.",
-        )
-    if offered_by_hand(registration, application):
-        yield Failure(
-            "offers-added-by-hand",
-            "The application offers scopes or app roles that this service did not set; they are kept.",
-            "Have its owner send them with PATCH /registrations/{id} once an administrator removed them in Entra.",
-        )
-    if not run.compares:  # what is looked for once a day is told until it is looked for again
-        yield from (each for each in registration.findings if each.code in LOOKED_FOR_DAILY)
-        return
-    if run.roles_by_hand:
-        yield Failure(
-            "roles-assigned-by-hand",
-            f"The client holds {len(run.roles_by_hand)} app roles of its resource that it does not ask for.",
-            "Have its owner ask for them with PATCH /registrations/{id}, or an administrator remove the assignments.",
-        )
-    known = registration.credential_type == "certificate"
-    certificates = [] if known else [each for each in application.certificates if not is_ours_by_label(each)]
-    if foreign := len(run.trusted_by_hand) + len(certificates):
-        yield Failure(
-            "credentials-added-by-hand",
-            f"The application trusts {foreign} certificates or subjects that this service did not add; they are kept.",
-            "Find out who uses them; have their owner send them with PATCH, or an administrator remove them in Entra.",
         )
 
 

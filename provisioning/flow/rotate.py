@@ -183,7 +183,7 @@ def view(run: Run) -> View:
 
 def _application(run: Run) -> Application | None:
     assert run.registration.application_object_id is not None
-    return run.services.directory.read_application(run.registration.application_object_id)
+    return run.services.directory.read_application(run.registration.application_object_id, owners=run.compares)
 
 
 def ensure_room(run: Run) -> None:

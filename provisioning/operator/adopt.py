@@ -132,18 +132,9 @@ def _apply(desk: Desk, adoption: _Adoption) -> None:
         put_due(services, row)
         take_place(services, services.policy.current(), row.request.owner, row.id)
         listed(services, row)
-        if row.client_type is ClientType.RESOURCE:
-            _list_clients(desk, row)
         stored = services.registry.insert(row, wished(trail.current(), What.ADOPTED, None, row))
         if stored is not None:
             desk.send(operation_message(stored))
-
-
-def _list_clients(desk: Desk, server: Registration) -> None:
-    """Have those be its clients that asked for the resource while it was somebody else's."""
-    for each in desk.rows():
-        if each.resource is not None and each.resource.client_id == server.client_id:
-            desk.services.registry.list_client(server.id, each.id)
 
 
 def _mark(desk: Desk, adoption: _Adoption) -> None:

@@ -70,8 +70,8 @@ def _refused(name: str) -> Callable[..., Any]:
 
 class _RehearsedDirectory(_Only):
     def __init__(self, inner: Directory, noted: Noted) -> None:
-        reads = ("find_application", "read_application", "marked_applications", "find_resource", "knows")
-        super().__init__(inner, reads)
+        found = ("find_application", "read_application", "marked_applications", "find_resource", "knows", "signed_in")
+        super().__init__(inner, (*found, "disabled_clients", "trusted_tokens"))
         self._noted = noted
 
     def remove_secret(self, _object_id: str, key_id: str) -> None:

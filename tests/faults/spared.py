@@ -106,8 +106,8 @@ class TakesSilenceForDisuse(InsteadOf):
         super().__init__(inner)
         self._world = world
 
-    def read_application(self, object_id: str) -> Application | None:
-        application = cast("Application | None", self._inner.read_application(object_id))
+    def read_application(self, object_id: str, **options: bool) -> Application | None:
+        application = cast("Application | None", self._inner.read_application(object_id, **options))
         row, reports = subject(self._world), self._world.emulator.directory.sign_ins
         current = versions_of(self._world, row)[-1].tags["keyId"]
         reported: set[Any] = {about[1] for about in reports.keys() if reports.seen("key", *about)}  # noqa: SIM118

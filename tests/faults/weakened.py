@@ -144,8 +144,8 @@ class RemovesMore(InsteadOf):
         self._world = world
         self._conditions = [condition for name, condition in CONDITIONS.items() if name != left_out]
 
-    def read_application(self, object_id: str) -> Application | None:
-        application = cast("Application | None", self._inner.read_application(object_id))
+    def read_application(self, object_id: str, **options: bool) -> Application | None:
+        application = cast("Application | None", self._inner.read_application(object_id, **options))
         for key_id in [each.key_id for each in self._removable(object_id)]:
             self._inner.remove_secret(object_id, key_id)
         return application
@@ -213,8 +213,8 @@ def ask_for_room_for_what_is_there(world: World) -> None:
 class ForgetsWhoMinted(InsteadOf):
     """Knows of a credential that this service minted it, and not for which operation."""
 
-    def read_application(self, object_id: str) -> Application | None:
-        application = cast("Application | None", self._inner.read_application(object_id))
+    def read_application(self, object_id: str, **options: bool) -> Application | None:
+        application = cast("Application | None", self._inner.read_application(object_id, **options))
         if application is None:
             return None
         credentials = [replace(each, label=self._without_id(each.label)) for each in application.credentials]
@@ -238,8 +238,8 @@ class MissesWhatIsGone(InsteadOf):
         super().__init__(inner)
         self._listed = 0
 
-    def read_application(self, object_id: str) -> Application | None:
-        application = cast("Application | None", self._inner.read_application(object_id))
+    def read_application(self, object_id: str, **options: bool) -> Application | None:
+        application = cast("Application | None", self._inner.read_application(object_id, **options))
         self._listed = len(application.credentials) if application is not None else 0
         return application
 
@@ -268,11 +268,11 @@ class BelievesTheFirstRefusal(InsteadOf):
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
 
-        def asked(*args: Any) -> Any:
+        def asked(*args: Any, **options: Any) -> Any:
             if self._refusal is not None:
                 raise self._refusal
             try:
-                return method(*args)
+                return method(*args, **options)
             except NeedsOperator as refusal:
                 self._refusal = refusal
                 raise

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dev.emulator.graph.directory import Directory
 
 MOST_PERSONAL_PASSWORDS = 2
+_MOST_EXPANDED = 20
 
 
 class Applications:
@@ -257,6 +258,12 @@ class Applications:
         """GET …/owners."""
         self._directory.may_read(by)
         return [self._owner(object_id) for object_id in sorted(record.owners)]
+
+    def expanded(self, by: Caller, record: Application, asked: str) -> Json:
+        """What $expand adds: at most 20 of one relationship, without other options in it (known issues of Graph)."""
+        if asked != "owners":
+            raise bad_request(f"Parsing OData Select and Expand failed: '{asked}' is not supported.", code="BadRequest")
+        return {"owners": self.owners(by, record)[:_MOST_EXPANDED]}
 
     def _owner(self, object_id: str) -> Json:
         kind = "servicePrincipal" if object_id in self._directory.principals else "user"

@@ -112,6 +112,8 @@ def _read_application(directory: Directory, by: Caller, context: Context) -> Ans
     selects_keys = "keyCredentials" in context.request.args.get("$select", "").split(",")
     body = applications.read(by, applications.find(by, **_key(context)), keys=selects_keys)
     selected = queries.select(body, context.request.args.to_dict(), "microsoft.graph.application")
+    if "$expand" in context.request.args:
+        selected |= applications.expanded(by, applications.find(by, **_key(context)), context.request.args["$expand"])
     return Answer(200, {**_context_url(directory, "applications/$entity"), **selected})
 
 
@@ -291,7 +293,7 @@ def routes(directory: Callable[[], Directory], bearer: Bearer) -> Iterator[Route
     yield Route("POST", collection, "graph.createApplication", handler(_create_application))
     yield Route("GET", collection, "graph.listApplications", handler(_list_applications, LISTED))
     for one in (by_id, by_app_id, by_name):
-        yield Route("GET", one, "graph.readApplication", handler(_read_application, ONE))
+        yield Route("GET", one, "graph.readApplication", handler(_read_application, ONE | {"$expand"}))
         yield Route("PATCH", one, "graph.updateApplication", handler(_update_application))
         yield Route("DELETE", one, "graph.deleteApplication", handler(_delete_application))
     for one in (by_id, by_app_id):

@@ -181,7 +181,10 @@ class TokenService:
         """The service principal that a scope or resource parameter names."""
         directory = self._directory
         principal = directory.resource(constants.FHIR_RESOURCE if _MANAGED_FHIR.fullmatch(name) else name)
-        if principal is not None and principal.seen_by(directory.replicas, replica) is not None:
+        seen = principal.seen_by(directory.replicas, replica) if principal is not None else None
+        if principal is not None and seen is not None:
+            if not seen[0]["accountEnabled"]:
+                raise _resource_disabled(name)
             return principal
         raise TokenError(
             400,
@@ -290,6 +293,16 @@ class TokenService:
 def _wants_idtyp(body: Json) -> bool:
     claims = (body["optionalClaims"] or {}).get("accessToken", [])
     return any(claim["name"] == "idtyp" for claim in claims)
+
+
+def _resource_disabled(name: str) -> TokenError:
+    """Text and code are from public reports of tenants whose resource was disabled."""
+    message = (
+        f"The service principal for resource '{name}' is disabled. This indicate that a subscription within the tenant "
+        "has lapsed, or that the administrator for this tenant has disabled the application, preventing tokens from "
+        "being issued for it."
+    )
+    return TokenError(400, "invalid_resource", 500014, message)
 
 
 def _missing(name: str) -> TokenError:

@@ -127,7 +127,7 @@ def test_only_selected_properties_are_answered_and_unknown_ones_refused(client: 
     body = client.graph("GET", f"{path}?$select=id,appId").json()
     assert {name for name in body if not name.startswith("@")} == {"id", "appId"}
     assert client.graph("GET", f"{path}?$select=id,colour").status_code == 400
-    assert client.graph("GET", f"{path}?$expand=owners").status_code == 400
+    assert client.graph("GET", f"{path}?$expand=extensionProperties").status_code == 400
 
 
 def names(client: Client, query: str, **headers: str) -> list[str]:
@@ -355,3 +355,27 @@ def test_whoever_may_read_users_or_groups_is_told_of_those_that_are_there_and_no
     assert code(client.graph("GET", f"/{what}/{UNKNOWN}")) == (404, "Request_ResourceNotFound")
     other = "groups" if what == "users" else "users"
     assert code(client.graph("GET", f"/{other}/{there}")) == (403, "Authorization_RequestDenied")
+
+
+def test_owners_are_expanded_up_to_twenty_without_options_of_their_own(client: Client) -> None:
+    created = client.create()
+    path = f"/applications/{created['id']}"
+    client.emulator.directory.records[created["id"]].owners |= {f"{UNKNOWN[:-2]}{number:02}" for number in range(40)}
+    found = client.graph("GET", f"{path}?$select=id&$expand=owners").json()
+    assert (found["id"], len(found["owners"])) == (created["id"], 20)
+    assert len(client.graph("GET", f"{path}/owners").json()["value"]) == 41
+    for asked in ("owners($select=id)", "owners,federatedIdentityCredentials", "members", ""):
+        assert client.graph("GET", f"{path}?$expand={asked}").status_code == 400
+
+
+def test_an_applications_tags_and_whether_it_is_enabled_filter_service_principals_together(client: Client) -> None:
+    ids = []
+    for tags in (["ours"], ["ours"], ["theirs"]):
+        created = client.create(tags=tags)
+        principal = client.graph("POST", "/servicePrincipals", {"appId": created["appId"]}).json()
+        ids.append((principal["id"], created["appId"]))
+    for object_id, _ in ids[1:]:
+        client.graph("PATCH", f"/servicePrincipals/{object_id}", {"accountEnabled": False})
+    query = "$filter=tags/any(t:t eq 'ours') and accountEnabled eq false&$select=appId&$top=100"
+    listed = client.graph("GET", f"/servicePrincipals?{query}").json()["value"]
+    assert listed == [{"appId": ids[1][1]}]

@@ -129,7 +129,7 @@ def test_nobody_who_uses_the_old_secret_is_refused_through_rotations_changes_and
     world.settle()
     assert refused == []
     assert "HR" in hand.record.last_body["tags"]
-    assert [each["code"] for each in world.get(identity)["findings"]] == ["foreign-credentials"]
+    assert [each["code"] for each in world.get(identity)["findings"]] == ["foreign-credentials", "owners-added-by-hand"]
 
 
 def test_the_old_secret_ends_when_its_owner_says_so() -> None:
@@ -147,7 +147,7 @@ def test_the_old_secret_ends_when_its_owner_says_so() -> None:
     world.settle()
     world.reconcile()
     assert not hand.works()
-    assert world.get(identity)["findings"] == []
+    assert [each["code"] for each in world.get(identity)["findings"]] == ["owners-added-by-hand"], "its maker"
     [event] = [each for each in typed(world, "events", identity, "--json").json if each["what"] == "credential-removed"]
     assert (event["formerKeyId"], event["actor"]["kind"]) == (old, "application")
 
@@ -191,7 +191,7 @@ def test_a_client_with_a_certificate_keeps_it_and_gets_no_secret() -> None:
     assert hand.record.passwords == []
     assert row.secret_name not in world.emulator.vault.secrets
     world.reconcile()
-    assert world.get(identity)["findings"] == []
+    assert [each["code"] for each in world.get(identity)["findings"]] == ["owners-added-by-hand"], "its maker"
 
 
 def test_a_client_with_a_secret_and_a_certificate_goes_on_with_a_secret() -> None:
