@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.api.chat.form import KINDS, body_of
 from provisioning.api.chat.work import carry_out
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.events import EventOutcome, What
@@ -48,6 +49,16 @@ def test_each_kind_of_application_is_registered_by_its_form_for_whoever_filled_i
             "https://a.contoso.example/cb",
             "https://b.contoso.example/cb",
         )
+
+
+@pytest.mark.parametrize("kind", FILLED_IN)
+def test_what_was_left_empty_in_a_form_is_left_out_of_the_request_but_for_app_roles(kind: str) -> None:
+    filled = {each.name: " \n " for each in KINDS[kind].entries} | NAMED
+    assert body_of(kind, filled) == {
+        **KINDS[kind].says,
+        **NAMED,
+        **({"appRoles": []} if kind == "service" else {}),
+    }
 
 
 def test_whoever_registers_or_rotates_is_told_how_it_ended_within_seconds(chat: Chat) -> None:

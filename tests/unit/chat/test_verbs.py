@@ -13,6 +13,7 @@ from provisioning.domain.events import EventOutcome, What
 from provisioning.domain.registration import Status
 from tests.worlds.approvals import APPROVER, awaiting
 from tests.worlds.chatting import ALICES, APPROVERS, MALLORYS, Chat, a_client, approver
+from tests.worlds.request_bodies import MANAGED, a_public_client
 from tests.worlds.signed_in import ALICE, MALLORY, headers_of
 from tests.worlds.slack import SIGNING_SECRET, buttons, signed, words
 
@@ -62,6 +63,8 @@ def test_what_is_approved_is_what_was_shown(chat: Chat) -> None:
     button = buttons(chat.says(APPROVERS, f"show {row.id}"))["approve"]
     other = {**button, "value": f"{row.id} {'0' * 64}"}
     assert words(chat.presses(APPROVERS, other)).startswith("The digest is not that of what is asked")
+    other |= {"action_id": "deny"}
+    assert words(chat.presses(APPROVERS, other, "No.")).startswith("The digest is not that of what is asked")
     assert chat.world.row(row.id).awaits_approval
 
 
@@ -93,6 +96,18 @@ def test_a_secret_is_rotated_and_is_in_no_answer(chat: Chat) -> None:
     assert after is not None
     assert key.key_id != after.key_id
     assert f"secret: {after.id}" in words(chat.says(ALICES, f"show {identity}"))
+
+
+def test_what_holds_no_secret_is_shown_without_one_and_cannot_be_rotated(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    body = a_public_client(owner=ALICE.object_id, resource=MANAGED, scopes=["patient.Observation.rs"])
+    row = awaiting(chat.world, body)
+    approver(chat)
+    chat.presses(APPROVERS, buttons(chat.says(APPROVERS, f"show {row.id}"))["approve"])
+    shown = words(chat.says(ALICES, f"show {row.id}"))
+    assert "active" in shown
+    assert "secret" not in shown
+    assert "rotate" not in buttons(chat.says(ALICES, f"show {row.id}"))
 
 
 def test_what_could_not_be_done_is_told_once_the_queue_gives_it_up(chat: Chat) -> None:
