@@ -37,8 +37,9 @@ class TeamsBot:
         self._keys = SigningKeys(f"{bot.cloud.login}/v1/.well-known/keys", session, clock, _signs_for_teams)
 
     def verify(self, token: str) -> Mapping[str, Any] | None:
-        """As the port says."""
-        return self._keys.verified(token, frozenset({self._bot.id}), self._bot.cloud.issuer)
+        """As the port says; one that is for others, too, is not for this bot."""
+        claims = self._keys.verified(token, frozenset({self._bot.id}), self._bot.cloud.issuer)
+        return claims if claims is not None and claims["aud"] == self._bot.id else None
 
     def tell(self, conversation: Conversation, activity: Mapping[str, Any], instead_of: str = "") -> str:
         """As the port says. Our token goes to the hosts of the Bot Framework alone."""

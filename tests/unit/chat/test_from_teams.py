@@ -95,6 +95,10 @@ def for_our_bot_by_another_name(teams: TeamsChat) -> Call:
     return with_token(teams, token(teams, aud=f"api://{teams.bot.bot_id}"))
 
 
+def for_others_too(teams: TeamsChat) -> Call:
+    return with_token(teams, token(teams, aud=[teams.bot.bot_id, ANOTHER]))
+
+
 def of_another_issuer(teams: TeamsChat) -> Call:
     return with_token(teams, token(teams, iss=f"https://sts.windows.net/{teams.world.emulator.tenant_id}/"))
 
@@ -122,7 +126,15 @@ def garbage(teams: TeamsChat) -> Call:
 
 FORGED = [
     *(unsigned, signed_by_the_public_key, changed, of_an_unknown_key, of_another_channels_key, over, not_yet),
-    *(without_an_end, for_another_bot, for_our_bot_by_another_name, of_another_issuer, of_entra, without_a_token),
+    *(
+        without_an_end,
+        for_another_bot,
+        for_our_bot_by_another_name,
+        for_others_too,
+        of_another_issuer,
+        of_entra,
+        without_a_token,
+    ),
     *(of_another_scheme, very_long, garbage),
 ]
 
@@ -162,6 +174,12 @@ def test_a_body_that_is_too_large_is_413_although_it_has_a_token(teams: TeamsCha
 def test_what_the_token_does_not_vouch_for_or_is_of_another_tenant_is_401(teams: TeamsChat, changes: Any) -> None:
     answer = teams.ask(teams.sent(teams.bot.message(ALICE.object_id, "list") | changes))
     assert (answer.status, answer.code, teams.queue) == (401, "unauthenticated", [])
+
+
+def test_a_token_that_names_no_service_vouches_for_none(teams: TeamsChat) -> None:
+    for service in (None, "", [teams.bot.service]):
+        answer = teams.ask(teams.sent(teams.bot.message(ALICE.object_id, "list"), serviceurl=service))
+        assert (answer.status, answer.code, teams.queue) == (401, "unauthenticated", [])
 
 
 def test_an_activity_of_five_minutes_ago_is_401_under_a_token_that_is_valid_still(teams: TeamsChat) -> None:
@@ -276,6 +294,29 @@ def test_keys_that_cannot_be_read_are_503_and_not_a_refusal_and_are_asked_for_on
     assert [each.operation for each in teams.world.emulator.calls].count("bot.keys") == 1
     teams.world.clock.time += timedelta(seconds=1)
     assert teams.ask(plain(teams)).status == 200
+
+
+@pytest.mark.parametrize(("fails", "done"), [("people.keep", False), ("queue.send", False), ("", True)])
+def test_what_storage_did_not_take_whole_is_503_and_asked_for_again_it_is_done(
+    teams: TeamsChat, fails: str, *, done: bool
+) -> None:
+    def broken(name: str, action: Any) -> Any:
+        if name == fails:
+            raise TryAgain("storage-unavailable", "Storage could not answer.")
+        return action()
+
+    teams.world.outside = broken
+    assert teams.ask(plain(teams)).status == (200 if done else 503)
+    teams.world.outside = straight
+    if fails == "people.keep":
+        # The message is there, and its row is not: the queue's function says that it comes back.
+        with pytest.raises(TryAgain):
+            carry_out(teams.world.services, teams.queue.pop().encode(), "x")
+    teams.work()
+    assert len(teams.bot.told) == (1 if done else 0)
+    assert teams.ask(plain(teams)).status == 200
+    teams.work()
+    assert len(teams.bot.told) == (2 if done else 1)
 
 
 def test_teams_waits_for_one_round_trip_to_storage(teams: TeamsChat) -> None:
