@@ -137,6 +137,7 @@ def test_a_secret_is_replaced_after_it_was_told_what_follows(
 
 def test_a_server_is_deleted_after_its_clients_were_named_and_its_name_was_typed(people: People) -> None:
     url = "https://gone.contoso.example"
+    registered(people.served, SERVER | {"displayName": "Stays", "fhirServerUrl": "https://stays.contoso.example"})
     made = registered(people.served, SERVER | {"displayName": "To delete", "fhirServerUrl": url})
     client(people, "Taken along", resource=url)
     alice = people.called("alice")
