@@ -1,5 +1,6 @@
 """A resource and its clients end together: whatever dies or comes between, no client outlives its resource unseen."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -85,12 +86,12 @@ class Between:
     def __init__(self, call: int, what: Callable[[], None]) -> None:
         self._call = call
         self._what = what
-        self._count = 0
+        self.count = 0
         self.reached: str | None = None
 
     def __call__(self, name: str, action: Callable[[], Any]) -> Any:
-        self._count += 1
-        if self._count == self._call + 1 and self.reached is None:
+        self.count += 1
+        if self.count == self._call + 1 and self.reached is None:
             self.reached = name
             self._what()
         return action()
@@ -102,6 +103,15 @@ def a_client_comes(asked: str, call: int, prepare: Callable[[World], None] | Non
 
     Return the name of the call; None where there are fewer.
     """
+    return _crossed(asked, call, prepare).reached
+
+
+def outside_calls(asked: str) -> int:
+    """Return how many outside calls there are before which a client may come."""
+    return _crossed(asked, sys.maxsize, None).count
+
+
+def _crossed(asked: str, call: int, prepare: Callable[[World], None] | None) -> Between:
     world = a_used_server() if asked == "cascade" else a_world("public")
     if prepare is not None:
         prepare(world)
@@ -111,7 +121,7 @@ def a_client_comes(asked: str, call: int, prepare: Callable[[World], None] | Non
     world.deliver()
     world.outside = straight
     _ends_well(world)
-    return between.reached
+    return between
 
 
 def _asked_for(world: World) -> None:
@@ -159,10 +169,10 @@ def _ends_well(world: World) -> None:
     """Whatever was accepted ended as it says, and no client that works has lost its resource."""
     server = the_server(world)
     world.clock.sleep(1200)
-    for _ in range(40):  # a deletion that waits for a client is never at rest
+    for _ in range(16):  # a deletion that waits for a client is never at rest
         world.deliver()
         world.plan()
-        world.clock.sleep(120)
+        world.clock.sleep(300)
     server = world.row(server.id)
     for each in clients(world):
         assert each.status in (Status.ACTIVE, Status.FAILED, Status.DELETED), f"a client is {each.status}"

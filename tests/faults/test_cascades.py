@@ -4,7 +4,14 @@ import itertools
 
 import pytest
 
-from tests.faults.cascades import CASCADES, a_client_comes, a_resource_goes, list_nobody, look_once_for_clients
+from tests.faults.cascades import (
+    CASCADES,
+    a_client_comes,
+    a_resource_goes,
+    list_nobody,
+    look_once_for_clients,
+    outside_calls,
+)
 from tests.faults.schedules import answers_in_turn, deaths_between, replay, sampled
 from tests.faults.test_grants import calls_reached
 
@@ -26,7 +33,10 @@ def test_an_answer_that_is_lost_late_or_refused_in_passing_is_survived_at_any_ca
 
 @pytest.mark.parametrize("asked", ["deletion", "cascade"])
 def test_a_client_may_come_before_any_outside_call_of_its_resources_deletion(asked: str) -> None:
-    assert calls_reached(f"{asked}: a client comes at {{}}") > 10
+    calls = outside_calls(asked)
+    assert calls > 10
+    schedules = sampled(f"{asked}: a client comes at {call}" for call in range(calls))
+    assert all(replay(schedule) is not None for schedule in schedules)
 
 
 @pytest.mark.parametrize("how", ["alone", "with it"])
