@@ -86,6 +86,26 @@ def test_a_revocation_during_a_rotation_has_the_run_go_round_again(world: World)
     check(world)
 
 
+def test_a_revocation_whose_own_secret_entra_lost_removes_nothing_and_calls_a_person_after_an_hour(
+    world: World,
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    leaked = text_of(world, registration_id)
+    [before] = live_keys(world, registration_id)
+    world.clock.sleep(60)
+    world.rotate(registration_id, {"revokePrevious": True})
+    world.deliver()
+    [minted] = set(live_keys(world, registration_id)) - {before}
+    world.services.directory.remove_secret(world.row(registration_id).application_object_id or "", minted)
+    world.live(timedelta(minutes=55))
+    shown = world.get(registration_id)
+    assert (shown["operation"]["status"], works(world, registration_id, leaked)) == ("pending", True)
+    world.live(timedelta(minutes=40))
+    shown = world.get(registration_id)
+    assert (shown["operation"]["status"], shown["operation"]["failure"]["code"]) == ("failed", "new-secret-lost")
+    assert works(world, registration_id, leaked)
+
+
 def test_a_secret_that_nobody_may_begin_to_use_any_more_is_not_published_and_is_removed_at_once(world: World) -> None:
     registration_id = world.registered(a_service_client())["registrationId"]
     [before] = live_keys(world, registration_id)
