@@ -49,7 +49,7 @@ def _is_there(services: Services, server: Registration, along: Cascaded) -> bool
     client, now = services.registry.get(along.registration_id), services.clock.now()
     if client is None or client.status is Status.DELETED:
         return False
-    if client.ending or client.status is Status.ACCEPTED:
+    if client.ending or (client.status is Status.ACCEPTED and not client.awaits_approval):
         return True
     if client.request.owner != along.owner:  # since it was looked at above
         raise in_use()
