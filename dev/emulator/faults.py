@@ -96,6 +96,7 @@ class Switches:
     report_lag: float = 0
     premium_missing: bool = False
     reports_empty: bool = False
+    reports_per_ten_seconds: int | None = None  # how many requests for them are let through
     report_of_one_bare: bool = False  # of a single row the row itself comes, without a list, as examples show it
     other_role_assignments: int = 0  # how many of the subscription's are there beside those that the emulator has
     vault_denied: bool = False

@@ -6,6 +6,7 @@ without Entra ID P1.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -23,6 +24,8 @@ logger = trail.logger(__name__)
 
 REFUSAL_REMEMBERED_FOR: Final = timedelta(hours=1)
 FAILURE_REMEMBERED_FOR: Final = timedelta(minutes=5)
+# Of reports of this kind five requests are let through in so long ("Microsoft Graph throttling limits").
+THROTTLED_FOR: Final = timedelta(seconds=10)
 KEPT_FOR: Final = timedelta(hours=1)
 PAGE: Final = 999
 CREDENTIALS: Final = "appCredentialSignInActivities"
@@ -33,16 +36,29 @@ _NO_LICENCE: Final = "Authentication_RequestFromNonPremiumTenantOrB2CTenant"
 _Times = dict[str, dict[str, datetime]]
 
 
+@dataclass
+class _Reading:
+    """How far a report has been read: so many pages, the next of which begins at the token, and these clients alone."""
+
+    until: datetime
+    times: _Times = field(default_factory=dict)
+    pages: int = 0
+    token: str | None = None
+    whole: bool = False
+    asked: set[str] = field(default_factory=set)
+
+
 class GraphSignIns:
     """The reports of a tenant. `calls` are to the beta version.
 
-    Whoever was refused is not asked again for an hour, and whoever could not answer for five minutes.
+    Whoever was refused does not ask again for an hour, whoever was not answered for five minutes, and whoever asked too
+    often for as long as Graph wants.
     """
 
     def __init__(self, calls: GraphCalls, clock: Clock) -> None:
         self._calls = calls
         self._clock = clock
-        self._kept: dict[str, tuple[datetime, _Times]] = {}
+        self._kept: dict[str, _Reading] = {}
         self._silent: tuple[datetime, ProvisioningError] | None = None
 
     def of_clients(self, client_ids: Collection[str]) -> Mapping[str, Observed]:
@@ -66,21 +82,23 @@ class GraphSignIns:
         return _last([self._time(row, CREDENTIALS) for row in _rows(found)])
 
     def _times(self, report: str, client_ids: Collection[str]) -> _Times:
-        until, kept = self._kept.get(report, (None, {}))
-        if until is not None and self._clock.now() < until:
-            return kept
-        times: _Times = {}
-        for number, rows in enumerate(self._pages(f"{report}?$top={PAGE}")):
-            if number == len(client_ids):
-                break
-            self._note(times, rows, report)
-        else:
-            self._kept[report] = self._clock.now() + KEPT_FOR, times
-            return times
-        for client_id in client_ids:
-            for rows in self._pages(f"{report}?$filter=appId eq '{client_id}'"):
-                self._note(times, rows, report)
-        return times
+        """Return the times of a report, read on from where a refusal had ended that."""
+        kept = self._kept.get(report)
+        if kept is None or self._clock.now() >= kept.until:
+            kept = self._kept[report] = _Reading(self._clock.now() + KEPT_FOR)
+        try:
+            while not kept.whole and kept.pages < len(client_ids):
+                rows, kept.token = self._page(f"{report}?$top={PAGE}", kept.token)
+                self._note(kept.times, rows, report)
+                kept.pages, kept.whole = kept.pages + 1, kept.token is None
+            for client_id in () if kept.whole else set(client_ids) - kept.asked:
+                for rows in self._pages(f"{report}?$filter=appId eq '{client_id}'"):
+                    self._note(kept.times, rows, report)
+                kept.asked.add(client_id)
+        except NeedsOperator:
+            del self._kept[report]
+            raise
+        return kept.times
 
     def _note(self, times: _Times, rows: list[Mapping[str, Any]], report: str) -> None:
         for row in rows:
@@ -102,17 +120,19 @@ class GraphSignIns:
         return at.astimezone(UTC)
 
     def _pages(self, path: str) -> Iterator[list[Mapping[str, Any]]]:
-        """Yield the rows page by page. Of the link to the next page only its token is kept, never the address."""
-        token = None
-        while True:
-            found = self._read(path + (f"&$skiptoken={quote(token, safe='')}" if token else ""))
-            yield _rows(found)
-            try:
-                token = next_page_token(found.get("@odata.nextLink"))
-            except ValueError:
-                raise self._silenced(unavailable(), FAILURE_REMEMBERED_FOR) from None
-            if token is None:
-                return
+        rows, token = self._page(path, None)
+        yield rows
+        while token is not None:
+            rows, token = self._page(path, token)
+            yield rows
+
+    def _page(self, path: str, token: str | None) -> tuple[list[Mapping[str, Any]], str | None]:
+        """Return a page and where the next one begins: of the link to it only its token is kept, never the address."""
+        found = self._read(path + (f"&$skiptoken={quote(token, safe='')}" if token else ""))
+        try:
+            return _rows(found), next_page_token(found.get("@odata.nextLink"))
+        except ValueError:
+            raise self._silenced(unavailable(), FAILURE_REMEMBERED_FOR) from None
 
     def _read(self, path: str) -> Mapping[str, Any]:
         if self._silent is not None and self._clock.now() < self._silent[0]:
@@ -125,7 +145,8 @@ class GraphSignIns:
             raised = unavailable()
         pause = REFUSAL_REMEMBERED_FOR
         if isinstance(raised, TryAgain):
-            pause = max(FAILURE_REMEMBERED_FOR, timedelta(seconds=raised.retry_after or 0))
+            at_least = THROTTLED_FOR if raised.code == "graph-throttled" else FAILURE_REMEMBERED_FOR
+            pause = max(at_least, timedelta(seconds=raised.retry_after or 0))
         raise self._silenced(raised, pause)
 
     def _silenced(self, error: ProvisioningError, pause: timedelta) -> ProvisioningError:

@@ -3,13 +3,13 @@
 What the reports lack shows nothing: nothing ends sooner, and nothing is called unused, because a report says nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from provisioning import trail
 from provisioning.domain.directory import Credential
-from provisioning.domain.errors import ProvisioningError
+from provisioning.domain.errors import NeedsOperator, ProvisioningError, TryAgain
 from provisioning.domain.notices import of_secret_in_use
 from provisioning.domain.operation import Failure
 from provisioning.domain.registration import Registration, Status
@@ -24,11 +24,14 @@ from provisioning.domain.usage import (
     learned,
 )
 from provisioning.flow.notify import announce
+from provisioning.flow.patience import Patience
 from provisioning.flow.rotate import View, used_still
 from provisioning.flow.run import Run
-from provisioning.ports import Services
+from provisioning.ports import Services, SignIns
 
 logger = trail.logger(__name__)
+
+PATIENCE: Final = timedelta(minutes=1)
 
 
 def observe(services: Services, rows: Iterable[Registration]) -> Mapping[str, Observed]:
@@ -39,12 +42,35 @@ def observe(services: Services, rows: Iterable[Registration]) -> Mapping[str, Ob
     if services.sign_ins is None:
         return {}
     ids = {each.client_id: each.id for each in rows if each.client_id is not None and each.status is Status.ACTIVE}
-    try:
-        found = services.sign_ins.of_clients(ids) if ids else {}
-    except ProvisioningError as error:
-        logger.warning("sign-ins: what is used is not known now: %s", error.code)
-        return dict.fromkeys(ids.values(), Observed(unknown=error.code))
+    found = _waited_for(services, services.sign_ins, ids) if ids else {}
+    if isinstance(found, ProvisioningError):
+        logger.warning("sign-ins: what is used is not known now: %s", found.code)
+        return dict.fromkeys(ids.values(), Observed(unknown=found.code))
     return {each: found.get(client_id, Observed(unknown=NOT_REPORTED)) for client_id, each in ids.items()}
+
+
+def _waited_for(
+    services: Services, reports: SignIns, client_ids: Collection[str]
+) -> Mapping[str, Observed] | ProvisioningError:
+    try:
+        return Patience(services.clock, PATIENCE).through(lambda: _reported(reports, client_ids))
+    except TryAgain as error:
+        return error
+
+
+def _reported(reports: SignIns, client_ids: Collection[str]) -> Mapping[str, Observed] | ProvisioningError:
+    """Return what the reports say, or why they say nothing; that Graph wants fewer requests is raised, for that passes.
+
+    It lets few through: five in ten seconds. What was read by then is not read again.
+    """
+    try:
+        return reports.of_clients(client_ids)
+    except TryAgain as error:
+        if error.code == "graph-throttled":
+            raise
+        return error
+    except NeedsOperator as error:
+        return error
 
 
 def learn_usage(run: Run, seen: View, living: Sequence[Credential], observed: Observed | None) -> None:

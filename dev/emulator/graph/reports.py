@@ -5,7 +5,8 @@ $filter and $orderby; AuditLog.Read.All, or Directory.Read.All above it; the glo
 and "Application credential last used API" (which patterns of $filter there are: one comparison each). That they need
 Entra ID P1, and what Graph says without it: "Known issues with Microsoft Graph", microsoft-graph-docs #12772. What it
 says without the permission is reported alone (Authentication_MSGraphPermissionMissing). How late they are is not told:
-field reports name hours to a day.
+field reports name hours to a day. How many requests are let through: "Microsoft Graph throttling
+limits", identity and access reports.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ class Reports:
         """GET of a page of one of them."""
         self._may_read(by)
         directory = self._directory
+        cap = directory.switches.reports_per_ten_seconds
+        if cap is not None and directory.sign_ins.asked() > cap:
+            raise GraphError(429, "TooManyRequests", "Too many requests.", headers={"Retry-After": "10"})
         items = self._credentials() if name == CREDENTIALS else self._principals()
         if directory.switches.reports_empty:
             items = []

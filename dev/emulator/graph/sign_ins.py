@@ -24,6 +24,7 @@ class SignIns:
         self._faults = faults
         self._now = now
         self._times: dict[tuple[str, ...], list[datetime]] = {}
+        self._asked: list[datetime] = []
 
     def with_credential(self, client: ServicePrincipal, resource: ServicePrincipal, key_id: str | None) -> None:
         """A client got a token for itself; a federated credential has no key, and is in no report of keys."""
@@ -45,6 +46,12 @@ class SignIns:
     def keys(self) -> list[tuple[str, str, str]]:
         """Application id, key id and the id of the resource's service principal, in order of their first sign-in."""
         return [(about[1], about[2], about[3]) for about in self._times if about[0] == "key"]
+
+    def asked(self) -> int:
+        """Count one more request for a report; how many there were in the last ten seconds."""
+        now = self._now()
+        self._asked = [*(each for each in self._asked if now - each < timedelta(seconds=10)), now]
+        return len(self._asked)
 
     def _note(self, *about: str) -> None:
         """Keep what is young enough to be told later, and the last of what is told already."""

@@ -92,6 +92,28 @@ def test_a_report_with_more_pages_than_clients_to_look_for_costs_at_most_twice_a
     assert tenant.asked["graph.listCredentialSignIns"] <= 2 * 2 + 1
 
 
+def test_a_report_that_is_known_to_be_long_is_not_begun_again_for_each_page_of_registrations() -> None:
+    tenant = Tenant(12)
+    tenant.emulator.faults.set(page_size=1)
+    for begin in (0, 3, 6, 9):
+        assert set(tenant.reports.of_clients(tenant.ids[begin : begin + 3])) >= set(tenant.ids[begin : begin + 3])
+    assert tenant.asked["graph.listCredentialSignIns"] <= 3 + 12
+
+
+def test_a_place_in_a_report_that_is_refused_later_has_it_begun_anew() -> None:
+    tenant = Tenant(6)
+    tenant.emulator.faults.set(page_size=1)
+    tenant.emulator.faults.add(Fault("throttle", "graph.*SignIns", skip=1))
+    with pytest.raises(TryAgain):
+        tenant.reports.of_clients(tenant.ids * 2)
+    tenant.clock.sleep(60)
+    tenant.emulator.faults.add(Fault("status", "graph.*SignIns", status=400, code="BadRequest"))
+    with pytest.raises(NeedsOperator):
+        tenant.reports.of_clients(tenant.ids)
+    tenant.clock.sleep(HOUR)
+    assert set(tenant.reports.of_clients(tenant.ids)) == set(tenant.ids)
+
+
 def test_a_row_that_comes_bare_as_the_examples_show_it_is_read_too() -> None:
     tenant = Tenant()
     tenant.emulator.faults.set(report_of_one_bare=True)
