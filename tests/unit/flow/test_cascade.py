@@ -10,7 +10,7 @@ from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.api.delete import MOST_CASCADED
-from provisioning.domain.callers import Caller
+from provisioning.domain.callers import Caller, Role
 from provisioning.domain.events import What
 from provisioning.domain.registration import Status
 from tests.worlds.approvals import awaiting, decided
@@ -245,6 +245,22 @@ def test_whoever_may_not_delete_each_client_deletes_none_of_them() -> None:
     assert deleted(world, server, "cascade=true", ALICE).status == 202
     world.settle()
     assert status(world, server, mine, theirs) == ["deleted"] * 3
+
+
+@pytest.mark.parametrize("role", [*Role, None])
+def test_what_each_role_may_take_along_of_others_and_which_of_them_it_is_told(role: Role | None) -> None:
+    world = World(settings=ENTRA)
+    server = id_of(post_as(world, ALICE, a_resource(owner=TEAM)))
+    world.deliver()
+    theirs = id_of(post_as(world, MALLORY, a_service_client(owner=OTHER_TEAM)))
+    world.deliver()
+    caller = replace(ALICE, roles=frozenset({role} if role is not None else ()))
+    alone, with_it = (deleted(world, server, query, caller) for query in ("", "cascade=true"))
+    assert code_of(alone) == "resource-in-use"
+    assert (theirs in alone.body) is (role in (Role.READ_ALL, Role.MANAGE_ALL))
+    assert with_it.status == (202 if role is Role.MANAGE_ALL else 409)
+    world.settle()
+    assert status(world, server, theirs) == ["deleted" if role is Role.MANAGE_ALL else "active"] * 2
 
 
 def test_a_client_that_was_given_away_meanwhile_stays_and_so_does_its_resource(world: World) -> None:
