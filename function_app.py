@@ -44,6 +44,7 @@ CALLS = (
     ("rotate", "POST", "registrations/{registrationId}/rotate", "rotate_registration"),
     ("approve", "POST", "registrations/{registrationId}/approve", "approve_registration"),
     ("deny", "POST", "registrations/{registrationId}/deny", "deny_registration"),
+    ("revoke", "POST", "registrations/{registrationId}/revoke", "revoke_registration"),
     ("clients", "GET", "registrations/{registrationId}/clients", "list_clients"),
     ("approve_client", "POST", "registrations/{registrationId}/clients/{clientId}/approve", "approve_client"),
     ("revoke_client", "POST", "registrations/{registrationId}/clients/{clientId}/revoke", "revoke_client"),

@@ -212,6 +212,10 @@ class AzureRoles(Protocol):
         """Return the principals to whom this service gave the role on exactly this scope, and who have it still."""
         ...
 
+    def held(self, principal_id: str) -> Mapping[str, str]:
+        """Return the principal's assignments on the resource, or on what that is in: ids of roles by their names."""
+        ...
+
     def conditions(self, role: AzureRole, principal_id: str) -> tuple[str | None, ...]:
         """Return on which conditions the principal has the role on the resource, or on what that is in."""
         ...
@@ -649,6 +653,16 @@ class Services(Protocol):
     @property
     def azure_roles(self) -> AzureRoles | None:
         """Roles of Azure on the key vault; None where this service gives none."""
+        ...
+
+    @property
+    def fhir_services(self) -> Mapping[str, str]:
+        """The managed FHIR services on which this service gives data roles: their resource ids, by compared URL."""
+        ...
+
+    @property
+    def data_roles(self) -> Mapping[str, AzureRoles]:
+        """Roles of Azure on each of those services, by its resource id."""
         ...
 
     @property

@@ -19,7 +19,16 @@ from provisioning.domain.clouds import PUBLIC, cloud_of
 from provisioning.domain.durations import format_duration, parse_duration
 from provisioning.domain.errors import SettingsError
 from provisioning.domain.front_door import FrontDoor, front_door
-from provisioning.domain.names import can_name_resource, canonical_name, opens_directory_or_azure
+from provisioning.domain.names import (
+    can_name_resource,
+    canonical_name,
+    compared,
+    is_microsofts,
+    managed_fhir_service,
+    managed_fhir_url,
+    opens_directory_or_azure,
+    server_url_faults,
+)
 from provisioning.domain.secrets import SecretPolicy
 from provisioning.domain.slack import Workspace
 from provisioning.domain.teams import Bot, bot_cloud
@@ -55,7 +64,8 @@ _OF_THE_APP: Final = frozenset(
     {
         *("AZURE_CLIENT_ID", "AzureWebJobsStorage__credential", "AzureWebJobsStorage__clientId", "CALLER_AUTH"),
         # These need to know who names the callers.
-        *("KEY_VAULT_ID", "SLACK_WORKSPACE", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "TEAMS_BOT_ID"),
+        *("KEY_VAULT_ID", "FHIR_SERVICE_IDS"),
+        *("SLACK_WORKSPACE", "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN", "TEAMS_BOT_ID"),
         *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"),
     }
 )
@@ -67,6 +77,11 @@ _TEAMS: Final = ("TEAMS_BOT_ID", "TEAMS_LOGIN_ENDPOINT")
 _FORMATS: Final = ("cloudevents", "teams")
 _VAULT_ID: Final = re.compile(
     r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w().-]{1,90}/providers/Microsoft\.KeyVault/vaults/([0-9a-z-]{3,24})",
+    re.ASCII | re.IGNORECASE,
+)
+_FHIR_SERVICE_ID: Final = re.compile(
+    r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w().-]{1,90}/providers/Microsoft\.HealthcareApis/"
+    r"workspaces/([0-9a-z]{1,24})/fhirservices/([0-9a-z-]{1,24})",
     re.ASCII | re.IGNORECASE,
 )
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -187,6 +202,7 @@ class Settings:
     slack_bot_token: str | None = field(repr=False)
     bot: Bot | None
     vault_id: str | None
+    fhir_services: Mapping[str, str]
     resource_manager: str
 
     @property
@@ -230,6 +246,7 @@ class Settings:
             slack_bot_token=reader.bot_token("SLACK_BOT_TOKEN"),
             bot=reader.bot(*_TEAMS, storage, tenant_id, authority_host, session),
             vault_id=reader.vault_id("KEY_VAULT_ID", "KEY_VAULT_URL", storage),
+            fhir_services=reader.fhir_services("FHIR_SERVICE_IDS", storage),
             resource_manager=reader.endpoint(
                 "RESOURCE_MANAGER_ENDPOINT", storage, cloud_of(authority_host).resource_manager
             ),
@@ -508,6 +525,23 @@ class _Reader:
             self.faults.append(f"{name}: must be the resource id of the vault that {url_name} names")
         return text
 
+    def fhir_services(self, name: str, storage: Storage) -> Mapping[str, str]:
+        """Return the resource id of each managed FHIR service, by the URL that clients name it by, as it is compared."""
+        found = [(url, resource_id) for url, _, resource_id in (item.partition("=") for item in self.items(name))]
+        services = {compared(url.strip()): resource_id.strip().rstrip("/") for url, resource_id in found}
+        if not all(_answers_at(url, resource_id) for url, resource_id in services.items()) or len(services) < len(
+            found
+        ):
+            self.faults.append(
+                f"{name}: must be the URLs of managed FHIR services, each once and with = and its resource id, as "
+                "https://workspace-service.fhir.azurehealthcareapis.com=/subscriptions/..., joined by commas"
+            )
+        elif services and self._env.get("CALLER_AUTH", "").strip() != "entra" and not storage.local:
+            self.faults.append(
+                f"{name}: needs CALLER_AUTH=entra: with function keys nobody could agree to what whoever calls asks for"
+            )
+        return services
+
     def one_of(self, name: str, choices: tuple[str, ...]) -> str:
         """Return one of the choices, the first of which is the default."""
         chosen = self._env.get(name, "").strip() or choices[0]
@@ -549,6 +583,17 @@ def _host(url: str, *, query: bool = False) -> str | None:
     except ValueError:
         return None
     return (parts.hostname or None) if valid else None
+
+
+def _answers_at(url: str, resource_id: str) -> bool:
+    """Whether a managed FHIR service of this resource id may answer at this URL: at a name of its own, or by its id."""
+    found = _FHIR_SERVICE_ID.fullmatch(resource_id)
+    if found is None or any(server_url_faults(url)):
+        return False
+    if not is_microsofts(url, ()):
+        return True
+    managed = managed_fhir_url(url)
+    return managed is not None and managed_fhir_service(managed) == (found[1].lower(), found[2].lower())
 
 
 def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +69,7 @@ class AzureServices:
         self.allowed_resources = settings.allowed_resources
         self.front_door = settings.front_door
         self.grants = settings.grants
+        self.fhir_services = settings.fhir_services
         self.workspace = settings.workspace
         self.bot = settings.bot
         if settings.telemetry is not None:
@@ -167,6 +169,16 @@ class AzureServices:
         from provisioning.adapters.arm import ArmRoles
 
         return ArmRoles(self._settings.resource_manager, vault_id, self._identity, self._session, self.clock)
+
+    @cached_property
+    def data_roles(self) -> Mapping[str, AzureRoles]:
+        """Roles of Azure on the managed FHIR services that the settings list."""
+        from provisioning.adapters.arm import ArmRoles
+
+        return {
+            each: ArmRoles(self._settings.resource_manager, each, self._identity, self._session, self.clock)
+            for each in self._settings.fhir_services.values()
+        }
 
     @cached_property
     def vault(self) -> SecretStore:

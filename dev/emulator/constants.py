@@ -35,6 +35,9 @@ BOT_PRINCIPAL_ID: Final = "44444444-dddd-4ddd-8ddd-000000000005"
 BOT_RESOURCE: Final = "https://api.botframework.com"
 SUBSCRIPTION: Final = "/subscriptions/55555555-eeee-4eee-8eee-000000000001"
 VAULT_ID: Final = f"{SUBSCRIPTION}/resourceGroups/registrar/providers/Microsoft.KeyVault/vaults/emulated"
+FHIR_SERVICE_ID: Final = (
+    f"{SUBSCRIPTION}/resourceGroups/health/providers/Microsoft.HealthcareApis/workspaces/ws/fhirservices/svc"
+)
 FIRST_PARTY_TENANT_ID: Final = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
 
 OWNED_BY: Final = "Application.ReadWrite.OwnedBy"

@@ -77,6 +77,14 @@ class ArmRoles:
             principal for name, principal in principals if RoleAssignment(role, scope, principal).name == name.lower()
         )
 
+    def held(self, principal_id: str) -> Mapping[str, str]:
+        """As the port says; what it has as a member of a group is not among them."""
+        found = self._listed(f"{self.resource_id}/{_PROVIDER}", {"$filter": f"principalId eq '{principal_id}'"})
+        return {
+            str(each["name"]).lower(): str(each["properties"]["roleDefinitionId"]).rpartition("/")[2].lower()
+            for each in found
+        }
+
     def conditions(self, role: AzureRole, principal_id: str) -> tuple[str | None, ...]:
         """As the port says; what it has as a member of a group is among them."""
         query = {"$filter": f"atScope() and assignedTo('{principal_id}')"}
@@ -91,9 +99,16 @@ class ArmRoles:
             raise self._refused(status, _code(answer), assignment)
 
     def _check_denied(self, assignment: RoleAssignment) -> None:
-        until = self._denied_until.get(assignment.principal_id)
+        until = self._denied_until.get(self._about(assignment))
         if until is not None and self._clock.now() < until:
             raise AzureRoleDenied
+
+    def _about(self, assignment: RoleAssignment) -> str:
+        """Return what a denial is about: for the resource itself the delegation; for a part of it the holder, too.
+
+        The condition may exclude a holder, whose registration must not stop those of others.
+        """
+        return "" if assignment.scope == self.resource_id else assignment.principal_id
 
     def _check_room(self) -> None:
         """Raise NeedsOperator where the subscription has hardly any room left, as far as this delegate can see."""
@@ -125,7 +140,7 @@ class ArmRoles:
             now = self._clock.now()
             self._denied_until = {each: until for each, until in self._denied_until.items() if now < until}
             if assignment is not None:
-                self._denied_until[assignment.principal_id] = now + DENIAL_REMEMBERED_FOR
+                self._denied_until[self._about(assignment)] = now + DENIAL_REMEMBERED_FOR
             return AzureRoleDenied()
         if status == HTTPStatus.UNAUTHORIZED:  # a token that ran out on the way
             return _unavailable()
@@ -136,7 +151,7 @@ class ArmRoles:
         return NeedsOperator(
             "azure-refused",
             f"Azure Resource Manager refused the role assignment with status {status}.",
-            remedy="Check KEY_VAULT_ID; then look the request up in the activity log of the key vault.",
+            remedy="Check KEY_VAULT_ID and FHIR_SERVICE_IDS; then look the request up in the activity log there.",
         )
 
     def _call(
@@ -206,9 +221,8 @@ def _unavailable(seconds: float | None = None) -> TryAgain:
 def _no_room() -> NeedsOperator:
     return NeedsOperator(
         "role-assignments-near-limit",
-        "The subscription of the key vault has hardly any room for another role assignment: 4,000 is the most.",
-        remedy="Give the teams' groups Key Vault Secrets User by hand, or move the registrar to a subscription of its "
-        "own.",
+        "The subscription has hardly any room for another role assignment: 4,000 is the most.",
+        remedy="Give the teams' groups their roles by hand, or move what they are for to a subscription of its own.",
     )
 
 

@@ -38,7 +38,7 @@ _PIECE: Final = 32_000
 # What is kept as JSON in one column, and in pieces.
 _JSON: Final[tuple[str, ...]] = (
     *("operationFailure", "lastError", "missing", "changedFields", "approval"),
-    "agreement",
+    *("agreement", "dataRolesBy"),
 )
 _JSON_IN_PIECES: Final[tuple[str, ...]] = (
     *("request", "proposal", "resource", "formerRedirectUris", "formerPermissions", "findings"),
@@ -154,6 +154,7 @@ def _content(registration: Registration) -> dict[str, Any]:
         "azureGrantsDueAt": _moment(registration.azure_grants_due_at),
         "usage": _usage_content(registration.usage),
         "cascade": _json_of_all(registration.cascade),
+        "dataRolesBy": list(registration.data_roles_by) or None,
         "events": registration.events,
         "secretId": secret.id if secret else None,
         "secretKeyId": secret.key_id if secret else None,
@@ -230,6 +231,7 @@ def _registration(entity: Mapping[str, Any], etag: str | None) -> Registration:
         azure_grants_due_at=_time(content, "azureGrantsDueAt"),
         usage=_usage(content.get("usage")),
         cascade=_all_known(Cascaded, content.get("cascade", ())),
+        data_roles_by=tuple(content.get("dataRolesBy", ())),
         events=int(content.get("events", 0)),
         etag=etag,
         row=entity,
@@ -485,5 +487,6 @@ def _last_error(content: Mapping[str, Any] | None) -> LastError | None:
 def _resource(content: Mapping[str, Any] | None) -> ResolvedResource | None:
     if content is None:
         return None
-    lists = {kind: _all_known(Permission, content[kind]) for kind in ("scopes", "app_roles")}
+    kinds = [kind for kind in ("scopes", "app_roles", "data_roles") if kind in content]
+    lists = {kind: _all_known(Permission, content[kind]) for kind in kinds}
     return _known(ResolvedResource, {**content, **lists})

@@ -13,7 +13,16 @@ from provisioning import trail
 from provisioning.api.calls import Wish, not_found
 from provisioning.api.enforce import agreed_by_asking, approval_of, check_change, check_place, take_place
 from provisioning.api.submit import Accepted, check_owner, is_unseen, message_may_be_lost, message_of, resolved
-from provisioning.domain.approval import Approval, Outcome, Proposal, check_decider, check_in_person, not_an_approver
+from provisioning.domain.approval import (
+    DATA_ROLES,
+    Approval,
+    Outcome,
+    Proposal,
+    check_decider,
+    check_in_person,
+    check_other_person,
+    not_an_approver,
+)
 from provisioning.domain.callers import Role
 from provisioning.domain.errors import Fault, NeedsOperator, RequestRejected, StaleRegistration, UnreadableRow
 from provisioning.domain.events import What, refused, wished
@@ -29,7 +38,7 @@ from provisioning.domain.judgement import ApprovalNeeded
 from provisioning.domain.judgement import Decision as PolicyDecision
 from provisioning.domain.messages import check_message, operation_message
 from provisioning.domain.operation import DueEntry, OperationType, new_id
-from provisioning.domain.permissions import asked_names
+from provisioning.domain.permissions import asked_names, data_roles_of
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.change import in_use
 from provisioning.flow.clients import users_of
@@ -109,6 +118,8 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
             )
         policy = services.policy.current()
         changed = _asking(services, row, row.changed(request, policy.recorded_version), wish)
+        if data_roles_of(request) != data_roles_of(row.request):
+            changed = replace(changed, data_roles_by=wish.caller.both_ids)
         decision = check_change(services, policy, row, changed, wish.caller)
         needed = decision.approvals_needed
         if needed and not wish.dry_run:
@@ -178,6 +189,9 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
             raise RequestRejected(409, "nothing-to-decide", "The registration does not wait for an approval.")
         check_decider(approval, outcome, wish.caller, row.asked_by, row.request.owner)
         agreed = outcome is Outcome.APPROVED
+        data_roles = agreed and DATA_ROLES in approval.rules
+        if data_roles:
+            check_other_person(wish.caller, row.asked_by)
         if decision.digest != approval.digest or (agreed and approval.digest != row.asked_digest):
             raise RequestRejected(
                 409, "digest-differs", "The digest is not that of what is asked. Read it again, and decide about that."
@@ -186,9 +200,13 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
             _check_owns_resource(services, row, approval)
         _check_idle(row)
         settled = row.decided(approval.decided(outcome, wish.caller, now, decision.reason), now, now + STALLED_AFTER)
+        if agreed and row.proposal is not None and data_roles_of(row.request) != data_roles_of(row.proposal.request):
+            asked_by = tuple(each for each in (approval.asked_by, approval.asked_via) if each is not None)
+            settled = replace(settled, data_roles_by=asked_by)
         asks = row.proposal is None or _asks_otherwise(row.request, row.proposal.request)
         by_owner = agreed and approval.resource_owner is not None
-        return _as_agreed(settled, wish, now) if by_owner and asks else settled
+        alone = data_roles and not _has_owner(services, settled.request)
+        return _as_agreed(settled, wish, now) if asks and (by_owner or alone) else settled
 
     asked = What.APPROVED if outcome is Outcome.APPROVED else What.DENIED
     return altered_row(services, wish, asked, decided, Wish.check_decision)
@@ -203,6 +221,14 @@ def _check_owns_resource(services: Services, row: Registration, approval: Approv
             if resource is not None and resource.request.owner == approval.resource_owner:
                 return
     raise not_an_approver()
+
+
+def _has_owner(services: Services, request: RegistrationRequest) -> bool:
+    """Whether a client's resource is one of ours, or none that it may ask for: then no approver speaks for it."""
+    try:
+        return isinstance(request, ResourceApplicationRequest) or check_resource(services, request) is not None
+    except NeedsOperator:
+        return True
 
 
 def _as_agreed(row: Registration, wish: Wish, now: datetime) -> Registration:
@@ -231,6 +257,8 @@ def agree(services: Services, wish: Wish, server: Registration, permissions: Col
     def agreed(row: Registration, now: datetime) -> Registration:
         _check_active(row)
         declared = tuple(each.value for each in row.declared)
+        if permissions is not None and data_roles_of(row.request):
+            check_other_person(wish.caller, frozenset(row.data_roles_by))
         if permissions is not None and set(permissions) != set(declared):
             raise RequestRejected(
                 409, "permissions-differ", "These are not the permissions that the client asks for. Read them again."
@@ -246,6 +274,31 @@ def agree(services: Services, wish: Wish, server: Registration, permissions: Col
 
     asked = What.CLIENT_APPROVED if permissions is not None else What.CLIENT_REVOKED
     return altered_row(services, wish, asked, agreed, check)
+
+
+def revoke(services: Services, wish: Wish) -> Accepted:
+    """Return the client with its data roles agreed to no more: its next check takes them back.
+
+    An approver does so, or whoever may change the client. Raises RequestRejected: 403 for others who may know of it,
+    409 for one that is not active or that has none.
+    """
+
+    def revoked(row: Registration, now: datetime) -> Registration:
+        _check_active(row)
+        agreement, names = row.agreement, data_roles_of(row.request)
+        if not names:
+            raise RequestRejected(409, "no-data-roles", "The registration asks for no data roles.")
+        kept = tuple(each for each in agreement.permissions if each not in names) if agreement is not None else ()
+        if agreement is None or kept == agreement.permissions:
+            return row
+        return replace(row.agreed_to(kept, wish.caller, now), grants_due_at=now, due_at=now, updated_at=now)
+
+    def check(wish: Wish, row: Registration) -> None:
+        wish.check_decision(row)
+        if Role.APPROVE not in wish.caller.roles:
+            wish.check(row)
+
+    return altered_row(services, wish, What.CLIENT_REVOKED, revoked, check)
 
 
 def altered_row(

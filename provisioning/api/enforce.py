@@ -17,12 +17,12 @@ from provisioning.domain.intake import (
 from provisioning.domain.judgement import SERVER_NOT_CLAIMABLE, Asked, Decision, judge, too_many
 from provisioning.domain.names import compared
 from provisioning.domain.operation import Operation
-from provisioning.domain.permissions import asked_names
+from provisioning.domain.permissions import asked_names, data_roles_of
 from provisioning.domain.policy import Policy
 from provisioning.domain.quota import Exceeded, Quota, until_next_hour
 from provisioning.domain.registration import Registration
 from provisioning.flow.grant import server_of
-from provisioning.flow.permit import names_of, names_of_resolved
+from provisioning.flow.permit import judge_data_roles, names_of, names_of_resolved
 from provisioning.flow.resolve import Whose
 from provisioning.ports import Services
 
@@ -69,12 +69,17 @@ def approval_of(
 
 
 def agreed_by_asking(row: Registration, resource: Registration | None, caller: Caller, now: datetime) -> Registration:
-    """Return the registration with its resource's owner's agreement, where that owner asks for it in person."""
+    """Return the registration with its resource's owner's agreement, where that owner asks for it in person.
+
+    To data roles nobody agrees by asking for them: of these it stays what was agreed to before.
+    """
     if resource is None or isinstance(row.request, ResourceApplicationRequest):
         return row
     if caller.via is not None or not caller.may_change(resource.request.owner):
         return row
-    return row.agreed_to(asked_names(row.request), caller, now)
+    agreed = row.agreement.permissions if row.agreement is not None else ()
+    names = tuple(each for each in asked_names(row.request) if each in agreed or each not in data_roles_of(row.request))
+    return row.agreed_to(names, caller, now) if names or not data_roles_of(row.request) else row
 
 
 def check_change(
@@ -93,11 +98,15 @@ def check_change(
         faults += certificate_validity_faults(request, services.clock.now())
     if faults:
         raise broken_rules(faults)
-    names = names_of_resolved(changed.resource)
+    names, data_roles = names_of_resolved(changed.resource), Decision()
     if not isinstance(request, ResourceApplicationRequest):
-        names |= names_of(request.resource, server_of(services, changed), services.tenant)
+        server = server_of(services, changed)
+        names |= names_of(request.resource, server, services.tenant)
+        if data_roles_of(request) != data_roles_of(row.request):
+            agreed = row.agreement.permissions if row.agreement is not None else ()
+            data_roles = judge_data_roles(services, request, server, agreed)
     before, after = (judge(policy, Asked(each, services.secrets.lifetime, names)) for each in (row.request, request))
-    decision = after.beyond(before)
+    decision = after.beyond(before).joined(data_roles)
     refuse(decision)
     check_approvable(decision, caller)
     return decision

@@ -192,12 +192,11 @@ def _map_claims(registration: Registration, tenant: Tenant) -> Iterator[NextStep
 
 
 def _grant_data_access(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:
-    resource = registration.resource
-    if resource is not None and resource.fhir_service is not None:
-        yield from _data_role(registration, tenant.cloud)
+    resource, held = registration.resource, _held(registration)
+    yield from _data_role(registration, tenant.cloud)
+    if resource is not None and resource.fhir_service is not None and not resource.app_roles:
         return
     roles = resource.app_roles if resource is not None else ()
-    held = _held(registration)
     for role in roles:
         if role.id in held:
             continue
@@ -265,13 +264,15 @@ def _data_role(registration: Registration, cloud: Cloud) -> Iterator[NextStep]:
     assignee, kind = (
         (registration.service_principal_id or _UNKNOWN, "ServicePrincipal") if daemon else ("<user>", "User")
     )
-    yield NextStep(
-        "assign-fhir-data-role",
-        "an Owner or User Access Administrator of the FHIR service",
-        f'az role assignment create --role "FHIR Data Reader" --assignee-object-id {quoted(assignee)} '
-        f"--assignee-principal-type {kind} --scope {_fhir_service_id(resource.fhir_service)}",
-        _all_of(cloud, _FHIR_SERVICES),
-    )
+    asked = [each.value for each in resource.data_roles if each.id not in _held(registration)]
+    for role in asked if resource.data_roles else ["FHIR Data Reader"]:
+        yield NextStep(
+            "assign-fhir-data-role",
+            "an Owner or User Access Administrator of the FHIR service",
+            f'az role assignment create --role "{role}" --assignee-object-id {quoted(assignee)} '
+            f"--assignee-principal-type {kind} --scope {_fhir_service_id(resource.fhir_service)}",
+            _all_of(cloud, _FHIR_SERVICES),
+        )
 
 
 def _use_credential(registration: Registration, tenant: Tenant) -> Iterator[NextStep]:

@@ -22,7 +22,8 @@ from provisioning.api.enforce import (
     server_taken,
     take_place,
 )
-from provisioning.api.warnings import Warning_, of_owner, warnings
+from provisioning.api.warnings import DATA_ROLES_BY_HAND, Warning_, of_owner, warnings
+from provisioning.domain.approval import DATA_ROLES
 from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.directory import ResolvedResource
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, RequestRejected, TryAgain
@@ -37,15 +38,15 @@ from provisioning.domain.intake import (
 from provisioning.domain.judgement import ApprovalNeeded, Asked, Decision
 from provisioning.domain.manifest import application_body
 from provisioning.domain.messages import check_message, operation_message
-from provisioning.domain.names import canonical_name, identifier_uri, is_microsofts
+from provisioning.domain.names import canonical_name, compared, identifier_uri, is_microsofts
 from provisioning.domain.operation import DueEntry, Operation, OperationStatus, OperationType, new_id
-from provisioning.domain.permissions import ClientRequest
+from provisioning.domain.permissions import ClientRequest, data_roles_of
 from provisioning.domain.policy import Policy
 from provisioning.domain.registration import Registration, Status, registration_id
 from provisioning.domain.tenant import Tenant
 from provisioning.domain.values import dataclass
 from provisioning.flow.mint import new_secret
-from provisioning.flow.permit import judge_resolved, names_of
+from provisioning.flow.permit import judge_data_roles, judge_resolved, names_of
 from provisioning.flow.plan import STALLED_AFTER
 from provisioning.flow.resolve import check_live, check_resource, claim_server, resolve_resource, whose
 from provisioning.ports import Services
@@ -153,6 +154,8 @@ def preview(services: Services, request: RegistrationRequest, caller: Caller, id
     body = application_body(registration, services.tenant, new_secret(services, registration))
     of_the_owner = of_owner(services, registration)
     others = warnings(replace(registration, owner_unseen=False))
+    if DATA_ROLES in decision.approving_rules:
+        others = tuple(each for each in others if each != DATA_ROLES_BY_HAND)
     return Preview(registration, body, (*of_the_owner, *others), decision.approvals_needed)
 
 
@@ -184,6 +187,7 @@ def _new(services: Services, request: RegistrationRequest, caller: Caller, idemp
         created_at=now,
         updated_at=now,
         due_at=now + STALLED_AFTER,
+        data_roles_by=caller.both_ids if data_roles_of(request) else (),
     )
 
 
@@ -232,7 +236,10 @@ def _check(
             names = names_of(request.resource, ours, services.tenant)
         except NeedsOperator as error:
             faults += _faults(error)
-    return check_new(policy, Asked(request, services.secrets.lifetime, names), caller, faults), ours
+    decision = check_new(policy, Asked(request, services.secrets.lifetime, names), caller, faults)
+    if not isinstance(request, ResourceApplicationRequest):
+        decision = decision.joined(judge_data_roles(services, request, ours))
+    return decision, ours
 
 
 def _claim_faults(services: Services, policy: Policy, request: ResourceApplicationRequest) -> list[Fault]:
@@ -242,15 +249,16 @@ def _claim_faults(services: Services, policy: Policy, request: ResourceApplicati
     """
     tenant, server_url = services.tenant, request.fhir_server_url
     listed = canonical_name(server_url, tenant.id) in services.allowed_resources
+    listed = listed or compared(server_url) in services.fhir_services
     if not listed and not is_microsofts(server_url, tenant.verified_domains):
         return []
     if policy.names_claimant(urlsplit(server_url).hostname or "", request.owner):
         return []
     rule = (
-        "The name belongs to a service of Microsoft, or to a resource in ALLOWED_RESOURCES: clients name it as their "
-        "resource, and nobody registers it, unless the policy names who may. For claims of your own at a managed "
-        "FHIR service register a name of your own domain, and have authenticationConfiguration.audience of the service "
-        "be its identifier URI."
+        "The name belongs to a service of Microsoft, or to one in ALLOWED_RESOURCES or FHIR_SERVICE_IDS: clients name "
+        "it as their resource, and nobody registers it, unless the policy names who may. For claims of your own at a "
+        "managed FHIR service register a name of your own domain, and have authenticationConfiguration.audience of the "
+        "service be its identifier URI."
     )
     return [Fault("#/fhirServerUrl", "name-not-claimable", rule)]
 

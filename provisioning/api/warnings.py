@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
+from provisioning.domain.approval import DATA_ROLES
+from provisioning.domain.grants import GrantState
 from provisioning.domain.intake import (
     CertificateCredential,
     FederatedCredential,
@@ -14,7 +16,7 @@ from provisioning.domain.intake import (
     ServiceClientRequest,
 )
 from provisioning.domain.names import managed_fhir_url
-from provisioning.domain.permissions import smart_contexts
+from provisioning.domain.permissions import data_roles_of, smart_contexts
 from provisioning.domain.registration import Registration
 from provisioning.domain.values import dataclass
 from provisioning.ports import Services
@@ -32,6 +34,12 @@ OWNER_NOT_SEEN: Final = Warning_(
     "owner-not-seen",
     "Nothing has shown yet that Entra knows the owner, who is neither the caller nor one of the caller's groups. See "
     "that the object id is right, or nobody but a manager can change the registration.",
+)
+
+
+DATA_ROLES_BY_HAND: Final = Warning_(
+    "data-roles-by-hand",
+    "This service gives no data roles on this FHIR service. A person assigns them: nextSteps have the commands.",
 )
 
 
@@ -87,6 +95,8 @@ def _of_client(registration: Registration) -> Iterator[Warning_]:
             "Without app roles its tokens have no roles, and a FHIR server opens nothing to them. Ask for "
             "appRoles by PATCH.",
         )
+    if _gives_no_data_roles(registration):
+        yield DATA_ROLES_BY_HAND
     if len(smart_contexts(request)) > 1:
         yield Warning_(
             "mixed-smart-contexts",
@@ -99,6 +109,14 @@ def _of_client(registration: Registration) -> Iterator[Warning_]:
             "localhost-redirect",
             "Microsoft recommends 127.0.0.1 over localhost, which a firewall or a hosts file may send elsewhere.",
         )
+
+
+def _gives_no_data_roles(registration: Registration) -> bool:
+    """Whether it asks for data roles, and this service was found to give none there, or asked nobody to agree."""
+    asked, approval = data_roles_of(registration.request), registration.approval
+    if registration.grants or not asked:
+        return any(each.permission in asked and each.state is GrantState.DECLARED for each in registration.grants)
+    return approval is None or DATA_ROLES not in approval.rules
 
 
 def consequences(before: Registration, after: Registration) -> Iterator[Warning_]:
@@ -120,11 +138,11 @@ def consequences(before: Registration, after: Registration) -> Iterator[Warning_
             "The secret in use goes on working for the overlap. Clients have to read the new one by then.",
         )
     held = {each.id for each in before.grants if each.may_be_held} or {each.id for each in before.declared}
-    if held - {each.id for each in after.declared}:
+    if held - {each.id for each in after.declared} or {*before.agreed} - {*after.agreed}:
         yield Warning_(
             "permissions-end",
-            "What it asks for no more is taken back, where this service granted it. Tokens that were issued carry it "
-            "until they expire.",
+            "What it asks for no more, or nobody agrees to, is taken back, where this service granted it. Tokens that "
+            "were issued carry it until they expire.",
         )
     if getattr(before.request, "secret_lifetime", None) != getattr(after.request, "secret_lifetime", None):
         yield Warning_("secret-in-use-keeps-its-end", "The secret in use keeps its end: the next one lives as long.")

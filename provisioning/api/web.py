@@ -215,6 +215,13 @@ def deny_registration(services: Services, caller: Caller, call: Call) -> Answer:
     return _answered(alter.decide(services, wanted, Outcome.DENIED, decision), wanted, call, services)
 
 
+def revoke_registration(services: Services, caller: Caller, call: Call) -> Answer:
+    """POST /registrations/{id}/revoke: 202, and the data roles that the client was given are taken back."""
+    no_body(call)
+    wanted = wish(caller, call)
+    return _answered(alter.revoke(services, wanted), wanted, call, services)
+
+
 def delete_registration(services: Services, caller: Caller, call: Call) -> Answer:
     """DELETE /registrations/{id}: 202, and the application and the secret are deleted; the registration is kept."""
     no_body(call)
@@ -327,6 +334,7 @@ CALLS: Final[Mapping[str, Handle]] = {
         change_registration,
         approve_registration,
         deny_registration,
+        revoke_registration,
         delete_registration,
         list_clients,
         approve_client,

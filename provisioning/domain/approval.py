@@ -17,6 +17,8 @@ from provisioning.domain.operation import Kept, Operation, OperationStatus, Oper
 from provisioning.domain.values import dataclass
 
 LAPSES_AFTER: Final = timedelta(days=14)
+# The service's own rule, beside those of the policy, whose ids have no capital letter.
+DATA_ROLES: Final = "dataRoles"
 
 
 class Outcome(Kept):
@@ -121,11 +123,9 @@ def check_decider(approval: Approval, outcome: Outcome, caller: Caller, asked_by
     if outcome is Outcome.DENIED and caller.may_change(owner):
         return
     if caller.kind is CallerKind.KEY:
-        raise RequestRejected(
-            403, "approver-unknown", "Whoever holds a function key cannot be told apart. Decide signed in with Entra."
-        )
+        raise _unknown()
     if {caller.object_id, caller.via} & asked_by:
-        raise RequestRejected(403, "own-request", "Whoever asked for it does not approve it. Ask somebody else.")
+        raise _own()
     if not approval.may_be_read_by(caller):
         raise not_an_approver()
     check_in_person(caller)
@@ -137,6 +137,30 @@ def check_in_person(caller: Caller) -> None:
         raise RequestRejected(
             403, "not-in-person", "Consent is given in person: sign in, and send it without On-Behalf-Of."
         )
+
+
+def check_other_person(caller: Caller, asked_by: frozenset[str]) -> None:
+    """Raise RequestRejected (403) for whoever may not agree to data roles: they open the records of patients.
+
+    Somebody else than whoever asked agrees to them, and a person: no key, and no application.
+    """
+    if caller.kind is CallerKind.KEY:
+        raise _unknown()
+    if {caller.object_id, caller.via} & asked_by:
+        raise _own()
+    if caller.kind is not CallerKind.USER:
+        raise RequestRejected(403, "not-in-person", "A person agrees to data roles, and no application.")
+    check_in_person(caller)
+
+
+def _unknown() -> RequestRejected:
+    return RequestRejected(
+        403, "approver-unknown", "Whoever holds a function key cannot be told apart. Decide signed in with Entra."
+    )
+
+
+def _own() -> RequestRejected:
+    return RequestRejected(403, "own-request", "Whoever asked for it does not approve it. Ask somebody else.")
 
 
 def not_an_approver() -> RequestRejected:

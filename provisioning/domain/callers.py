@@ -73,6 +73,11 @@ class Caller:
         return frozenset({self.object_id}) | self.groups
 
     @property
+    def both_ids(self) -> tuple[str, ...]:
+        """Its own object id, and that of the application that acts for it, if one does."""
+        return (self.object_id, self.via) if self.via is not None else (self.object_id,)
+
+    @property
     def sees_all(self) -> bool:
         """Whether it may read every registration."""
         return bool(self.roles & {Role.READ_ALL, Role.MANAGE_ALL})

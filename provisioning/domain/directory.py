@@ -93,7 +93,8 @@ class ResolvedResource:
 
     `registration_id` is that of a resource of ours. `audience` is the identifier that tokens are asked for.
     `service_principal_id` is None where the tenant has no service principal for it; then nothing can be declared in the
-    manifest. `fhir_service` is the URL of a managed FHIR service, whose permissions are Azure roles and not app roles.
+    manifest. `fhir_service` is the URL of a managed FHIR service, whose data is opened by Azure roles: `data_roles` are
+    those that are asked for, by the ids of their definitions.
     """
 
     audience: str
@@ -103,6 +104,7 @@ class ResolvedResource:
     app_roles: tuple[Permission, ...] = ()
     fhir_service: str | None = None
     registration_id: str | None = None
+    data_roles: tuple[Permission, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

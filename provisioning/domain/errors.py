@@ -150,9 +150,9 @@ class AzureRoleDenied(NeedsOperator):
     def __init__(self) -> None:
         super().__init__(
             "azure-role-denied",
-            "This service may not assign Key Vault Secrets User on its key vault to this owner.",
+            "This service may not assign the role of Azure there.",
             remedy="Assign it as nextSteps say; or give this app's identity Role Based Access Control Administrator on "
-            "the vault, on the condition that docs/deploy.md names.",
+            "the resource, on the condition that docs/deploy.md names.",
         )
 
 
@@ -162,7 +162,7 @@ class PrincipalNotFound(NeedsOperator):
     def __init__(self) -> None:
         super().__init__(
             "principal-not-found",
-            "Azure knows no user, group or service principal of the owner's object id, or not yet.",
+            "Azure knows no user, group or service principal of the object id, or not yet.",
             remedy="Nothing for a new one, which is found within a day; else give the registration to a group of the "
             "team: PATCH /registrations/{id} with owner.",
         )

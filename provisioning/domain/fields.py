@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, JsonValue
 
 from provisioning.domain import patterns
+from provisioning.domain.azure_roles import DATA_ROLES
 from provisioning.domain.callbacks import LONGEST_CALLBACK_URL, callback_url_faults
 from provisioning.domain.certificates import LARGEST, certificate_faults, normalise_certificate
 from provisioning.domain.durations import format_duration, parse_duration
@@ -154,6 +155,16 @@ def _defined_roles(names: tuple[str, ...], fields: Mapping[str, Any], basis: Bas
             yield Fault(f"/{index}", "role-named-as-scope", message)
 
 
+def _granted_name(name: str) -> Iterable[Fault]:
+    """What a client may be granted: a scope or an app role by its name, or a data role."""
+    return () if name in DATA_ROLES else _permission_name(name)
+
+
+def _data_role(name: str) -> Iterable[Fault]:
+    if name not in DATA_ROLES:
+        yield Fault("", "not-one-of", f"Send names of {', '.join(DATA_ROLES)}.")
+
+
 def _redirect_uris(uris: tuple[str, ...], fields: Mapping[str, Any], basis: Basis) -> Iterable[Fault]:
     # Where the platform itself is refused, the rules that every platform shares are still told.
     platform = fields.get("platform", "native" if fields.get("client_type") == "public" else "web")
@@ -251,6 +262,23 @@ AppRoleNames = Annotated[
     tuple[Annotated[str, _each(**_A_NAME, pattern=patterns.PERMISSION_NAME)], ...],
     Field(strict=False),
     rule(_names(_permission_name), **_NAMES),
+]
+GrantedNames = Annotated[
+    tuple[
+        Annotated[str, _each(**_A_NAME, anyOf=[{"pattern": patterns.PERMISSION_NAME}, {"enum": [*DATA_ROLES]}])], ...
+    ],
+    Field(strict=False),
+    rule(_names(_granted_name), **_NAMES),
+]
+# Absent rather than empty, so that a request that asks for none is the same as one that says nothing.
+DataRoleNames = Annotated[
+    Annotated[
+        tuple[Annotated[str, _each(enum=[*DATA_ROLES])], ...],
+        Field(strict=False),
+        rule(_names(_data_role), lambda names: tuple(sorted(names)), uniqueItems=True),
+    ]
+    | None,
+    AfterValidator(lambda names: names or None),
 ]
 DefinedAppRoles = Annotated[
     tuple[Annotated[str, _each(**_A_NAME, pattern=patterns.PERMISSION_NAME)], ...],

@@ -11,6 +11,7 @@ from provisioning.domain.values import dataclass
 
 # What a grant waits for, beside the code of what Entra refused.
 RESOURCE_OWNER: Final = "resource-owner"
+APPROVER: Final = "approver"
 PROPAGATION: Final = "propagation"
 # Before every number that an entry has once anything of the client is known.
 LISTED: Final = -1

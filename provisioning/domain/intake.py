@@ -31,11 +31,13 @@ from provisioning.domain.fields import (
     Audience,
     CallbackUrl,
     Certificate,
+    DataRoleNames,
     DefinedAppRoles,
     DefinedScopes,
     Description,
     DisplayName,
     Email,
+    GrantedNames,
     Guid,
     Issuer,
     Lifetime,
@@ -146,6 +148,7 @@ class ResourceApplicationRequest(_Request):
         "redirectUris": "Nobody signs in to the API itself. Register a confidential or public client for that.",
         "credential": "An API checks tokens and needs no credential. Register a service client for outgoing calls.",
         "secretLifetime": "An API checks tokens and needs no credential. Register a service client for outgoing calls.",
+        "dataRoles": "They are roles of a client on a managed FHIR service. Ask for them with the client.",
         "identifierUri": "It is derived from fhirServerUrl, because Entra trusts only URIs that nobody can choose.",
         "identifierUris": "They are derived from fhirServerUrl, because Entra trusts only URIs that nobody can choose.",
     }
@@ -156,6 +159,9 @@ class _ClientRequest(_Request):
         description="What the client calls: a registration id of ours, a client id, an identifier URI, the URL of a "
         "registered FHIR server, or the URL of a managed FHIR service."
     )
+
+
+_DATA_ROLES_OF_USERS: Final = "Its users open the data, each with a role of their own: nextSteps say how to assign it."
 
 
 class ConfidentialClientRequest(_ClientRequest):
@@ -183,6 +189,7 @@ class ConfidentialClientRequest(_ClientRequest):
     HINTS = {
         "platform": "A confidential client is always a web application. Leave it out, or register a public client.",
         "appRoles": "App roles are for service clients; a web application acts for its user through scopes.",
+        "dataRoles": _DATA_ROLES_OF_USERS,
         "credential": "A confidential client always holds a secret. Leave it out.",
     }
 
@@ -214,6 +221,7 @@ class PublicClientRequest(_ClientRequest):
         "implicitGrantSettings": _NO_IMPLICIT,
         "isFallbackPublicClient": "It would allow the device code flow, which is used for phishing. It stays false.",
         "appRoles": "App roles are for service clients; a public client acts for its user through scopes.",
+        "dataRoles": _DATA_ROLES_OF_USERS,
     }
 
 
@@ -296,7 +304,12 @@ class ServiceClientRequest(_ClientRequest):
     app_roles: AppRoleNames = Field(
         default=(),
         description="Which app roles of the resource it is to have, by their names there. A managed FHIR service has "
-        "none: its data is opened by Azure roles.",
+        "none: its data is opened by dataRoles.",
+    )
+    data_roles: DataRoleNames = Field(
+        default=None,
+        description="Which roles of Azure it is to have on the managed FHIR service that it calls. Somebody else has to "
+        "agree to them.",
     )
     credential: Credential = Field(
         default=SecretCredential.model_construct(),
@@ -331,7 +344,7 @@ CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
         *("scopes", "secretLifetime", "autoRotate"),
     ),
     PublicClientRequest: (*_CHANGEABLE, "redirectUris", "scopes"),
-    ServiceClientRequest: (*_CHANGEABLE, "appRoles", "credential", "secretLifetime"),
+    ServiceClientRequest: (*_CHANGEABLE, "appRoles", "dataRoles", "credential", "secretLifetime"),
 }
 
 
@@ -455,7 +468,7 @@ class Permissions(BaseModel):
 
     model_config = _Request.model_config
 
-    permissions: AppRoleNames = Field(
+    permissions: GrantedNames = Field(
         description="The names of all permissions that the client asks for, as its grants show them."
     )
 

@@ -78,10 +78,15 @@ def _asked_scopes(request: RegistrationRequest) -> Sequence[str]:
 def asked_names(request: ClientRequest) -> tuple[str, ...]:
     """Return the names of what a client asks of its resource."""
     if isinstance(request, ServiceClientRequest):
-        return request.app_roles
+        return (*request.app_roles, *data_roles_of(request))
     if request.scopes is None:
         return (DEFAULT_SCOPE,)
     return tuple(name for name in request.scopes if name not in OPENID_SCOPES)
+
+
+def data_roles_of(request: RegistrationRequest) -> tuple[str, ...]:
+    """Return the names of the data roles that it asks for of a managed FHIR service."""
+    return (request.data_roles or ()) if isinstance(request, ServiceClientRequest) else ()
 
 
 def asked_for(

@@ -61,6 +61,7 @@ class Registration:
     `azure_grants` and `azure_grants_due_at` say the same of the roles of Azure that its owner is given. `usage` is when
     it was last used, None until the reports of sign-ins were looked at. `cascade` are the clients that are deleted with
     a resource.
+    `data_roles_by` is who asked for the data roles that it asks for: the object ids of caller and application.
     `events` is how many of its writes were told by an event. `approval` is the latest that was asked for; `proposal` is
     the change that waits for it, and stays whatever else is done meanwhile. `owner_unseen` is whether nothing has shown
     yet that Entra knows the owner.
@@ -106,6 +107,7 @@ class Registration:
     azure_grants_due_at: datetime | None = None
     usage: Usage | None = None
     cascade: tuple[Cascaded, ...] = ()
+    data_roles_by: tuple[str, ...] = ()
     events: int = 0
     etag: str | None = None
     row: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
@@ -174,7 +176,7 @@ class Registration:
     @property
     def asks_otherwise(self) -> bool:
         """Whether its latest change is about what it asks of its resource."""
-        return self.resource is not None and not {"scopes", "appRoles"}.isdisjoint(self.changed_fields)
+        return self.resource is not None and not _PERMISSIONS.isdisjoint(self.changed_fields)
 
     @property
     def has_lost_change(self) -> bool:
@@ -189,8 +191,9 @@ class Registration:
 
     @property
     def declared(self) -> tuple[Permission, ...]:
-        """What it asks of its resource: scopes for its users, or app roles for itself."""
-        return (*self.resource.scopes, *self.resource.app_roles) if self.resource is not None else ()
+        """What it asks of its resource: scopes for its users, or app roles and data roles for itself."""
+        resource = self.resource
+        return (*resource.scopes, *resource.app_roles, *resource.data_roles) if resource is not None else ()
 
     @property
     def agreed(self) -> tuple[Permission, ...]:
@@ -337,7 +340,7 @@ class Registration:
 
     def declaring(self, resource: ResolvedResource) -> "Registration":
         """Return it with what it asks of its resource now."""
-        asked = (*resource.scopes, *resource.app_roles)
+        asked = (*resource.scopes, *resource.app_roles, *resource.data_roles)
         return replace(self, resource=resource, former_permissions=self._without(self.declared, asked))
 
     def agreed_to(self, permissions: tuple[str, ...], caller: Caller, at: datetime) -> "Registration":
@@ -399,6 +402,7 @@ class Registration:
         )
 
 
+_PERMISSIONS: Final = frozenset({"scopes", "appRoles", "dataRoles"})
 _BEGINS: Final = {OperationType.PROVISION: Status.ACCEPTED, OperationType.DELETE: Status.DELETING}
 # How an operation that begins may move the status; what an operation leads to is in `succeeded` and `failed`.
 _TRANSITIONS: Final = frozenset(

@@ -48,7 +48,7 @@ def put_by_others(run: Run, application: Application) -> Iterator[Failure]:
     if run.roles_by_hand:
         yield Failure(
             "roles-assigned-by-hand",
-            f"The client holds {len(run.roles_by_hand)} app roles of its resource that it does not ask for.",
+            f"The client holds {len(run.roles_by_hand)} roles of its resource that it does not ask for.",
             "Have its owner ask for them with PATCH /registrations/{id}, or an administrator remove the assignments.",
         )
     known = registration.credential_type == "certificate"

@@ -1,8 +1,9 @@
 """Has a client hold what the owner of its resource agreed to, and nothing beyond that by this service.
 
-Scopes are pre-authorised on the resource, and app roles assigned to the client's service principal. What was agreed is
-on the client's row; the resource's list of clients follows from it. There is no lease: whoever writes the resource's
-list to Entra looks afterwards whether another one has joined it meanwhile, and then writes again.
+Scopes are pre-authorised on the resource, and app roles assigned to the client's service principal; of data roles, which
+Azure has, `data_roles.py` knows. What was agreed is on the client's row; the resource's list of clients follows from
+it. There is no lease: whoever writes the resource's list to Entra looks afterwards whether another one has joined it
+meanwhile, and then writes again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,19 +12,23 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from provisioning import trail
+from provisioning.domain.azure_roles import DATA_ROLES
 from provisioning.domain.directory import Permission
 from provisioning.domain.errors import NeedsOperator, ProvisioningError, TryAgain
-from provisioning.domain.grants import PROPAGATION, RESOURCE_OWNER, ClientOf, Grant, GrantState
+from provisioning.domain.grants import APPROVER, PROPAGATION, RESOURCE_OWNER, ClientOf, Grant, GrantState
 from provisioning.domain.intake import ResourceApplicationRequest
 from provisioning.domain.manifest import TAG
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import MintedSecret
+from provisioning.domain.values import dataclass
+from provisioning.flow.assign import PASSING
 from provisioning.flow.clients import listed_clients
+from provisioning.flow.data_roles import bring_about, ensure_no_data_roles, is_data_role, roles_on_data
 from provisioning.flow.patience import waits
 from provisioning.flow.resolve import holder_of
 from provisioning.flow.rotate import is_ours
 from provisioning.flow.run import Run
-from provisioning.ports import Services
+from provisioning.ports import AzureRoles, Services
 
 logger = trail.logger(__name__)
 
@@ -33,6 +38,7 @@ SHOWS_WITHIN: Final = timedelta(seconds=30)
 RUNS_END_WITHIN: Final = timedelta(minutes=11)
 LOOKED_AT_AGAIN_AFTER: Final = timedelta(minutes=2)
 LONGEST_PAUSE: Final = timedelta(days=1)
+_TAKES_TIME: Final = frozenset({PROPAGATION, *PASSING, "principal-not-found"})
 
 _Entries = Mapping[str, frozenset[str]]
 
@@ -43,19 +49,18 @@ def ensure_granted(run: Run) -> None:
     Safe to repeat because Entra lets a role be assigned, and an application pre-authorised, only once. Nothing here
     fails a registration: what cannot be granted is declared, or waits, and is what a person does next.
     """
-    if not run.services.grants:
-        run.learn(grants=_left(run), grants_due_at=None)
-        return
-    server = server_of(run.services, run.registration)
-    if server is None:
-        run.learn(grants=_declared(run), grants_due_at=None)
-        return
-    refused = _brought_about(run, server)
-    while run.overtaken():  # somebody agreed, or withdrew that, since the row was read
-        refused = _brought_about(run, server)
-    seen = _proven(run, {each.value for each in run.registration.agreed if each.id not in refused})
-    run.learn(grants=_told(run, refused, seen))
-    run.learn(grants_due_at=_looked_at_again(run.registration, run.services.clock.now()))
+    may, refused, seen = _where_it_may(run), dict[str, str](), None
+    if may.grants_something:
+        refused = _brought_about(run, may)
+        while run.overtaken():  # somebody agreed, or withdrew that, since the row was read
+            refused = _brought_about(run, may)
+        if run.ended:  # app roles end with the client's own service principal
+            ensure_no_data_roles(run)
+    if may.in_entra:
+        seen = _proven(run, {each.value for each in run.registration.agreed if each.id not in refused})
+    run.learn(grants=_told(run, may, refused, seen))
+    now = run.services.clock.now()
+    run.learn(grants_due_at=_looked_at_again(run.registration, refused, now) if may.grants_something else None)
 
 
 def ensure_granted_anew(run: Run) -> None:
@@ -97,23 +102,62 @@ def server_of(services: Services, row: Registration) -> Registration | None:
     return found if live and found is not None and isinstance(found.request, ResourceApplicationRequest) else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Where this service may grant what a client asks for.
+
+    `server` is its resource, where that is one of ours; `in_entra` whether it is granted what it asks of that. `azure`
+    is who has which role on its managed FHIR service.
+    """
+
+    server: Registration | None
+    in_entra: bool
+    azure: AzureRoles | None
+
+    @property
+    def grants_something(self) -> bool:
+        """Whether there is anything that may be granted."""
+        return self.in_entra or self.azure is not None
+
+    def grants(self, permission_id: str) -> bool:
+        """Whether this permission may be granted."""
+        return self.azure is not None if is_data_role(permission_id) else self.in_entra
+
+
+def _where_it_may(run: Run) -> _Where:
+    services, row = run.services, run.registration
+    azure = roles_on_data(services, row)
+    server = server_of(services, row) if services.grants or azure is not None else None
+    return _Where(server, services.grants and server is not None, azure)
+
+
 def _entry(row: Registration, server: Registration) -> ClientOf:
     assert row.resource is not None
     scopes = tuple(each.id for each in row.agreed if each in row.resource.scopes)
     return ClientOf(server.id, row.id, row.client_id or "", scopes, row.grant_number)
 
 
-def _brought_about(run: Run, server: Registration) -> dict[str, str]:
-    """Have Entra be as was agreed; return the ids of the permissions of which that was refused, and the codes."""
-    row, services = run.registration, run.services
-    entry = _entry(row, server)
-    newer = services.registry.put_client(entry).number > entry.number
-    if newer or row.agreement is None or row.resource is None:
-        return {}
-    if not row.resource.scopes:
+def _brought_about(run: Run, may: _Where) -> dict[str, str]:
+    """Have Entra and Azure be as was agreed; return the ids of what was refused of that, and the codes."""
+    row, server = run.registration, may.server
+    if server is not None:
+        entry = _entry(row, server)
+        if run.services.registry.put_client(entry).number > entry.number:
+            return {}
+    refused = dict[str, str]()
+    if server is not None and may.in_entra and row.agreement is not None:
+        refused |= _granted_in_entra(run, server)
+    if may.azure is not None:
+        refused |= bring_about(run, may.azure)
+    return refused
+
+
+def _granted_in_entra(run: Run, server: Registration) -> dict[str, str]:
+    row = run.registration
+    if row.resource is None or not row.resource.scopes:
         return _assigned(run, server)
     try:
-        preauthorise(services, server, afresh=row.grant_number > 1)
+        preauthorise(run.services, server, afresh=row.grant_number > 1)
     except NeedsOperator as error:
         return {each.id: error.code for each in row.declared}
     return {}
@@ -173,8 +217,9 @@ def _assigned(run: Run, server: Registration) -> dict[str, str]:
     assert row.service_principal_id is not None
     assert server.service_principal_id is not None
     resource_id, mark, refused = server.service_principal_id, f"{TAG}:id={server.id}", dict[str, str]()
-    wanted = {each.id for each in row.agreed}
-    ours = {each.id for each in row.declared} | {each.id for each in row.grants} | {*row.former_permissions}
+    wanted = {each.id for each in row.agreed if not is_data_role(each.id)}
+    known = (*(each.id for each in row.declared), *(each.id for each in row.grants), *row.former_permissions)
+    ours = {each for each in known if not is_data_role(each)}
     try:
         held = dict(roles.held(row.service_principal_id, resource_id)) if row.grant_number > 1 or run.compares else {}
     except NeedsOperator as error:
@@ -201,6 +246,7 @@ def _proven(run: Run, wanted: set[str]) -> frozenset[str] | None:
     """
     row, services = run.registration, run.services
     assert row.resource is not None
+    wanted = wanted - DATA_ROLES.keys()
     known = frozenset(each.permission for each in row.grants if each.proven_at is not None and each.may_be_held)
     if not row.resource.app_roles or not row.holds_secret or row.client_id is None or wanted <= known:
         return known if row.holds_secret else None
@@ -230,32 +276,33 @@ def _seen(run: Run, secret: MintedSecret, wanted: set[str]) -> frozenset[str]:
 # --- what is told ---------------------------------------------------------------------------------------------------
 
 
-def _declared(run: Run) -> tuple[Grant, ...]:
-    return tuple(_grant(run, each, GrantState.DECLARED) for each in run.registration.declared)
-
-
-def _left(run: Run) -> tuple[Grant, ...]:
-    """Return each permission as it was left, and what is not asked for any more where it may still be held."""
-    row, known = run.registration, {each.id: each for each in run.registration.grants}
-    declared = [known.get(each.id) or _grant(run, each, GrantState.DECLARED) for each in row.declared]
-    return (*declared, *(each for each in row.grants if each not in declared and each.may_be_held))
-
-
-def _told(run: Run, refused: Mapping[str, str], seen: frozenset[str] | None) -> tuple[Grant, ...]:
-    """Return what became of each permission; one that could not be taken back stays as it was."""
+def _told(run: Run, may: _Where, refused: Mapping[str, str], seen: frozenset[str] | None) -> tuple[Grant, ...]:
+    """Return what became of each permission; one that could not be taken back, or may not be, stays as it was."""
     row, agreed = run.registration, {each.id for each in run.registration.agreed}
-    told = [_became(run, each, refused, seen) for each in row.declared]
-    stuck = {each.id: each for each in row.grants if each.may_be_held and each.id in refused and each.id not in agreed}
+    told = [_became(run, may, each, refused, seen) for each in row.declared]
+    stuck = {
+        each.id: each
+        for each in row.grants
+        if each.may_be_held
+        and (_stays(run, each.id) if not may.grants(each.id) else each.id in refused and each.id not in agreed)
+    }
     return (*(stuck.pop(each.id, each) for each in told), *stuck.values())
 
 
-def _became(run: Run, each: Permission, refused: Mapping[str, str], seen: frozenset[str] | None) -> Grant:
+def _stays(run: Run, permission_id: str) -> bool:
+    """Whether what was granted stays so where this service may not grant it now: it was turned off."""
+    return is_data_role(permission_id) or not run.services.grants
+
+
+def _became(run: Run, may: _Where, each: Permission, refused: Mapping[str, str], seen: frozenset[str] | None) -> Grant:
     row = run.registration
+    if not may.grants(each.id):
+        return _grant(run, each, GrantState.DECLARED)
     if each not in row.agreed:
-        return _grant(run, each, GrantState.WAITS, RESOURCE_OWNER)
+        return _grant(run, each, GrantState.WAITS, RESOURCE_OWNER if may.server is not None else APPROVER)
     if each.id in refused:
         return _grant(run, each, GrantState.WAITS, refused[each.id])
-    if seen is None or (row.resource is not None and each in row.resource.scopes):
+    if is_data_role(each.id) or seen is None or (row.resource is not None and each in row.resource.scopes):
         return _grant(run, each, GrantState.GRANTED)
     if each.value not in seen:
         return _grant(run, each, GrantState.WAITS, PROPAGATION)
@@ -272,13 +319,17 @@ def _grant(
     return replace(before, proven_at=before.proven_at or proven_at)
 
 
-def _looked_at_again(row: Registration, now: datetime) -> datetime | None:
+def _looked_at_again(row: Registration, refused: Mapping[str, str], now: datetime) -> datetime | None:
     """Return when it is looked at again, if it has to be.
 
-    What takes time to show is looked for later and later, at the latest in a day. What was taken back is compared once
-    more when every run has ended that may not know of it.
+    What takes time is looked for later and later, at the latest in a day. What was taken back is compared once more
+    when every run has ended that may not know of it.
     """
-    pauses = [now - each.since for each in row.grants if each.waits_for == PROPAGATION]
+    agreed = {each.id for each in row.agreed}
+    pauses = [now - each.since for each in row.grants if each.waits_for in _TAKES_TIME]
+    if row.agreement is not None:  # what could not be taken back
+        left = [code for permission, code in refused.items() if permission not in agreed]
+        pauses += [now - max(row.agreement.at, row.operation.requested_at) for code in left if code in _TAKES_TIME]
     times = [now + min(max(LOOKED_AT_AGAIN_AFTER, min(pauses)), LONGEST_PAUSE)] if pauses else []
     taken_back = [row.agreement.at] if row.agreement is not None and row.agreement.number > 1 else []
     taken_back += [row.operation.requested_at] if row.agreement is not None and row.asks_otherwise else []

@@ -3,15 +3,17 @@
 from collections.abc import Iterable
 from typing import Final
 
+from provisioning.domain.approval import DATA_ROLES
 from provisioning.domain.directory import ResolvedResource
 from provisioning.domain.errors import NeedsOperator
-from provisioning.domain.judgement import Asked, Decision, judge
+from provisioning.domain.judgement import ApprovalNeeded, Asked, Decision, Refusal, judge
 from provisioning.domain.manifest import resource_identifier
 from provisioning.domain.names import MANAGED_FHIR_CLIENT_ID, compared, managed_fhir_url, plain_name
-from provisioning.domain.permissions import ClientRequest
+from provisioning.domain.permissions import ClientRequest, data_roles_of
+from provisioning.domain.policy import RESOURCE_OWNER
 from provisioning.domain.registration import Registration
 from provisioning.domain.tenant import Tenant
-from provisioning.flow.resolve import check_resource
+from provisioning.flow.resolve import check_resource, service_url
 from provisioning.ports import Services
 
 _ABOUT_RESOURCE: Final = ("#/resource", "#/appRoles", "#/credential")
@@ -66,3 +68,25 @@ def check_permitted(services: Services, row: Registration, request: ClientReques
             "The policy refuses what the registration asks of its resource.",
             remedy=f"{each.message} The rule is {each.rule}. {each.exception}",
         )
+
+
+def judge_data_roles(
+    services: Services, request: ClientRequest, ours: Registration | None, agreed: Iterable[str] = ()
+) -> Decision:
+    """Return the approval that data roles need beyond those that were agreed to, where this service would give them.
+
+    The owner of the registration of the FHIR service decides, where it has one, else an approver.
+    """
+    names = [name for name in data_roles_of(request) if name not in agreed]
+    url = service_url(services, ours, request) if names else None
+    if url is None or compared(url) not in services.fhir_services:
+        return Decision()
+    refusal = Refusal(
+        DATA_ROLES,
+        "#/dataRoles",
+        "data-roles-need-approval",
+        "Leave them out, or ask where callers sign in with Entra: somebody else has to agree to data roles.",
+        "",
+        " ".join(names),
+    )
+    return Decision(approvals_needed=(ApprovalNeeded(DATA_ROLES, RESOURCE_OWNER, refusal),))

@@ -26,6 +26,7 @@ from provisioning.flow.change import ensure_asked, ensure_changed
 from provisioning.flow.check import check
 from provisioning.flow.clients import ensure_off_the_list, listed
 from provisioning.flow.conclude import announce_again, conclude, remember
+from provisioning.flow.data_roles import ensure_no_data_roles
 from provisioning.flow.delete import ensure_gone, ensure_server_url_held
 from provisioning.flow.grant import ensure_granted, ensure_granted_anew, ensure_not_preauthorised
 from provisioning.flow.mint import current_secret, discard, mint, new_secret, prove, publish, shown
@@ -253,6 +254,7 @@ DELETION: Final[tuple[Step, ...]] = (
     ensure_gone,
     ensure_off_the_list,
     ensure_not_preauthorised,
+    ensure_no_data_roles,
     ensure_nobody_reads,
     ensure_server_url_held,
 )

@@ -3,8 +3,10 @@
 Anything else is refused: otherwise anyone could have directory permissions declared, and wait for a careless consent.
 """
 
+from dataclasses import replace
 from datetime import datetime
 
+from provisioning.domain.azure_roles import data_permissions
 from provisioning.domain.callers import Caller
 from provisioning.domain.directory import Permission, ResolvedResource
 from provisioning.domain.errors import Fault, NeedsOperator, NotOffered, TryAgain, UnreadableRow
@@ -19,7 +21,7 @@ from provisioning.domain.names import (
     plain_name,
 )
 from provisioning.domain.operation import OperationType
-from provisioning.domain.permissions import ClientRequest, app_roles_of, asked_for, scopes_of
+from provisioning.domain.permissions import ClientRequest, app_roles_of, asked_for, data_roles_of, scopes_of
 from provisioning.domain.registration import REGISTRATION_ID, Registration, Status
 from provisioning.domain.values import dataclass
 from provisioning.ports import Registry, Services
@@ -55,6 +57,8 @@ def _foreign(services: Services, name: str, request: ClientRequest) -> ResolvedR
             "The tenant has no service principal for the resource.",
             remedy="Create its service principal (az ad sp create --id <client id>), then retry the registration.",
         )
+    if data_roles_of(request):
+        raise _no_data_roles()
     scopes, app_roles = asked_for(request, principal.scopes, principal.app_roles)
     return ResolvedResource(name, principal.client_id, principal.id, scopes, app_roles)
 
@@ -68,7 +72,10 @@ def check_resource(services: Services, request: ClientRequest, caller: Caller | 
     can tell now whether the caller may read it.
     """
     name, managed = plain_name(request.resource, services.tenant.id), managed_fhir_url(request.resource)
-    if compared(name) in services.allowed_resources if managed is None else not _asks_for_roles(request):
+    listed = managed is None and compared(name) in services.allowed_resources
+    if listed and data_roles_of(request):
+        raise _no_data_roles()
+    if listed or not (managed is None or _asks_for_roles(request) or data_roles_of(request)):
         return None
     try:
         ours = _registration(services.registry, name, caller)
@@ -78,10 +85,11 @@ def check_resource(services: Services, request: ClientRequest, caller: Caller | 
         return None  # of a newer version: the queue waits until it can be read
     if ours is not None:
         _offered(ours, request)
-    elif managed is not None:
-        raise _no_app_roles()
-    else:
+        _data_service(services, ours, request)
+    elif managed is None:
         raise not_allowed()
+    elif _asks_for_roles(request):
+        raise _no_app_roles()
     return ours
 
 
@@ -189,7 +197,14 @@ def _ours(services: Services, ours: Registration, request: ClientRequest) -> Res
         )
     audience = resource_identifier(ours, services.tenant)
     return ResolvedResource(
-        audience, ours.client_id, ours.service_principal_id, scopes, app_roles, registration_id=ours.id
+        audience,
+        ours.client_id,
+        ours.service_principal_id,
+        scopes,
+        app_roles,
+        fhir_service=_data_service(services, ours, request),
+        registration_id=ours.id,
+        data_roles=data_permissions(data_roles_of(request)),
     )
 
 
@@ -201,6 +216,27 @@ def check_live(ours: Registration) -> None:
             "The resource application has failed or was deleted.",
             remedy="Repair or register the resource application, then retry this registration.",
         )
+
+
+def service_url(services: Services, ours: Registration | None, request: ClientRequest) -> str | None:
+    """Return the URL of the managed FHIR service that a client calls; None where it calls none.
+
+    One of ours is one too that is registered by its URL, or by a name of its own that the operator has listed.
+    """
+    if ours is None:
+        return managed_fhir_url(request.resource)
+    url = str(getattr(ours.request, "fhir_server_url", ""))
+    return managed_fhir_url(url) or (url if compared(url) in services.fhir_services else None)
+
+
+def _data_service(services: Services, ours: Registration, request: ClientRequest) -> str | None:
+    """Return the service whose data roles are asked for of a registration of ours, if any are."""
+    if not data_roles_of(request):
+        return None
+    url = service_url(services, ours, request)
+    if url is None:
+        raise _no_data_roles()
+    return url
 
 
 def _offered(ours: Registration, request: ClientRequest) -> tuple[tuple[Permission, ...], tuple[Permission, ...]]:
@@ -218,11 +254,14 @@ def _offered(ours: Registration, request: ClientRequest) -> tuple[tuple[Permissi
 def _managed(services: Services, url: str, request: ClientRequest) -> ResolvedResource:
     if _asks_for_roles(request):
         raise _no_app_roles()
-    principal = services.directory.find_resource(MANAGED_FHIR_CLIENT_ID)
+    principal, data_roles = services.directory.find_resource(MANAGED_FHIR_CLIENT_ID), data_roles_of(request)
+    found = ResolvedResource(
+        url, MANAGED_FHIR_CLIENT_ID, None, fhir_service=url, data_roles=data_permissions(data_roles)
+    )
     if principal is None:
-        return ResolvedResource(url, MANAGED_FHIR_CLIENT_ID, None, fhir_service=url)
+        return found
     scopes, _ = asked_for(request, principal.scopes, ())
-    return ResolvedResource(url, MANAGED_FHIR_CLIENT_ID, principal.id, scopes, fhir_service=url)
+    return replace(found, service_principal_id=principal.id, scopes=scopes)
 
 
 def _asks_for_roles(request: ClientRequest) -> bool:
@@ -233,5 +272,13 @@ def _no_app_roles() -> NotOffered:
     return NotOffered(
         "app-role-not-found",
         "A managed FHIR service has no app roles; its data is opened by Azure roles.",
-        [Fault("#/appRoles", "app-role-not-found", "Leave them out, and assign a FHIR data role as nextSteps says.")],
+        [Fault("#/appRoles", "app-role-not-found", "Leave them out, and ask for dataRoles in their place.")],
+    )
+
+
+def _no_data_roles() -> NotOffered:
+    return NotOffered(
+        "data-roles-not-offered",
+        "Only a managed FHIR service has data roles, and the resource is none.",
+        [Fault("#/dataRoles", "data-roles-not-offered", "Leave them out, and ask for appRoles of the resource.")],
     )

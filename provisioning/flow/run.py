@@ -119,6 +119,7 @@ class Run:
     `published` is the secret that this run has published, in memory only. `assigned` are the app roles that it has
     assigned: the ids of the assignments, by those of the roles. `compares` is whether a reconciliation asks.
     `roles_by_hand` and `trusted_by_hand` are what it found that others assigned, and had Entra trust.
+    `ended` is whether the registration was found to end meanwhile.
     `certified` is whether the application was seen to have the client's certificate. `unsure` is whether a request to
     create the application may have taken effect although its answer was lost.
     """
@@ -130,6 +131,7 @@ class Run:
     certified: bool = False
     compares: bool = False
     unsure: bool = False
+    ended: bool = False
     began: datetime = field(init=False)
     stored: Registration = field(init=False)
     removed: list[str] = field(default_factory=list)
@@ -187,7 +189,8 @@ class Run:
         run ends as it began, and its row is not written over the other's. Of what ends, the deletion takes it back.
         """
         row = self.services.registry.get(self.registration.id)
-        if row is None or row.ending or row.grant_number == self.registration.grant_number:
+        self.ended = row is None or row.ending
+        if row is None or self.ended or row.grant_number == self.registration.grant_number:
             return False
         if (row.operation.id, row.status) == (self.registration.operation.id, self.registration.status):
             self.registration, self.stored = self.with_learned(row), row

@@ -4,25 +4,21 @@ Which assignment was made by this service follows from its name, so Azure itself
 fails a registration: what cannot be given waits, and is what a person does next.
 """
 
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from functools import partial
 
 from provisioning import trail
 from provisioning.domain.azure_roles import SECRETS_USER, AzureGrant, RoleAssignment, secret_scope
-from provisioning.domain.errors import NeedsOperator, PrincipalNotFound, TryAgain
+from provisioning.domain.errors import NeedsOperator, PrincipalNotFound
 from provisioning.domain.grants import GrantState
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
+from provisioning.flow.assign import PASSING, refusal_of
 from provisioning.flow.grant import LONGEST_PAUSE, LOOKED_AT_AGAIN_AFTER, RUNS_END_WITHIN
-from provisioning.flow.patience import waits
 from provisioning.flow.run import Run
 from provisioning.ports import AzureRoles
 
 logger = trail.logger(__name__)
-
-WAITS_UP_TO: Final = timedelta(seconds=20)
-# What may pass; everything else waits for a person, and is looked at once a day.
-_PASSING: Final = frozenset({"no-identity-token", "resource-manager-throttled", "resource-manager-unavailable"})
 
 
 def ensure_vault_read(run: Run) -> None:
@@ -98,27 +94,11 @@ def _taken_back(run: Run, roles: AzureRoles, scope: str, owner: str | None) -> d
 
 
 def _given(run: Run, roles: AzureRoles, scope: str, owner: str | None) -> str | None:
-    """Give the owner the role; return the code of what stands in the way, if anything does.
-
-    What may pass is waited for some seconds, and else looked at later: nothing is held up by it.
-    """
+    """Give the owner the role; return the code of what stands in the way, if anything does."""
     if owner is None:
         return None
-    clock, assignment = run.services.clock, RoleAssignment(SECRETS_USER, scope, owner)
-    until = clock.now() + WAITS_UP_TO
-    for wait in waits():
-        try:
-            _assign(run, roles, assignment)
-        except TryAgain as error:
-            pause = max(wait, error.retry_after or 0)
-            if clock.now() + timedelta(seconds=pause) > until:
-                return error.code
-            clock.sleep(pause)
-        except NeedsOperator as error:
-            return error.code
-        else:
-            return None
-    raise AssertionError("waits never end")
+    assignment = RoleAssignment(SECRETS_USER, scope, owner)
+    return refusal_of(run.services.clock, partial(_assign, run, roles, assignment))
 
 
 def _assign(run: Run, roles: AzureRoles, assignment: RoleAssignment) -> None:
@@ -147,7 +127,7 @@ def _learn(run: Run, scope: str, owner: str | None, waits_for: str | None, stuck
     former = [each for each in row.azure_grants if each.principal_id in stuck]
     run.learn(azure_grants=(*(same or [told]), *former))
     times = list[datetime]()
-    if waits_for in _PASSING:
+    if waits_for in PASSING:
         since = (same or [told])[0].since
         times.append(now + min(max(LOOKED_AT_AGAIN_AFTER, now - since), LONGEST_PAUSE))
     if row.operation.type is OperationType.CHANGE and "owner" in row.changed_fields:

@@ -114,6 +114,8 @@ class _Rehearsed:
     grants: bool
     azure_roles: AzureRoles | None
     sign_ins: SignIns | None
+    fhir_services: Mapping[str, str]
+    data_roles: Mapping[str, AzureRoles]
     vault: SecretStore
     proof: TokenProof
     registry: Registry
@@ -145,6 +147,8 @@ def rehearsed(services: Services) -> tuple[Services, Noted]:
         grants=False,
         azure_roles=None,
         sign_ins=services.sign_ins,
+        fhir_services={},
+        data_roles={},
         vault=cast("SecretStore", _Only(services.vault, ("current", "read", "marked"))),
         proof=services.proof,
         registry=cast("Registry", _RehearsedRegistry(services.registry, noted)),

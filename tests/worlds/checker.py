@@ -10,6 +10,7 @@ import requests
 from dev.emulator.graph.password_credentials import Password
 from dev.emulator.graph.records import Application
 from provisioning.domain.approval import Outcome
+from provisioning.domain.azure_roles import DATA_ROLES_BY_ID
 from provisioning.domain.certificates import as_base64
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.events import What
@@ -132,7 +133,8 @@ def check_values(row: Registration, body: dict[str, Any]) -> None:
     entries = {each["resourceAppId"]: each["resourceAccess"] for each in body["requiredResourceAccess"]}
     if row.resource is not None and row.resource.service_principal_id is not None:
         asked = {each["id"] for each in entries.get(row.resource.client_id, ())}
-        assert asked == {each.id for each in row.declared}, "Entra has other permissions declared"
+        declared = {each.id for each in row.declared} - DATA_ROLES_BY_ID.keys()
+        assert asked == declared, "Entra has other permissions declared"
     lists = {"scopes": body["api"]["oauth2PermissionScopes"], "app_roles": body["appRoles"]}
     for name in lists if row.client_type is ClientType.RESOURCE else ():
         offered = {each["value"] for each in lists[name] if each["isEnabled"]}

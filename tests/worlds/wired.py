@@ -96,6 +96,8 @@ class TestServices:
     grants: bool
     azure_roles: AzureRoles | None
     sign_ins: SignIns | None
+    fhir_services: Mapping[str, str]
+    data_roles: Mapping[str, AzureRoles]
     vault: SecretStore
     proof: TokenProof
     registry: Registry
@@ -173,6 +175,11 @@ class WiredWorld:
             grants=self.settings.grants,
             azure_roles=self._azure_roles(credential, session),
             sign_ins=self._sign_ins(credential, session),
+            fhir_services=self.settings.fhir_services,
+            data_roles={
+                each: ArmRoles(self.settings.resource_manager, each, credential, session, clock)
+                for each in self.settings.fhir_services.values()
+            },
             vault=KeyVaultSecrets(
                 tenant.key_vault_url,
                 credential,

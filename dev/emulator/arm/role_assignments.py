@@ -45,6 +45,7 @@ ROLES = {
     "3db33094-8700-4567-8da5-1501d4e7e843": "FHIR Data Exporter",
     "4465e953-8ced-4406-a58e-0f6e3f3b530b": "FHIR Data Importer",
     "a1705bd2-3a8f-45a5-8683-466fcfd5cc24": "FHIR Data Converter",
+    "4ba50f17-9666-485c-a643-ff00808643f0": "FHIR SMART User",
 }
 TYPES = ("User", "Group", "ServicePrincipal", "ForeignGroup", "Device")
 _OPTIONAL = ("principalType", "description", "condition", "conditionVersion", "delegatedManagedIdentityResourceId")

@@ -325,7 +325,7 @@ def _clients() -> dict[str, Schema]:
         "Grant": _object(
             "A permission that a client asks of its resource.",
             {
-                "permission": _text("The name of the scope or the app role."),
+                "permission": _text("The name of the scope, the app role or the data role."),
                 "resource": _text("The registration id of the resource; the client id of one that is not ours."),
                 "state": _text(
                     "`declared`: a person has to grant it. `granted`: the client holds it. `waits`: see waitsFor.",
@@ -334,8 +334,8 @@ def _clients() -> dict[str, Schema]:
                 "since": _moment("Since when it is so."),
                 "waitsFor": _maybe(
                     _text(
-                        "`resource-owner`: for that owner's word. `propagation`: until tokens carry it. Else the code "
-                        "of what stands in its way; docs/operations.md has each of them."
+                        "`resource-owner`: for that owner's word. `approver`: for an approver's. `propagation`: until "
+                        "tokens carry it. Else the code of what stands in its way; docs/operations.md has each of them."
                     )
                 ),
                 "provenAt": _maybe(_moment("When a token of the client was first seen to carry it.")),

@@ -269,6 +269,7 @@ ROTATE_PREVIEW: Final = _preview(
     ),
 )
 RETRY_PREVIEW: Final = _preview("provision", "accepted")
+REVOCATION_PREVIEW: Final = {**_preview("provision", "active"), "operation": None}
 DECISION_PREVIEW: Final = {**RETRY_PREVIEW, "operation": None}
 
 

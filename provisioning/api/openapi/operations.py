@@ -28,6 +28,7 @@ def paths() -> dict[str, Any]:
         f"{one}/approve": {"post": _decide("approve", "Decision", _APPROVE)},
         f"{one}/deny": {"post": _decide("deny", "Denial", _DENY)},
         f"{one}/retry": {"post": _retry()},
+        f"{one}/revoke": {"post": _revoke()},
         f"{one}/clients": {"get": _clients()},
         f"{one}/clients/{{clientId}}/approve": {"post": _agree("approveClient", *_APPROVE_CLIENT)},
         f"{one}/clients/{{clientId}}/revoke": {"post": _agree("revokeClient", *_REVOKE_CLIENT)},
@@ -162,6 +163,16 @@ _REVOKE_CLIENT: Final = (
     "Take away what a client of a resource was granted",
     "For the owner of the resource. Tokens that were issued work until they expire. The client itself stays.",
 )
+
+
+def _revoke() -> Schema:
+    return _altering(
+        "revokeRegistration",
+        "Take back the data roles of a client",
+        "For an approver, or whoever may change the client. What it has on its managed FHIR service by this service is "
+        "taken away; it still asks for it, and holds nothing until somebody agrees anew.",
+        example=examples.REVOCATION_PREVIEW,
+    )
 
 
 def _agree(operation_id: str, summary: str, description: str) -> Schema:

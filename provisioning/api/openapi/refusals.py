@@ -45,6 +45,7 @@ _LOOKS_UP: Final[Codes] = {
     400: (
         *("resource-not-found", "resource-not-allowed", "resource-is-a-client", "resource-not-active"),
         *("scope-required", "scope-not-found", "app-role-not-found", "permission-missing", "graph-refused"),
+        "data-roles-not-offered",
     ),
     409: ("resource-not-ready",),
     503: ("graph-unavailable", "graph-throttled", "graph-token-refused", "not-replicated-yet", "no-identity-token"),
@@ -109,10 +110,16 @@ REFUSALS: Final[Mapping[str, Codes]] = {
         _ANY, _BODY, _WRITES_ONE, _DECIDES, _POLICY, {403: ("refused-by-policy",), 429: ("too-many-per-hour",)}
     ),
     "denyRegistration": _together(_ANY, _BODY, _WRITES_ONE, _DECIDES),
+    "revokeRegistration": _together(
+        _ANY, _NO_BODY, _WRITES_ONE, _OWNER, {409: ("registration-not-active", "no-data-roles")}
+    ),
     "listClients": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
     "approveClient": _together(
         *(_ANY, _BODY, _WRITES_ONE, _OWNER),
-        {403: ("not-in-person",), 409: ("registration-not-active", "permissions-differ")},
+        {
+            403: ("not-in-person", "own-request", "approver-unknown"),
+            409: ("registration-not-active", "permissions-differ"),
+        },
     ),
     "revokeClient": _together(_ANY, _NO_BODY, _WRITES_ONE, _OWNER, {409: ("registration-not-active",)}),
     "listEvents": _together(_ANY, _NO_BODY, {400: ("invalid-continuation-token",), 404: ("registration-not-found",)}),
@@ -152,12 +159,13 @@ _RESOURCES: Final = (
     *("uri-query", "uri-path", "name-not-claimable", "mapped-claims-unverified-audience"),
     *("resource-not-allowed", "resource-not-found", "resource-is-a-client", "resource-not-active"),
     *("scope-required", "scope-not-found", "app-role-not-found", "permission-missing", "graph-refused"),
+    "data-roles-not-offered",
 )
 
 _PERMITTED: Final = (
     *("scheme-not-allowed", "host-not-allowed", "resource-not-permitted", "app-role-not-permitted"),
     *("secret-not-permitted", "secret-lifetime-not-permitted", "display-name-not-permitted", "reference-required"),
-    *("fhir-server-not-claimable", "too-many-registrations", "owner-not-yours"),
+    *("fhir-server-not-claimable", "too-many-registrations", "owner-not-yours", "data-roles-need-approval"),
 )
 
 FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
@@ -196,6 +204,7 @@ FAULTS: Final[Mapping[str, Mapping[int, Sequence[str]]]] = {
         429: ("too-many-per-hour",),
     },
     "denyRegistration": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed")},
+    "revokeRegistration": {400: _DRY_RUN},
     "listClients": {400: (*_DRY_RUN, "out-of-range")},
     "approveClient": {400: (*_DRY_RUN, *_FIELDS, *_TEXTS, "field-not-allowed", "too-many-items", *_NAMES)},
     "revokeClient": {400: _DRY_RUN},

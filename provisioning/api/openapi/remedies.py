@@ -35,6 +35,10 @@ REMEDIES: Final[Mapping[str, str]] = {
     "condition-not-supported": "Of the conditional headers only If-Match is known here. Send that one.",
     "control-character": "Line breaks and control characters are not allowed. Remove them.",
     "credential-type-unknown": "Send the type secret, federated or certificate.",
+    "data-roles-need-approval": (
+        "Somebody else has to agree to data roles, and with function keys nobody could. Leave them out."
+    ),
+    "data-roles-not-offered": "Only a managed FHIR service has data roles. Leave them out, or ask for appRoles.",
     "digest-differs": "The digest is not that of what is asked. Read it again, and decide about that.",
     "permissions-differ": "These are not what the client asks for. Read the list of clients, and send those.",
     "display-name-not-permitted": "The policy has a rule for names, which GET /policy shows. Choose another name.",
@@ -92,11 +96,13 @@ REMEDIES: Final[Mapping[str, str]] = {
     "name-is-uri": "Write the name of the scope or app role alone: what stands after the last slash.",
     "name-leading-dot": "The name of a scope or role must not begin with a dot.",
     "name-not-claimable": (
-        "The name belongs to a service of Microsoft, or is in ALLOWED_RESOURCES. Register a name of your own."
+        "The name belongs to a service of Microsoft, or is in ALLOWED_RESOURCES or FHIR_SERVICE_IDS. Register a name "
+        "of your own."
     ),
     "no-identity-token": (
         "The service got no token for itself. Send it again later; tell whoever runs the service if it lasts."
     ),
+    "no-data-roles": "The registration asks for no data roles, so there is nothing to take back.",
     "not-a-duration": "Write days and time as ISO 8601 has it, such as P90D.",
     "not-a-guid": "Give an Entra object id.",
     "not-a-moment": "Write a day, as 2027-01-31, or a moment of RFC 3339 with its zone.",
@@ -114,7 +120,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "operation-in-progress": "An operation is pending. Wait until it has ended, then send this again.",
     "out-of-range": "Send a number within the limits that the message names.",
     "outer-whitespace": "White space at the beginning or end is not allowed. Remove it.",
-    "not-in-person": "Whoever consents signs in, and sends it without On-Behalf-Of.",
+    "not-in-person": "Whoever consents is a person, signs in, and sends it without On-Behalf-Of.",
     "own-request": "Whoever asked for it does not approve it. Ask somebody else.",
     "owner-not-yours": (
         "Name yourself or one of your groups. Another owner needs the app role Registrations.Manage.All."
