@@ -53,10 +53,7 @@ CALLS = (
     ("me", "GET", "me", "show_caller"),
 )
 # The two of Slack, whose caller has signed in.
-CHAT_CALLS = (
-    ("link", "POST", "chat/link", "link_chat"),
-    ("unlink", "DELETE", "chat/link", "unlink_chat"),
-)
+CHAT_CALLS = (("link", "POST", "chat/link", "link_chat"), ("unlink", "DELETE", "chat/link", "unlink_chat"))
 # What anybody may read. The host has the function's name as the route of one whose route is empty
 # (WebScriptHostHttpRoutesManager.cs), and no order for routes that overlap: that of `home` matches the prefix alone.
 PAGES = (

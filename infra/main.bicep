@@ -106,6 +106,9 @@ param privateInbound bool = false
 @description('E-mail address that alerts go to, or empty.')
 param alertEmail string = ''
 
+@description('Managed FHIR services on which the registrar may give clients data roles, as FHIR_SERVICE_IDS has them. Empty for none.')
+param fhirServiceIds string = ''
+
 @description('Whether the registrar may give others Key Vault Secrets User on single secrets of its vault, and nothing else.')
 param delegateVaultReaders bool = false
 
@@ -149,6 +152,7 @@ module registrar 'registrar.bicep' = {
     privateNetwork: privateNetwork
     privateInbound: privateInbound
     alertEmail: alertEmail
+    fhirServiceIds: fhirServiceIds
     delegateVaultReaders: delegateVaultReaders
   }
 }

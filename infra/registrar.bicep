@@ -43,10 +43,12 @@ param zoneRedundant bool = false
 param privateNetwork bool = false
 param privateInbound bool = false
 param alertEmail string = ''
+param fhirServiceIds string = ''
 param delegateVaultReaders bool = false
 
 // The same at every deployment, and nobody else's: storage, vault and app need names that are unique in the world.
 var suffix = toLower(uniqueString(subscription().id, resourceGroup().id, environmentName))
+var fhirServices = empty(fhirServiceIds) ? [] : split(replace(fhirServiceIds, ' ', ''), ',')
 var tags = { 'azd-env-name': environmentName }
 
 module identities 'modules/identities.bicep' = {
@@ -91,6 +93,17 @@ module vault 'modules/vault.bicep' = {
     delegateVaultReaders: delegateVaultReaders
   }
 }
+
+// Behind the URL of each is its resource id; in that are subscription, group, workspace and name.
+module fhir 'modules/fhir.bicep' = [for each in fhirServices: {
+  name: 'fhir-${uniqueString(each)}'
+  scope: resourceGroup(split(split(each, '=')[1], '/')[2], split(split(each, '=')[1], '/')[4])
+  params: {
+    workspaceName: split(split(each, '=')[1], '/')[8]
+    serviceName: split(split(each, '=')[1], '/')[10]
+    registrarPrincipalId: identities.outputs.registrarPrincipalId
+  }
+}]
 
 module network 'modules/network.bicep' = if (privateNetwork) {
   name: 'network'
@@ -158,8 +171,10 @@ module app 'modules/app.bicep' = {
     packages: storage.outputs.packages
     vaultUri: vault.outputs.vaultUri
     vaultId: delegateVaultReaders ? vault.outputs.vaultId : ''
+    fhirServiceIds: fhirServiceIds
     insightsConnectionString: monitoring.outputs.connectionString
   }
+  dependsOn: [fhir]
 }
 
 module bot 'modules/bot.bicep' = if (teamsBot) {

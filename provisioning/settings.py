@@ -526,7 +526,7 @@ class _Reader:
         return text
 
     def fhir_services(self, name: str, storage: Storage) -> Mapping[str, str]:
-        """Return the resource id of each managed FHIR service, by the URL that clients name it by, as it is compared."""
+        """Return the resource id of each managed FHIR service, by the URL that it answers at, as it is compared."""
         found = [(url, resource_id) for url, _, resource_id in (item.partition("=") for item in self.items(name))]
         services = {compared(url.strip()): resource_id.strip().rstrip("/") for url, resource_id in found}
         if not all(_answers_at(url, resource_id) for url, resource_id in services.items()) or len(services) < len(

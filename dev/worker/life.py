@@ -188,6 +188,7 @@ class Life:
             ("retry", "POST", "/retry", b""),
             ("approve", "POST", "/approve", decision),
             ("deny", "POST", "/deny", decision),
+            ("revoke", "POST", "/revoke", b""),
             ("clients", "GET", "/clients", b""),
             ("approve_client", "POST", "/clients/none/approve", b'{"permissions": ["globalReader"]}'),
             ("revoke_client", "POST", "/clients/none/revoke", b""),

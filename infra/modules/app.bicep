@@ -41,6 +41,7 @@ param storageTables string
 param packages string
 param vaultUri string
 param vaultId string
+param fhirServiceIds string
 param insightsConnectionString string
 
 var callers = empty(allowedApplications) ? [] : split(replace(allowedApplications, ' ', ''), ',')
@@ -136,6 +137,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     GRAPH_ENDPOINT: graphEndpoint
     KEY_VAULT_URL: vaultUri
     KEY_VAULT_ID: vaultId
+    FHIR_SERVICE_IDS: fhirServiceIds
     REGISTRAR_OBJECT_ID: registrarPrincipalId
     VERIFIED_DOMAINS: verifiedDomains
     ALLOWED_RESOURCES: allowedResources

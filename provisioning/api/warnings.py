@@ -138,7 +138,7 @@ def consequences(before: Registration, after: Registration) -> Iterator[Warning_
             "The secret in use goes on working for the overlap. Clients have to read the new one by then.",
         )
     held = {each.id for each in before.grants if each.may_be_held} or {each.id for each in before.declared}
-    if held - {each.id for each in after.declared} or {*before.agreed} - {*after.agreed}:
+    if held - {each.id for each in after.declared} or (not after.ending and {*before.agreed} - {*after.agreed}):
         yield Warning_(
             "permissions-end",
             "What it asks for no more, or nobody agrees to, is taken back, where this service granted it. Tokens that "

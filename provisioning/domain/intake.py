@@ -308,8 +308,8 @@ class ServiceClientRequest(_ClientRequest):
     )
     data_roles: DataRoleNames = Field(
         default=None,
-        description="Which roles of Azure it is to have on the managed FHIR service that it calls. Somebody else has to "
-        "agree to them.",
+        description="Which roles of Azure it is to have on the managed FHIR service that it calls. Somebody else "
+        "agrees to them first.",
     )
     credential: Credential = Field(
         default=SecretCredential.model_construct(),

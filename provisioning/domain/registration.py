@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from provisioning.domain.approval import Approval, Outcome, Proposal, digest_of
-from provisioning.domain.azure_roles import AzureGrant
+from provisioning.domain.azure_roles import AzureGrant, data_permissions
 from provisioning.domain.callers import Caller
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.directory import Permission, ResolvedResource
@@ -23,7 +23,7 @@ from provisioning.domain.intake import (
     fingerprint,
 )
 from provisioning.domain.operation import Failure, Kept, LastError, Operation, OperationStatus, OperationType
-from provisioning.domain.permissions import app_roles_of, asked_names, openid_scopes, scopes_of
+from provisioning.domain.permissions import app_roles_of, asked_names, data_roles_of, openid_scopes, scopes_of
 from provisioning.domain.secrets import CREDENTIAL_LABEL_PREFIX, MissingCredential, SecretState, timed_label
 from provisioning.domain.usage import Usage
 from provisioning.domain.values import dataclass
@@ -349,10 +349,10 @@ class Registration:
         return replace(self, agreement=Agreement(number, permissions, caller.object_id, at, caller.via))
 
     def _known(self, request: RegistrationRequest) -> tuple[Permission, ...]:
-        """Return the permissions of which the request alone says all: what a resource offers, and sign-in scopes."""
+        """Return the permissions of which the request alone says all: what is offered, sign-in scopes, data roles."""
         if isinstance(request, ResourceApplicationRequest):
             return (*scopes_of(self.id, request), *app_roles_of(self.id, request))
-        return openid_scopes(request)
+        return (*openid_scopes(request), *data_permissions(data_roles_of(request)))
 
     def _without(self, before: Iterable[Permission], after: Iterable[Permission]) -> tuple[str, ...]:
         """Return the ids of all permissions that changes took away, now that it asks for others than before."""

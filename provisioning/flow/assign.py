@@ -1,4 +1,4 @@
-"""Has somebody have a role of Azure: what may pass is waited for some seconds, and else is told, to be looked at later."""
+"""Has somebody have a role of Azure: what may pass is waited for some seconds, and is else looked at later."""
 
 from collections.abc import Callable
 from datetime import timedelta

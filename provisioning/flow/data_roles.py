@@ -7,9 +7,10 @@ never taken back, and is told. Nothing here fails a registration: what cannot be
 from functools import partial
 
 from provisioning import trail
-from provisioning.domain.azure_roles import DATA_ROLES_BY_ID, SERVICE_PRINCIPAL, RoleAssignment
+from provisioning.domain.azure_roles import DATA_ROLES_BY_ID, SERVICE_PRINCIPAL, RoleAssignment, data_permissions
 from provisioning.domain.errors import NeedsOperator, PrincipalNotFound, TryAgain
 from provisioning.domain.names import compared
+from provisioning.domain.permissions import data_roles_of
 from provisioning.domain.registration import Registration
 from provisioning.flow.assign import refusal_of
 from provisioning.flow.run import Run
@@ -69,7 +70,8 @@ def ensure_no_data_roles(run: Run) -> None:
 
 def _known(row: Registration) -> set[str]:
     """Return the ids of the data roles that it ever asked for, as far as the row knows."""
-    ids = {*(each.id for each in row.declared), *(each.id for each in row.grants), *row.former_permissions}
+    asked = data_permissions(data_roles_of(row.request))  # by a change too, of which nobody has looked at the rest yet
+    ids = {each.id for each in (*asked, *row.declared)} | {each.id for each in row.grants} | {*row.former_permissions}
     return ids & DATA_ROLES_BY_ID.keys()
 
 

@@ -1,9 +1,9 @@
 """Has a client hold what the owner of its resource agreed to, and nothing beyond that by this service.
 
-Scopes are pre-authorised on the resource, and app roles assigned to the client's service principal; of data roles, which
-Azure has, `data_roles.py` knows. What was agreed is on the client's row; the resource's list of clients follows from
-it. There is no lease: whoever writes the resource's list to Entra looks afterwards whether another one has joined it
-meanwhile, and then writes again.
+Scopes are pre-authorised on the resource, and app roles assigned to the client's service principal; data roles are in
+`data_roles.py`. What was agreed is on the client's row; the resource's list of clients follows from it. There is no
+lease: whoever writes the resource's list to Entra looks afterwards whether another one has joined it meanwhile, and
+then writes again.
 """
 
 from collections.abc import Iterable, Mapping

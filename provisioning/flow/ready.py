@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, delegation
+from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, data_delegation, delegation
 from provisioning.domain.errors import AzureRoleDenied, ProvisioningError
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.readiness import Check, Dependency, SignedIn
 from provisioning.domain.registration import NAME_PREFIX
 from provisioning.domain.secrets import MintedSecret
-from provisioning.ports import Services
+from provisioning.ports import AzureRoles, Services
 
 NEEDED: Final = "Application.ReadWrite.OwnedBy"
 # With these an owner can be looked for; without them nothing else is lost.
@@ -24,6 +24,7 @@ SIGN_INS: Final = "AuditLog.Read.All"
 _NOBODYS_KEY: Final = "00000000-0000-0000-0000-000000000000"
 # It does what the one above does, and to the applications of others too.
 WIDER: Final = "Application.ReadWrite.All"
+DATA_ROLES_OF: Final = "assign data roles of"
 CANARY: Final = f"{NAME_PREFIX}canary"
 _CANARY_ENTRY: Final = DueEntry("00000000-00000000-0000-4000-8000-000000000000", datetime(9000, 1, 1, tzinfo=UTC))
 _GRANT: Final = "Have an administrator grant it; it takes up to a day to show."
@@ -39,7 +40,7 @@ def look(services: Services) -> tuple[Check, ...]:
         *_granter(services),
         _tried(Check(Dependency.TOKEN_ENDPOINT, "knows the tenant"), services.proof.check_tenant),
         *_vault(services),
-        *_delegation(services),
+        *_delegations(services),
         *_tables(services),
         *_queues(services),
         _tried(Check(Dependency.POLICY, "read"), services.policy.current),
@@ -166,28 +167,34 @@ def _vault(services: Services) -> Iterator[Check]:
     yield _tried(Check(Dependency.VAULT, "delete secrets"), lambda: vault.remove(CANARY))
 
 
-def _delegation(services: Services) -> Iterator[Check]:
-    """Yield whether this app may let owners read their secrets, and nothing else; without it everything else works."""
-    roles, own_id = services.azure_roles, services.tenant.registrar_object_id
-    if roles is None or own_id is None:
+def _delegations(services: Services) -> Iterator[Check]:
+    """Yield whether this app may assign the roles that the settings name, and nothing else; all else works without."""
+    own_id = services.tenant.registrar_object_id
+    if own_id is None:
         return
-    check = Check(Dependency.RESOURCE_MANAGER, f"assign {SECRETS_USER.name}")
+    if services.azure_roles is not None:
+        check = Check(Dependency.RESOURCE_MANAGER, f"assign {SECRETS_USER.name}")
+        yield _delegation(check, services.azure_roles, own_id, delegation([SECRETS_USER], own_id))
+    for url, resource_id in sorted(services.fhir_services.items()):
+        check = Check(Dependency.RESOURCE_MANAGER, f"{DATA_ROLES_OF} {url}")
+        yield _delegation(check, services.data_roles[resource_id], own_id, data_delegation(own_id))
+
+
+def _delegation(check: Check, roles: AzureRoles, own_id: str, expected: str) -> Check:
     try:
         conditions = roles.conditions(DELEGATE, own_id)
     except ProvisioningError as error:
-        yield check.warned(error.code, error.message, error.remedy)
-        return
+        return check.warned(error.code, error.message, error.remedy)
     if not conditions:
         denied = AzureRoleDenied()
-        yield check.warned(denied.code, denied.message, denied.remedy)
-    elif any(each != delegation([SECRETS_USER], own_id) for each in conditions):
-        yield check.warned(
+        return check.warned(denied.code, denied.message, denied.remedy)
+    if any(each != expected for each in conditions):
+        return check.warned(
             "delegation-differs",
-            "This app may assign roles on the key vault on another condition than the one that it needs.",
+            "This app may assign roles there on another condition than the one that it needs.",
             "Give it the condition that docs/deploy.md names: whoever takes over this app may do what it allows.",
         )
-    else:
-        yield check
+    return check
 
 
 def _tables(services: Services) -> Iterator[Check]:

@@ -1,17 +1,19 @@
 """For each lack the very command that mends it, for the installation that was looked at.
 
-What only whoever deployed it knows is a variable of the shell, as in the documents: GROUP, APP, STORAGE. Source of the
-commands: the references of `az rest`, `az role assignment` and `az functionapp config appsettings`.
+What only whoever deployed it knows is a variable of the shell, as in the documents: GROUP, APP, STORAGE,
+FHIR_SERVICE_ID. Source of the commands: the references of `az rest`, `az role assignment` and
+`az functionapp config appsettings`.
 """
 
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, delegation
+from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, data_delegation, delegation
 from provisioning.domain.openid import GRAPH_CLIENT_ID
 from provisioning.domain.readiness import Check, Dependency, State
 from provisioning.domain.tenant import Tenant
+from provisioning.flow.ready import DATA_ROLES_OF
 
 # Of Application.ReadWrite.OwnedBy: the same in every tenant and every cloud ("Microsoft Graph permissions reference").
 _OWNED_BY: Final = "18a4783c-866b-4cc7-a460-3d5e5662c884"
@@ -30,6 +32,9 @@ _VAULT: Final = '"$(az keyvault show --name <vault> --query id --output tsv)"'
 _ENDPOINTS: Final = (
     'az storage account show --name "$STORAGE" --query "[primaryEndpoints, publicNetworkAccess, networkRuleSet]"'
 )
+
+_DELEGATES: Final = f'set +H\n{_ASSIGN} --role "{DELEGATE.name}" --condition-version 2.0'
+_TO_DATA: Final = f'{_DELEGATES} --scope "$FHIR_SERVICE_ID" \\\n  --condition "{data_delegation("<identity>")}"'
 
 
 def _grant(role: str) -> str:
@@ -66,8 +71,7 @@ _COMMANDS: Final[Mapping[tuple[Dependency, str] | Dependency, str]] = {
     (Dependency.VAULT, "no-identity-token"): f"az functionapp identity show {_APP}",
     Dependency.VAULT: "az keyvault show --name <vault> --query properties",
     Dependency.RESOURCE_MANAGER: (
-        f'set +H\n{_ASSIGN} --role "{DELEGATE.name}" --scope {_VAULT} --condition-version 2.0 \\\n'
-        f'  --condition "{delegation([SECRETS_USER], "<identity>")}"'
+        f'{_DELEGATES} --scope {_VAULT} \\\n  --condition "{delegation([SECRETS_USER], "<identity>")}"'
     ),
     (Dependency.TABLES, "denied"): f'{_ASSIGN} --role "Storage Table Data Contributor" --scope {_ACCOUNT}',
     Dependency.TABLES: _ENDPOINTS,
@@ -93,6 +97,7 @@ def command_for(check: Check, tenant: Tenant, identity: str, signed_in: str) -> 
         return None
     code = "denied" if "answered 403" in check.message else check.code or ""
     command = _COMMANDS.get((check.dependency, code)) or _COMMANDS[check.dependency]
+    command = _TO_DATA if check.what.startswith(DATA_ROLES_OF) else command
     names = {
         "<graph>": tenant.graph_endpoint,
         "<authority>": tenant.authority,

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
-from provisioning.domain.azure_roles import AzureRole
+from provisioning.domain.azure_roles import AzureRole, RoleAssignment
 from provisioning.domain.events import Event
 from provisioning.domain.grants import ClientPage
 from provisioning.domain.registration import Registration
 from provisioning.ports import AzureRoles, Registry
 from tests.faults.weakened import InsteadOf
+from tests.worlds.wired import TestServices
 from tests.worlds.world import World
 
 
@@ -87,3 +88,17 @@ class ComparesNoMore(InsteadOf):
 
 def compare_no_more(world: World) -> None:
     exchange_registry(world, ComparesNoMore)
+
+
+class TakesNothingBack(InsteadOf):
+    """Says that it has taken a data role back, and has not."""
+
+    def take_back(self, _assignment: RoleAssignment) -> None: ...
+
+
+def take_no_data_role_back(world: World) -> None:
+    def weakened(services: TestServices) -> TestServices:
+        roles = {each: cast("AzureRoles", TakesNothingBack(inner)) for each, inner in services.data_roles.items()}
+        return replace(services, data_roles=roles)
+
+    world.exchange(weakened)

@@ -710,6 +710,43 @@ def test_the_id_of_the_vault_is_that_of_the_one_that_has_the_secrets(wrong: str)
     assert names(**VAULT_1, KEY_VAULT_ID=wrong, CALLER_AUTH="entra") == ["KEY_VAULT_ID"]
 
 
+FHIR_ID = (
+    "/subscriptions/7f6f1c1e-6f0b-4a53-9d0e-5b1f6c8f2a11/resourceGroups/rg/providers/Microsoft.HealthcareApis/"
+    "workspaces/work/fhirservices/records"
+)
+FHIR_URL = "https://work-records.fhir.azurehealthcareapis.com"
+
+
+def test_data_roles_are_given_only_where_the_platform_names_callers() -> None:
+    listed = f"{FHIR_URL}/={FHIR_ID}/, https://FHIR.contoso.com={FHIR_ID}"
+    services = {FHIR_URL: FHIR_ID, "https://fhir.contoso.com": FHIR_ID}
+    assert read(FHIR_SERVICE_IDS=listed, CALLER_AUTH="entra").fhir_services == services
+    assert read().fhir_services == {}
+    assert names(FHIR_SERVICE_IDS=listed) == ["FHIR_SERVICE_IDS"]
+    assert read(FHIR_SERVICE_IDS=listed, AzureWebJobsStorage=AZURITE).fhir_services == services
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        FHIR_ID,
+        FHIR_URL,
+        f"={FHIR_ID}",
+        f"{FHIR_URL}={FHIR_ID}x/y",
+        f"{FHIR_URL}={FHIR_ID.replace('records', 'others')}",
+        f"{FHIR_URL}={FHIR_ID.rpartition('/fhirservices')[0]}",
+        f"{FHIR_URL}={VAULT_ID}",
+        f"{FHIR_URL}={FHIR_ID},{FHIR_URL}/={FHIR_ID}",
+        f"{FHIR_URL}/path={FHIR_ID}",
+        f"http://fhir.contoso.com={FHIR_ID}",
+        f"https://graph.microsoft.com={FHIR_ID}",
+        f"https://fhir.contoso.com?x={FHIR_ID}",
+    ],
+)
+def test_a_fhir_service_is_listed_by_its_url_and_its_own_id(wrong: str) -> None:
+    assert names(FHIR_SERVICE_IDS=wrong, CALLER_AUTH="entra") == ["FHIR_SERVICE_IDS"]
+
+
 @pytest.mark.parametrize(
     ("authority", "expected"),
     [

@@ -61,9 +61,7 @@ def decided(world: World, row: Registration, what: str) -> Answer:
     return asked_as(APPROVER, world, f"{what}_registration", body, row.id)
 
 
-def asked_as(
-    caller: Caller, world: World, name: str, body: dict[str, Any], registration_id: str, **headers: str
-) -> Answer:
+def asked_as(caller: Caller, world: World, name: str, body: object, registration_id: str, **headers: str) -> Answer:
     """Have a person call who has signed in, whoever else may call in this world."""
     handle = web.CALLS[name]
 

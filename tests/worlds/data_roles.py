@@ -63,6 +63,13 @@ def changed(world: World, registration_id: str, body: Any, caller: Caller = REQU
 
 def revoked(world: World, registration_id: str, caller: Caller = APPROVER) -> Answer:
     """Have somebody take back what was agreed to, and the queue carry it out."""
+    answer = revocation(world, registration_id, caller)
+    world.deliver()
+    return answer
+
+
+def revocation(world: World, registration_id: str, caller: Caller = APPROVER) -> Answer:
+    """Have somebody take back what was agreed to."""
     handle = web.CALLS["revoke_registration"]
     path = f"/api/registrations/{registration_id}/revoke"
     call = Call(path, {}, registration_id=registration_id, method="POST")
@@ -71,9 +78,7 @@ def revoked(world: World, registration_id: str, caller: Caller = APPROVER) -> An
         return handle(services, caller, about)
 
     as_person.__name__ = handle.__name__
-    answer = world.call(as_person, call)
-    world.deliver()
-    return answer
+    return world.call(as_person, call)
 
 
 def held(world: World, registration_id: str) -> list[str]:

@@ -61,6 +61,7 @@ ANOTHER: Mapping[str, Any] = {
     "acceptMappedClaims": True,
     "platform": "native",
     "credential": OTHER_CERTIFICATE,
+    "dataRoles": ["FHIR Data Writer"],
     "credential.issuer": "https://other.example",
     "credential.subject": "other",
     "credential.subjects": ["other"],
@@ -139,6 +140,7 @@ def full(registration: Registration) -> Registration:
             (Permission("2", "reader"),),
             "https://ws-svc.fhir.azurehealthcareapis.com",
             ID,
+            (Permission("4", "FHIR Data Reader"),),
         ),
         secret=SecretState("https://vault/secrets/name", "key", later + timedelta(days=100), NOW, NOW),
         last_error=LastError(failure, passing=True),
@@ -161,6 +163,7 @@ def full(registration: Registration) -> Registration:
         azure_grants=(AzureGrant("Role", "/scope", "principal", GrantState.WAITS, later, "azure-role-denied"),),
         azure_grants_due_at=later,
         usage=Usage(later, "graph-throttled", (CredentialUse("key", later, later),)),
+        data_roles_by=("requester",),
         events=1,
         etag="etag",
     )

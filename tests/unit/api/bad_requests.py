@@ -339,6 +339,9 @@ BAD: dict[str, Bad] = {
         **given,
     ),
     "no scope of the resource": Bad(a_public_client(scopes=["openid"]), {"#/scopes": "scope-required"}, **given),
+    "data roles of a server of one's own": Bad(
+        a_service_client(dataRoles=["FHIR Data Reader"]), {"#/dataRoles": "data-roles-not-offered"}, **given
+    ),
     "roles of a managed FHIR service": Bad(a_service_client(resource=MANAGED), {"#/appRoles": "app-role-not-found"}),
     "a scope by its URI": Bad(a_public_client(scopes=[f"api://{MARKER}/x"]), {"#/scopes/0": "name-is-uri"}),
     "a role by its URI": Bad(a_service_client(appRoles=[f"https://{MARKER}/x"]), {"#/appRoles/0": "name-is-uri"}),

@@ -39,6 +39,7 @@ delete_registration      yes     404     yes     404     yes     not     yes    
 approve_registration     decides 404     decides 404     decides decides decides decides yes     yes     unknown
 list_events              yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
 deny_registration        yes     404     yes     404     yes     decides yes     yes     yes     yes     yes
+revoke_registration      yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 list_clients             yes     404     yes     404     yes     yes     yes     yes     yes     404     yes
 approve_client           yes     404     yes     404     yes     not     yes     yes     yes     404     yes
 revoke_client            yes     404     yes     404     yes     not     yes     yes     yes     404     yes
@@ -197,7 +198,7 @@ def server_for(world: World, owner: str) -> Registration:
         (registration_id(owner, REQUESTER, None), a_resource(owner=owner), {"client_id": "server"}),
         (
             CLIENT_ID,
-            client_of(REQUESTER),
+            a_service_client(owner=REQUESTER, resource=MANAGED, appRoles=[]),
             {"resource": replace(resource, app_roles=(Permission("1", "globalReader"),))},
         ),
     ):
@@ -211,7 +212,7 @@ def server_for(world: World, owner: str) -> Registration:
 
 
 def client_of(owner: str) -> dict[str, Any]:
-    return a_service_client(owner=owner, resource=MANAGED, appRoles=[])
+    return a_service_client(owner=owner, resource=MANAGED, appRoles=[], dataRoles=["FHIR Data Reader"])
 
 
 BODIES: Final = {"rotate_registration": {}, "change_registration": {"displayName": "Another name"}}

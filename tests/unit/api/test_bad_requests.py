@@ -322,6 +322,7 @@ SOURCES = ("intake", "fields", "faults", "uris", "names", "certificates", "calls
 NAMED_ELSEWHERE = {
     "permissions-differ": "tests/unit/flow/test_grants.py: an agreement to something else",
     "registration-not-found": "above: an unknown registration is not found",
+    "no-data-roles": "tests/unit/flow/test_data_roles.py: of a client without them",
     "registration-not-failed": "above: only a failed registration is retried",
     **dict.fromkeys(
         (

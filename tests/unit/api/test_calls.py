@@ -34,7 +34,8 @@ def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Ans
         row = world.registry.get(registration_id.lower())
         parts["client_registration_id"] = registration_id
         registration_id = (row.resource.registration_id if row and row.resource else None) or ID
-    suffix = f"/{act}" if act in ("retry", "rotate", "approve", "deny") else "/events" if act == "list_events" else ""
+    acts = ("retry", "rotate", "approve", "deny", "revoke")
+    suffix = f"/{act}" if act in acts else "/events" if act == "list_events" else ""
     collection = name in ("submit_registration", "list_registrations")
     path = "/api/registrations" if collection else f"/api/registrations/{registration_id}{suffix}"
     decision = {"digest": "0" * 64, "reason": "Because."}
@@ -51,7 +52,10 @@ def ask(world: World, name: str, registration_id: str = ID, **parts: Any) -> Ans
     return world.call(web.CALLS[name], Call(path, registration_id="" if collection else registration_id, **parts))
 
 
-BODILESS = ["delete_registration", "list_events", "list_registrations", "retry_registration", "show_registration"]
+BODILESS = [
+    *("delete_registration", "list_events", "list_registrations", "retry_registration", "revoke_registration"),
+    "show_registration",
+]
 READING = {
     "list_events",
     "list_clients",

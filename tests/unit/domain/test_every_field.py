@@ -12,6 +12,7 @@ from azure.data.tables import TableEntity
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from dev.emulator.constants import FHIR_SERVICE_ID
 from provisioning.adapters.rows import registration_entity, registration_of
 from provisioning.api.answers import represent
 from provisioning.domain.client_types import ClientType
@@ -24,6 +25,7 @@ from provisioning.domain.intake import (
     RegistrationRequest,
     ResourceApplicationRequest,
     ServiceClientRequest,
+    dump,
 )
 from provisioning.domain.manifest import application_body, changed_properties, key_credential, mapped_claims
 from provisioning.domain.notices import of_ended_operation
@@ -62,6 +64,7 @@ OWN_USE: Mapping[str, Use] = {
     "owner": Use("decides who has access: lists are by it", lambda row: registration_entity(row)["owner"]),
     "contact": Use("notices name whom to tell", lambda row: of_ended_operation(row.succeeded(NOW)).data),
     "callbackUrl": Use("notices about it go there too", lambda row: row.request.callback_url),
+    "dataRoles": Use("roles of Azure, which knows them", lambda row: dump(row.request).get("dataRoles")),
     "autoRotate": Use("decides whether the planner has the secret replaced", rotates),
 }
 
@@ -85,6 +88,8 @@ NOT_TOLD: Mapping[str, str] = {
     "agreement.number": "tells an agreement from the one before",
     "grants.id": "what Entra knows the permission by; people know it by its name",
     "grants_due_at": "when what takes time to show is looked for again",
+    "data_roles_by": "who may not agree to the data roles; events name who asked for what",
+    "resource.data_roles.id": "as resource.scopes.id",
     "azure_grants_due_at": "when what stood in its way for a while is tried again",
     "due_at": "when the planner looks again",
     "last_error.passing": "whether the queue goes on trying; that it does is told as pending",
@@ -113,11 +118,11 @@ NOT_TOLD: Mapping[str, str] = {
 
 @pytest.fixture(scope="module")
 def services() -> Services:
-    """A world in which both FHIR servers are registered."""
+    """A world in which both FHIR servers are registered, one of which is the own name of a managed service."""
     world, permissions = World(settings=READ), {"scopes": ["user_impersonation", *ANOTHER["scopes"]]}
     world.registered(a_resource(**permissions))
     world.registered(a_resource(**permissions, fhirServerUrl=OTHER_SERVER))
-    return world.services
+    return replace(world.services, fhir_services={"https://fhir.contoso.example": FHIR_SERVICE_ID})
 
 
 def without_marks(body: Mapping[str, Any]) -> dict[str, Any]:

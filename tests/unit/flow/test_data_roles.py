@@ -145,6 +145,7 @@ def test_with_a_function_key_data_roles_are_refused_where_they_would_be_given() 
     world = a_giving_world()
     answer = world.post(a_reader())
     assert (answer.status, code_of(answer)) == (403, "approval-needed")
+    assert [each["code"] for each in body_of(answer)["errors"]] == ["data-roles-need-approval"]
 
 
 def test_where_the_service_is_registered_its_owner_agrees_and_takes_it_back() -> None:
@@ -375,11 +376,9 @@ def test_what_cannot_be_taken_back_is_told_until_it_is() -> None:
 def test_once_a_day_azure_is_compared_and_what_others_gave_is_told_and_stays() -> None:
     world = a_giving_world()
     client = given(world)
-    world.emulator.role_assignments.all = {
-        name: each
-        for name, each in world.emulator.role_assignments.all.items()
-        if each.role_id != DATA_ROLES[READER].id
-    }
+    assigned = world.emulator.role_assignments.all
+    for name in [name for name, each in assigned.items() if each.role_id == DATA_ROLES[READER].id]:
+        del assigned[name]
     gives_by_hand(world, client, WRITER)
     world.reconcile()
     assert held(world, client) == [READER, WRITER]

@@ -9,6 +9,7 @@ from dev.emulator import Fault
 from dev.emulator.constants import (
     ASSIGN_ROLES,
     AUDIT_LOG_READ_ALL,
+    FHIR_SERVICE_ID,
     GRANTER_CLIENT_ID,
     GRANTER_OBJECT_ID,
     GRAPH_PRINCIPAL_ID,
@@ -17,11 +18,12 @@ from dev.emulator.constants import (
     REGISTRAR_OBJECT_ID,
     VAULT_ID,
 )
-from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, delegation
+from provisioning.domain.azure_roles import DATA_ROLES, DELEGATE, SECRETS_USER, data_delegation, delegation
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.readiness import Dependency, State
 from provisioning.flow.ready import CANARY, look
 from tests.worlds.leaks import leaked
+from tests.worlds.request_bodies import MANAGED
 from tests.worlds.signed_in import ENTRA
 from tests.worlds.world import World
 
@@ -230,6 +232,24 @@ def test_a_delegation_that_is_lacking_or_allows_more_is_a_warning(condition: str
     assert set(told(world, State.WARNING).values()) == set(expected)
     assert told(world, State.LACKING) == {}
     assert len(world.emulator.role_assignments.all) == before
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (data_delegation(REGISTRAR_OBJECT_ID), []),
+        (delegation(DATA_ROLES.values(), REGISTRAR_OBJECT_ID), ["delegation-differs"]),
+        ("nobody", ["azure-role-denied"]),
+    ],
+)
+def test_each_fhir_service_has_a_check_of_its_own(condition: str, expected: list[str | None]) -> None:
+    world = World(settings={"FHIR_SERVICE_IDS": f"{MANAGED}={FHIR_SERVICE_ID}"})
+    if condition != "nobody":
+        world.emulator.role_assignments.delegate(REGISTRAR_OBJECT_ID, FHIR_SERVICE_ID, condition)
+    [check] = [each for each in look(world.services) if each.dependency is Dependency.RESOURCE_MANAGER]
+    assert check.what == f"assign data roles of {MANAGED}"
+    assert [check.code] == (expected or [None])
+    assert told(world, State.LACKING) == {}
 
 
 def test_without_the_setting_resource_manager_is_not_looked_at() -> None:

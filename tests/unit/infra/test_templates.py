@@ -22,6 +22,7 @@ GIVEN = {
     "apiClientId": API,
     "authorityHost": "https://login.microsoftonline.com",
     "callbackHosts": "",
+    "fhirServiceIds": "",
     "granterClientId": "",
     "grants": "off",
     "signInActivity": "off",

@@ -1,12 +1,13 @@
 """`doctor` has for each lack the command that mends it, for this installation."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from dev.emulator import Fault
 from dev.emulator.constants import ASSIGN_ROLES, GRAPH_PRINCIPAL_ID, REGISTRAR_OBJECT_ID
-from provisioning.domain.azure_roles import SECRETS_USER, delegation
+from provisioning.domain.azure_roles import SECRETS_USER, data_delegation, delegation
 from provisioning.domain.readiness import Check, Dependency, State
 from provisioning.operator.remedies import _COMMANDS, command_for
 from tests.unit.flow.test_ready import WITHHELD
@@ -107,3 +108,8 @@ def test_the_command_that_makes_this_app_a_delegate_has_the_very_condition() -> 
     assert command is not None
     assert f'--condition "{delegation([SECRETS_USER], REGISTRAR_OBJECT_ID)}"' in command
     assert '"' not in delegation([SECRETS_USER], REGISTRAR_OBJECT_ID)
+    of_data = replace(check, what="assign data roles of https://fhir.contoso.example")
+    command = command_for(of_data, world.settings.tenant, REGISTRAR_OBJECT_ID, "")
+    assert command is not None
+    assert f'--condition "{data_delegation(REGISTRAR_OBJECT_ID)}"' in command
+    assert '--scope "$FHIR_SERVICE_ID"' in command
