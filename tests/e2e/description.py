@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dev.host import HostProcess
 from dev.stack import Stack, cloud
 from tests.e2e.caller import Caller, example
 from tests.e2e.description_checks import ABSENT
+from tests.worlds.request_bodies import MANAGED
 
 ROOT = Path(__file__).parents[2]
 KEY = "the-key-of-the-description"
@@ -47,7 +48,7 @@ class Run:
         return int(found[1]) if found else 0
 
 
-def play(running: Stack, resource: str, holders: Sequence[str], *options: str) -> Run:
+def play(running: Stack, known: Mapping[str, str], *options: str) -> Run:
     """Have Schemathesis play the description that the stack serves."""
     began = time.monotonic()
     played = subprocess.run(  # noqa: S603 -- its own arguments
@@ -61,8 +62,7 @@ def play(running: Stack, resource: str, holders: Sequence[str], *options: str) -
             "FUNCTION_KEY": KEY,
             "PYTHONPATH": str(ROOT),
             "PYTHONHASHSEED": "0",
-            "RESOURCE": resource,
-            "HOLDERS": " ".join(holders),
+            **known,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -95,7 +95,11 @@ def test_the_described_api_holds_against_itself_in_every_phase_by_every_check(
         caller.http.headers["x-functions-key"] = KEY
         resource = caller.registered(example("resource"))["registrationId"]
         holders = [caller.registered(example("service"))["registrationId"] for _ in range(3)]
-        played = play(running, resource, holders, *options)
+        of_a_service = {"resource": MANAGED, "appRoles": [], "dataRoles": ["FHIR Data Reader"]}
+        reader = caller.registered(example("service") | of_a_service)["registrationId"]
+        failed = caller.ended(caller.post(example("service") | {"resource": ABSENT}))["registrationId"]
+        known = {"RESOURCE": resource, "HOLDERS": " ".join(holders), "READER": reader, "FAILED": failed}
+        played = play(running, known, *options)
     sys.stdout.write(f"{played.cases} cases in {played.seconds:.0f} s\n")
     assert played.exit_code == 0, played.text
     assert re.search(rf"{played.cases} generated, {played.cases} passed", played.text), played.text

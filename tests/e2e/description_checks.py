@@ -51,7 +51,9 @@ UNSAID: Mapping[str, str] = {
         ("resource-not-allowed", "resource-not-found", "resource-is-a-client", "resource-not-active"),
         "what is registered",
     ),
-    **dict.fromkeys(("scope-required", "scope-not-found", "app-role-not-found"), "what the resource has"),
+    **dict.fromkeys(
+        ("scope-required", "scope-not-found", "app-role-not-found", "data-roles-not-offered"), "what the resource has"
+    ),
     "invalid-continuation-token": "what a page before had",
     "not-a-moment": "days that a month does not have",
     "invalid-prefer": "the grammar of one preference among others, which are ignored",
@@ -61,6 +63,8 @@ UNSAID: Mapping[str, str] = {
 KNOWN: list[str] = []  # ids of registrations that were answered
 HOLDERS: Sequence[str] = os.environ.get("HOLDERS", "").split()  # which hold a secret, and are deleted by nobody
 RESOURCE = os.environ.get("RESOURCE", "")  # of which they are clients
+READER = os.environ.get("READER", "")  # a client that asks for data roles, of another one
+FAILED = os.environ.get("FAILED", "")  # a registration that fails however often it is tried
 
 
 @schemathesis.hook
@@ -84,8 +88,7 @@ def before_call(_: Any, case: Any, __: Any) -> None:
         headers["If-Match"] = "*"
     if "Prefer" in headers:
         headers["Prefer"] = "wait=1"  # it is long enough to be waited for, and not for a revocation
-    # Few registrations hold a secret that can be rotated; others are chosen as well.
-    known = HOLDERS if HOLDERS and case.operation.path.endswith("/rotate") and chance % 2 else KNOWN
+    known = _known(case.operation.path, chance)
     if known and path.get("registrationId", known[0]) not in known:
         path["registrationId"] = known[chance % len(known)]
     if HOLDERS and "clientId" in path and chance % 2:
@@ -96,6 +99,13 @@ def before_call(_: Any, case: Any, __: Any) -> None:
         _aim(body, chance)
     if case.operation.method.upper() == "PATCH" and chance % 4:
         case.body = _everybodys(body)
+
+
+def _known(path: str, chance: int) -> Sequence[str]:
+    """Return registrations to choose from: few are such that this can be done; others are chosen as well."""
+    able = {"rotate": HOLDERS, "revoke": [READER], "retry": [FAILED]}
+    chosen = [each for each in able.get(path.removeprefix("/registrations/{registrationId}/"), ()) if each]
+    return chosen if chosen and chance % 2 else KNOWN
 
 
 def _everybodys(body: Any) -> Any:
@@ -112,6 +122,7 @@ def _aim(body: dict[str, Any], chance: int) -> None:
     if "resource" in body:
         body |= {name: value for name, value in OFFERED.items() if body.get(name)}
         body["resource"] = ABSENT if chance % 8 == 1 else SERVER
+        body.pop("dataRoles", None)  # of neither
     if body.get("secretLifetime"):
         body["secretLifetime"] = "P90D"
         body.pop("credential", None)
