@@ -47,7 +47,7 @@ TOLD: Final = {
     "domain.permissions._MOST_SHOWN": 20,
     "flow.grant.LOOKED_AT_AGAIN_AFTER": 2 * MINUTE,
     "flow.grant.LONGEST_PAUSE": DAY,
-    "flow.vault_read.WAITS_UP_TO": 20 * SECOND,
+    "flow.assign.WAITS_UP_TO": 20 * SECOND,
     "flow.notify.CALLBACK_GIVEN_UP_AFTER": 3 * DAY,
     "flow.notify._LONGEST_PAUSE": 6 * HOUR,
     "flow.plan.ENTRY_OUTLIVES_ITS_ROW": 10 * MINUTE,

@@ -1,11 +1,15 @@
 """What the page's forms are made of: the fields of each client type, as the description of the API has them."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from provisioning.api.openapi.bodies import Schema, bodies
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.intake import CHANGEABLE, REQUEST_TYPES
+
+
+# What a form says in another way; and what few ask for, so that the page stays small: there is the API for it.
+_LEFT_OUT: Final = frozenset({"clientType", "dataRoles"})
 
 
 def fields_json() -> str:
@@ -19,9 +23,9 @@ def _fields(client_type: ClientType, described: dict[str, Schema]) -> dict[str, 
     request = REQUEST_TYPES[client_type]
     schema = described[request.__name__]
     return {
-        "fields": {name: _short(content) for name, content in schema["properties"].items() if name != "clientType"},
+        "fields": {name: _short(content) for name, content in schema["properties"].items() if name not in _LEFT_OUT},
         "required": [name for name in schema["required"] if name != "clientType"],
-        "changeable": list(CHANGEABLE[request]),
+        "changeable": [name for name in CHANGEABLE[request] if name not in _LEFT_OUT],
     }
 
 

@@ -140,7 +140,6 @@ export const words = {
     redirectUris: ["Redirect URIs", "Where people are sent back after they signed in: one a line, each in full."],
     scopes: ["What it may do", ""],
     appRoles: ["App roles", ""],
-    dataRoles: ["Data roles", "Of a managed service, such as FHIR Data Reader."],
     logoutUrl: ["Front-channel logout URL", "What Entra calls when a person signs out elsewhere."],
     secretLifetime: ["Secret valid for", "Days, as ISO 8601 has them: P90D are 90 days."],
     autoRotate: ["Replace the secret by itself", "Your server then has to read the new one from Key Vault in time."],
