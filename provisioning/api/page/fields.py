@@ -7,7 +7,6 @@ from provisioning.api.openapi.bodies import Schema, bodies
 from provisioning.domain.client_types import ClientType
 from provisioning.domain.intake import CHANGEABLE, REQUEST_TYPES
 
-
 # What a form says in another way; and what few ask for, so that the page stays small: there is the API for it.
 _LEFT_OUT: Final = frozenset({"clientType", "dataRoles"})
 
