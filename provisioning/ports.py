@@ -596,6 +596,10 @@ class Teams(Protocol):
         """
         ...
 
+    def check(self) -> None:
+        """Return once this process has a token for answers; raise TryAgain where it gets none."""
+        ...
+
     def tell(self, conversation: Conversation, activity: Mapping[str, Any], instead_of: str = "") -> str:
         """Return the id of the activity that the conversation has now, in place of an earlier one where one is named.
 

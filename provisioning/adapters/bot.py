@@ -32,6 +32,7 @@ class TeamsBot:
         self, bot: Bot, identity: TokenCredential, session: requests.Session, answers: requests.Session, clock: Clock
     ) -> None:
         self._bot = bot
+        self._identity = identity
         self._auth = BearerToken(identity, bot.cloud.scope)
         self._answers = answers
         self._keys = SigningKeys(f"{bot.cloud.login}/v1/.well-known/keys", session, clock, _signs_for_teams)
@@ -40,6 +41,17 @@ class TeamsBot:
         """As the port says; one that is for others, too, is not for this bot."""
         claims = self._keys.verified(token, frozenset({self._bot.id}), self._bot.cloud.issuer)
         return claims if claims is not None and claims["aud"] == self._bot.id else None
+
+    def check(self) -> None:
+        """As the port says."""
+        try:
+            self._identity.get_token(self._bot.cloud.scope)
+        except AzureError:
+            raise TryAgain(
+                "no-identity-token",
+                "There is no token of the bot's identity for the Bot Framework.",
+                remedy="Give the app the managed identity that TEAMS_BOT_ID names, and the bot the same.",
+            ) from None
 
     def tell(self, conversation: Conversation, activity: Mapping[str, Any], instead_of: str = "") -> str:
         """As the port says. Our token goes to the hosts of the Bot Framework alone."""

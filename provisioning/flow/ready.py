@@ -39,6 +39,7 @@ def look(services: Services) -> tuple[Check, ...]:
         *_graph(services),
         *_granter(services),
         _tried(Check(Dependency.TOKEN_ENDPOINT, "knows the tenant"), services.proof.check_tenant),
+        *_bot(services),
         *_vault(services),
         *_delegations(services),
         *_tables(services),
@@ -97,6 +98,19 @@ def _sign_ins(services: Services) -> Iterator[Check]:
         yield check.warned(error.code, error.message, error.remedy)
     else:
         yield check
+
+
+def _bot(services: Services) -> Iterator[Check]:
+    """Yield whether the bot of Microsoft Teams can answer, where there is one: all else works without."""
+    if services.teams is None:
+        return
+    check = Check(Dependency.TOKEN_ENDPOINT, "the bot's identity")
+    try:
+        services.teams.check()
+    except ProvisioningError as error:
+        yield check.warned(error.code, error.message, error.remedy)
+        return
+    yield check
 
 
 def _granter(services: Services) -> Iterator[Check]:

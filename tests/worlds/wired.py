@@ -206,7 +206,7 @@ class WiredWorld:
             people=cast("ChatPeople", WatchedPeople(self, self.people)),
             slack=self._slack(),
             bot=self.settings.bot,
-            teams=self._teams(credential, session),
+            teams=self._teams(session),
         )
         return self._exchanged(services)
 
@@ -274,9 +274,11 @@ class WiredWorld:
         )
         return SlackAnswers(session, self.settings.slack_bot_token)
 
-    def _teams(self, credential: CachedCredential, session: requests.Session) -> Teams | None:
+    def _teams(self, session: requests.Session) -> Teams | None:
         bot = self.settings.bot
-        return None if bot is None else TeamsBot(bot, credential, session, session, self.clock)
+        if bot is None:
+            return None
+        return TeamsBot(bot, CachedCredential(self.emulator, bot.id), session, session, self.clock)
 
     @property
     def told(self) -> Sequence[object]:

@@ -128,6 +128,13 @@ def test_a_tenant_that_nobody_knows_is_a_lack() -> None:
     assert told(world, State.LACKING) == {"tokenEndpoint: knows the tenant": "authority-refused"}
 
 
+def test_a_bot_whose_identity_gets_no_token_is_a_warning_and_one_that_gets_it_is_none() -> None:
+    nobodys = "99999999-aaaa-4aaa-8aaa-000000000001"
+    for bot, warned in ((nobodys, {"tokenEndpoint: the bot's identity": "no-identity-token"}), (GRANTER_CLIENT_ID, {})):
+        world = World(settings=ENTRA | {"TEAMS_BOT_ID": bot})
+        assert (told(world, State.LACKING), told(world, State.WARNING)) == ({}, warned)
+
+
 def test_a_front_door_that_does_not_vouch_is_a_lack_that_names_its_setting() -> None:
     world = World(settings=ENTRA | {"WEBSITE_AUTH_ENABLED": "False"})
     assert told(world, State.LACKING) == {"callers: are named by the platform": "unauthenticated"}
