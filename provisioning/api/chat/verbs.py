@@ -28,7 +28,7 @@ _SHOWN: Final = ("status", "clientId", "fhirServerUrl", "resource", "owner", "co
 ASKED: Final = (
     *("description", "fhirServerUrl", "resource", "platform", "redirectUris", "logoutUrl", "scopes", "appRoles"),
     *("credential", "secretLifetime", "autoRotate", "acceptMappedClaims", "accessTokenVersion", "owner", "contact"),
-    *("serviceManagementReference", "callbackUrl"),
+    *("dataRoles", "serviceManagementReference", "callbackUrl"),
 )
 # The answer comes once it is done, as far as that takes seconds.
 _WAITS: Final[Mapping[str, str]] = {"prefer": "wait=15"}
