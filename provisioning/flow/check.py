@@ -27,7 +27,7 @@ from provisioning.flow.compare import put_by_others
 from provisioning.flow.grant import LOOKED_AT_AGAIN_AFTER, ensure_granted, preauthorise
 from provisioning.flow.mint import belongs_to, not_by_hand, shown
 from provisioning.flow.notify import announce
-from provisioning.flow.observe import announce_use, found_unused, learn_spared, learn_usage
+from provisioning.flow.observe import UNUSED, announce_use, found_unused, learn_spared, learn_usage
 from provisioning.flow.plan import NEVER, STALLED_AFTER, forget_due, next_due, put_due, tried_again_after
 from provisioning.flow.resolve import claim_server
 from provisioning.flow.rotate import (
@@ -295,11 +295,11 @@ def _findings(run: Run, seen: View, left: Sequence[Credential]) -> Iterator[Fail
 def _announce(run: Run, before: Registration, now: datetime) -> list[str]:
     """Tell what is new of the findings, and of the end of a credential that nothing replaces."""
     registration, notices = run.registration, list[str]()
-    if registration.findings:
-        codes = ", ".join(each.code for each in registration.findings)
+    for each in registration.findings:
+        telemetry.measure("registrar.findings", code=each.code)
+    codes = ", ".join(each.code for each in registration.findings if each.code != UNUSED)  # which alarms nobody
+    if codes:
         logger.warning("registration %s: found: %s", registration.id, codes)
-        for each in registration.findings:
-            telemetry.measure("registrar.findings", code=each.code)
     if registration.findings and not are_same(registration.findings, before.findings):
         notices += announce(run.services, of_drift(registration, registration.findings, now), registration)
     expires_at = credential_expires_at(registration)

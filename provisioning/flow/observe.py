@@ -32,6 +32,12 @@ from provisioning.ports import Services, SignIns
 logger = trail.logger(__name__)
 
 PATIENCE: Final = timedelta(minutes=1)
+_UNUSED: Final = Failure(
+    "registration-unused",
+    f"Nobody has signed in with it, or to it, for {UNUSED_AFTER.days} days or more.",
+    "If nobody needs it any more, delete it: DELETE /registrations/{id}. It is never removed for that by itself.",
+)
+UNUSED: Final = _UNUSED.code
 
 
 def observe(services: Services, rows: Iterable[Registration]) -> Mapping[str, Observed]:
@@ -112,12 +118,5 @@ def found_unused(run: Run, observed: Observed | None, now: datetime) -> tuple[Fa
     row = run.registration
     if run.services.sign_ins is None or row.created_at > now - UNUSED_AFTER:
         return ()
-    stood = any(each.code == _UNUSED.code for each in row.findings)
+    stood = any(each.code == UNUSED for each in row.findings)
     return (_UNUSED,) if is_unused(row.usage or Usage(), observed or Observed(), now, stood=stood) else ()
-
-
-_UNUSED: Final = Failure(
-    "registration-unused",
-    f"Nobody has signed in with it, or to it, for {UNUSED_AFTER.days} days or more.",
-    "If nobody needs it any more, delete it: DELETE /registrations/{id}. It is never removed for that by itself.",
-)

@@ -34,7 +34,7 @@ def told_unused(receiver: Receiver, client: dict[str, Any]) -> int:
     return sum("registration-unused" in [finding["code"] for finding in findings] for findings in about)
 
 
-def test_what_nobody_has_used_for_ninety_days_is_told_once_and_never_removed() -> None:
+def test_what_nobody_has_used_for_ninety_days_is_told_once_and_never_removed(caplog: pytest.LogCaptureFixture) -> None:
     receiver = Receiver()
     world = a_reading_world(receiver)
     client = world.registered(a_service_client(secretLifetime="P180D"))
@@ -48,6 +48,7 @@ def test_what_nobody_has_used_for_ninety_days_is_told_once_and_never_removed() -
         passes(world, 10)  # and its secret is rotated and proven meanwhile, which is nobody's use
     assert is_called_unused(world, client)
     assert told_unused(receiver, client) == 1
+    assert "found:" not in caplog.text, "nobody is woken for it"
     assert world.get(client["registrationId"])["status"] == "active"
     sign_in(world, client)
     passes(world, 1)
