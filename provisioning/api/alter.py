@@ -3,7 +3,7 @@
 As in `submit`, the order is what makes a crash harmless: the due entry, the row, and then the message.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -118,8 +118,7 @@ def change(services: Services, wish: Wish, body: object) -> Accepted:
             )
         policy = services.policy.current()
         changed = _asking(services, row, row.changed(request, policy.recorded_version), wish)
-        if data_roles_of(request) != data_roles_of(row.request):
-            changed = replace(changed, data_roles_by=wish.caller.both_ids)
+        changed = _with_askers(row, changed, wish.caller.both_ids)
         decision = check_change(services, policy, row, changed, wish.caller)
         needed = decision.approvals_needed
         if needed and not wish.dry_run:
@@ -191,7 +190,7 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
         agreed = outcome is Outcome.APPROVED
         data_roles = agreed and DATA_ROLES in approval.rules
         if data_roles:
-            check_other_person(wish.caller, row.asked_by)
+            check_other_person(wish.caller, row.asked_by | {*row.data_roles_by})
         if decision.digest != approval.digest or (agreed and approval.digest != row.asked_digest):
             raise RequestRejected(
                 409, "digest-differs", "The digest is not that of what is asked. Read it again, and decide about that."
@@ -200,9 +199,8 @@ def decide(services: Services, wish: Wish, outcome: Outcome, decision: Decision)
             _check_owns_resource(services, row, approval)
         _check_idle(row)
         settled = row.decided(approval.decided(outcome, wish.caller, now, decision.reason), now, now + STALLED_AFTER)
-        if agreed and row.proposal is not None and data_roles_of(row.request) != data_roles_of(row.proposal.request):
-            asked_by = tuple(each for each in (approval.asked_by, approval.asked_via) if each is not None)
-            settled = replace(settled, data_roles_by=asked_by)
+        if agreed:
+            settled = _with_askers(row, settled, [each for each in (approval.asked_by, approval.asked_via) if each])
         asks = row.proposal is None or _asks_otherwise(row.request, row.proposal.request)
         by_owner = agreed and approval.resource_owner is not None
         alone = data_roles and not _has_owner(services, settled.request)
@@ -221,6 +219,15 @@ def _check_owns_resource(services: Services, row: Registration, approval: Approv
             if resource is not None and resource.request.owner == approval.resource_owner:
                 return
     raise not_an_approver()
+
+
+def _with_askers(row: Registration, changed: Registration, by: Iterable[str]) -> Registration:
+    """Return the changed registration with who asked for its data roles: of what stays, whoever did before too."""
+    was, becomes = (set(data_roles_of(each.request)) for each in (row, changed))
+    if becomes <= was:
+        return changed
+    before = row.data_roles_by if was & becomes else ()
+    return replace(changed, data_roles_by=tuple(dict.fromkeys((*before, *by))))
 
 
 def _has_owner(services: Services, request: RegistrationRequest) -> bool:

@@ -322,6 +322,22 @@ def test_roles_that_are_not_asked_for_any_more_are_taken_back_and_nobody_has_to_
     check(world)
 
 
+def test_whoever_asked_for_what_stays_does_not_agree_to_it_because_somebody_else_asked_for_more() -> None:
+    world, other = a_giving_world(), replace(APPROVER, object_id="a9900000-0000-4000-8000-00000000000a")
+    asker = replace(REQUESTER, object_id="a9900000-0000-4000-8000-00000000000b")
+    client = given(world, READER)
+    revoked(world, client)
+    changed(world, client, {"dataRoles": [READER, WRITER]}, asker)
+    assert code_of(says(world, "approve", client, REQUESTER)) == "own-request"
+    assert says(world, "approve", client, other).status == 202
+    changed(world, client, {"dataRoles": [READER]}, APPROVER_AND_OWNER)
+    assert set(world.row(client).data_roles_by) == {REQUESTER.object_id, asker.object_id}
+    assert held(world, client) == [READER]
+
+
+APPROVER_AND_OWNER = replace(REQUESTER, object_id="a9900000-0000-4000-8000-00000000000c")
+
+
 @pytest.mark.parametrize("caller", [APPROVER, REQUESTER])
 def test_what_was_agreed_to_is_taken_back_on_a_word_and_stays_so(caller: Caller) -> None:
     world = a_giving_world()
