@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from dev.storage import Azurite
 from tests.e2e.kills import SAMPLE, kill_points
@@ -18,6 +19,11 @@ from tests.faults.schedules import PLAYED, play_all, replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+
+# Beside other work anything may take long: what has to be quick is measured by the bench.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

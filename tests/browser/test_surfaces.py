@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.registration import Registration
+from provisioning.domain.usage import Usage
 from tests.browser.conftest import People
 from tests.browser.person import Person
 from tests.worlds.approvals import awaiting
@@ -159,3 +161,18 @@ def test_the_same_person_sees_and_may_do_the_same_by_page_api_and_chat(people: P
         told = there.by_api(verb, by_page)
         assert there.by_chat(verb, by_chat) == told, (verb, "by the chat")
         assert there.by_page(verb, by_page) == (NOT_FOUND if told == NO_SUCH else told), (verb, "by the page")
+
+
+def test_whoever_may_see_a_registration_reads_when_it_was_last_used_where_that_is_known(people: People) -> None:
+    chat = Chat(SIGN_IN_ACTIVITY="on")
+    row = awaiting(chat.world, a_service_client(owner=MALLORY.object_id, resource=MANAGED, appRoles=[]))
+    there = Surfaces(chat, MALLORY, people.called(None, origin=ORIGIN))
+    assert there.by_page("show", row) == row.request.display_name
+    assert "Last used" not in there.person.text
+    used = datetime(2026, 11, 5, 8, 30, tzinfo=UTC)
+    chat.world.registry.replace(replace(chat.world.row(row.id), usage=Usage(last_used_at=used)))
+    there.by_page("show", row)
+    assert (
+        there.person.page.locator("dt", has_text="Last used").locator("xpath=following-sibling::dd").first.inner_text()
+    )
+    assert "2026" in there.person.text

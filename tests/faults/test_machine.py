@@ -62,7 +62,7 @@ REFUSED: Final = {
     "revoke": NOT_NOW | {(409, "registration-holds-no-secret")},
     "rename": NOT_NOW,
     "change": NOT_NOW | {(400, "invalid-request")},
-    "delete": {(409, "registration-in-progress")},
+    "delete": {(409, "registration-in-progress"), (409, "resource-in-use")},
 }
 
 OPERATIONS: Final = (

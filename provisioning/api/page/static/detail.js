@@ -165,7 +165,7 @@ function facts(each) {
     [text.redirectUris, several(each.redirectUris)], [text.scopes, several(each.scopes)], [text.appRoles, several(each.appRoles)],
     [text.owner, code(each.owner)], [text.contact, each.contact], [text.tenantId, code(each.tenantId)],
     [text.objectId, code(each.applicationObjectId)], [text.principal, code(each.servicePrincipalId)],
-    [text.registrationId, code(each.registrationId)], [text.created, moment(each.createdAt)]);
+    [text.registrationId, code(each.registrationId)], [text.created, moment(each.createdAt)], [text.used, moment(each.usage.lastUsedAt)]);
 }
 
 function actions(registration) {

@@ -203,7 +203,7 @@ export const words = {
   },
 
   detail: {
-    clientId: "Client id", registrationId: "Registration id", owner: "Owner", contact: "Notices to", created: "Registered",
+    clientId: "Client id", registrationId: "Registration id", owner: "Owner", contact: "Notices to", created: "Registered", used: "Last used",
     tenantId: "Tenant id", objectId: "Application object id", principal: "Service principal id",
     resource: "FHIR server", redirectUris: "Redirect URIs", scopes: "Scopes", appRoles: "App roles", description: "What it is for",
     facts: "Details",
