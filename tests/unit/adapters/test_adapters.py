@@ -163,6 +163,24 @@ def test_a_secret_whose_bound_passed_before_any_attempt_is_removed_and_never_pub
     check(world)
 
 
+def test_a_secret_that_may_have_been_published_is_not_removed_when_its_bound_passes(world: World) -> None:
+    client = world.registered(a_service_client())
+    row = world.row(client["registrationId"])
+    minted, bound = mint(world.services, row), world.services.secrets.publish_bound
+    world.emulator.faults.add(Fault("status", "vault.setSecret", status=503))
+
+    def late(name: str, action: Callable[[], Any]) -> Any:
+        world.clock.time += bound if name == "GET /secrets/*/" else timedelta()
+        return action()
+
+    world.outside = late
+    with pytest.raises(PublishBoundPassed):
+        publish(world.services, row, minted)
+    application = world.emulator.directory.application(app_id=client["clientId"])
+    assert application is not None
+    assert minted.key_id in [each.key_id for each in application.passwords if each.removed_at is None]
+
+
 def test_a_vault_that_stays_away_is_asked_until_the_bound_and_not_waited_for_beyond_it(world: World) -> None:
     row = world.row(world.registered(a_service_client())["registrationId"])
     minted, bound = mint(world.services, row), world.services.secrets.publish_bound

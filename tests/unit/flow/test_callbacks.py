@@ -69,6 +69,15 @@ def test_a_change_moves_the_callback_and_null_ends_it(world: World, team: Callba
     assert len(team.taken) == 1
 
 
+def test_where_callbacks_are_off_by_now_what_waits_for_one_wakes_nobody(operator: Receiver) -> None:
+    world = World(receiver=operator)
+    identity = world.registered(a_resource())["registrationId"]
+    world.settle()
+    world.send(notice_message(f"{CALLBACK}{identity}"), about_notices=True)
+    world.deliver()
+    assert (world.queue, world.errors, len(operator.taken)) == ([], [], 1)
+
+
 def test_a_policy_can_keep_an_owners_callbacks_to_fewer_hosts_than_the_operator_allows(team: CallbackReceiver) -> None:
     elsewhere = {"id": "callbacks", "kind": "callbackHosts", "hosts": {"include": ["other.contoso.example"]}}
     world = World(called_back=team, rules=[elsewhere | {"owners": {"include": [OWNER]}}])
