@@ -6,7 +6,7 @@ from typing import Any
 
 from provisioning.domain.chat import CODE_LIVES, ChatUser
 from provisioning.domain.errors import TryAgain
-from tests.worlds.chatting import ALICES, MALLORYS, Chat
+from tests.worlds.chatting import ALICES, MALLORYS, Chat, noting
 from tests.worlds.signed_in import ALICE, BOT, MALLORY
 from tests.worlds.slack import WORKSPACE, buttons, words
 
@@ -87,6 +87,9 @@ def test_whoever_unlinks_is_nobody_in_the_chat(chat: Chat) -> None:
     assert words(chat.says(ALICES, "list")).startswith("Who are you?")
     assert words(chat.says(ALICES, f"link {code}")).startswith("This code is not good")
     assert words(chat.says(MALLORYS, "list")) == "There is none."
-    for _ in range(2):
+    calls = noting(chat)
+    for forgets in (1, 0):
+        calls.clear()
         assert words(chat.says(MALLORYS, "unlink")) == "You are nobody here."
+        assert calls.count("people.unlink") == forgets
         assert words(chat.says(MALLORYS, "list")).startswith("Who are you?")

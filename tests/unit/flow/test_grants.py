@@ -74,7 +74,9 @@ def clients(world: World, server: str) -> list[dict[str, Any]]:
 
 def test_a_service_client_of_ones_own_server_holds_its_roles_and_a_token_proves_it() -> None:
     world, _ = a_world()
+    began = world.clock.now()
     client = world.registered(a_service_client(appRoles=["globalReader", "globalExporter"]))["registrationId"]
+    assert world.clock.now() == began, "what shows at once is not waited for"
     assert grants(world, client) == [("globalReader", "granted", None), ("globalExporter", "granted", None)]
     assert all(each["provenAt"] for each in world.get(client)["grants"])
     assert sorted(roles(world, client)) == ["globalExporter", "globalReader"]
