@@ -39,6 +39,14 @@ def test_of_what_has_one_value_alone_that_value_is_told() -> None:
     assert re.search(r"state\s*a, b\b", text)
 
 
+def test_a_code_in_an_answer_leads_to_its_remedy_and_what_only_looks_like_one_stays_as_it_is() -> None:
+    document = describe()
+    asked = document["paths"]["/registrations"]["get"]["responses"]["200"]
+    asked["description"] = "`resource-in-use`, and `no-such-code`."
+    html = page(document)
+    assert '<a href="#code-resource-in-use"><code>resource-in-use</code></a>, and <code>no-such-code</code>.' in html
+
+
 def test_every_code_has_its_remedy_and_nothing_else_has() -> None:
     codes = {
         code for by_status in (*REFUSALS.values(), *FAULTS.values()) for each in by_status.values() for code in each

@@ -69,6 +69,8 @@ REFUSED_EVERYWHERE = {
     "no host": ("https:///cb", ["uri-host"]),
     "one slash": ("https:/app.contoso.example/cb", ["uri-host"]),
     "no slash": ("https:app.contoso.example", ["uri-host"]),
+    "http with one slash": ("http:/app.contoso.example/cb", ["uri-host"]),
+    "http without a slash": ("http:localhost", ["uri-host"]),
     "empty label": ("https://a..example/", ["uri-host"]),
     "label with a hyphen first": ("https://-a.example/", ["uri-host"]),
     "label of 64": ("https://" + "x" * 64 + ".example/", ["uri-host"]),
