@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from dev.emulator import Fault
 from dev.emulator.client import Client
+from provisioning.domain.registration import Status
 from tests.worlds.checker import check
+from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
-from tests.worlds.steps import code_of
+from tests.worlds.steps import code_of, submitted
 from tests.worlds.world import World
 
 
@@ -156,3 +159,29 @@ def test_a_registration_whose_name_somebody_else_holds_can_be_deleted_and_theirs
     application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
     assert application is not None
     assert application.deleted_at is None
+
+
+def test_an_application_of_which_nobody_learnt_is_deleted_with_its_registration(world: World) -> None:
+    died: list[str] = []
+
+    def dies_after_the_creation(name: str, action: Any) -> Any:
+        answer = action()
+        if name == "POST /*/applications" and not died:
+            died.append(name)
+            raise Died
+        return answer
+
+    registration_id = submitted(world, a_service_client())
+    world.outside = dies_after_the_creation
+    world.deliver()
+    world.outside = straight
+    world.emulator.faults.add(Fault("status", "graph.*", status=403, times=None))
+    world.settle()
+    row = world.row(registration_id)
+    assert (row.status, row.application_object_id) == (Status.FAILED, None)
+    world.emulator.faults.clear()
+    world.delete(registration_id)
+    world.settle()
+    application = world.emulator.directory.application(unique_name=row.unique_name)
+    assert application is None or application.deleted_at is not None
+    check(world)

@@ -9,7 +9,7 @@ from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.clock import DAY
 from tests.worlds.receiver import Receiver
-from tests.worlds.request_bodies import a_confidential_client, a_resource, a_service_client
+from tests.worlds.request_bodies import MANAGED, a_confidential_client, a_resource, a_service_client
 from tests.worlds.steps import rotated_now
 from tests.worlds.world import World
 
@@ -143,3 +143,18 @@ def test_whom_a_change_was_told_to_is_forgotten_with_the_next_operation() -> Non
     world.settle()
     assert [each[0] for each in told_of_change(receiver)] == ["registration.changed"]
     assert world.row(registration_id).former_contact is None
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+def test_of_a_deletion_that_was_given_up_somebody_is_told_only_where_a_person_is_needed(lasts: bool) -> None:  # noqa: FBT001 -- a parameter of the test
+    world = World(receiver=Receiver())
+    identity = world.registered(a_service_client(resource=MANAGED, appRoles=[]))["registrationId"]
+    world.settle()
+    denied = Fault("status", "vault.*", status=403 if lasts else 503, times=None)
+    world.emulator.faults.add(denied)
+    world.delete(identity)
+    world.deliver()
+    [message] = world.queue
+    message.poison, message.visible_at = True, world.clock.now()
+    world.deliver()
+    assert [each.type for each in world.registry.notices()] == (["registration.drift"] if lasts else [])

@@ -10,6 +10,7 @@ import pytest
 
 from dev.emulator import Fault
 from dev.emulator.graph.replication import Versioned
+from provisioning.domain.events import ActorKind
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
 from tests.worlds.checker import check
@@ -123,6 +124,17 @@ def test_a_list_that_lags_for_hundreds_of_registrations_rotates_none_but_the_one
     findings = Counter(finding.code for each in rows for finding in each.findings)
     assert findings == {"current-secret-not-listed": 299}  # that of the rotated one is mended
     assert all(works(world, each, text_of(world, each)) for each in ids[:10])
+
+
+def test_what_the_reconciliation_had_done_is_told_as_its_own(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.live(2 * DAY)
+    [application] = [each for each in world.emulator.directory.records.values() if each.passwords]
+    application.passwords.clear()
+    world.live(4 * DAY)
+    told = world.registry.events(registration_id, top=99).events
+    assert ActorKind.RECONCILIATION in [each.actor.kind for each in told]
+    assert {each.actor.kind for each in told} <= set(ActorKind)
 
 
 def test_an_application_deleted_by_hand_is_reported_and_never_made_again(world: World) -> None:
