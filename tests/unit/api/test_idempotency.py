@@ -152,3 +152,17 @@ def test_the_loser_of_a_race_for_a_key_keeps_neither_server_nor_due_entry() -> N
     client = world.post(a_service_client(resource="https://other.example"))
     world.deliver()
     assert world.get(id_of(client))["oauth"]["scope"].startswith(f"api://{world.emulator.tenant_id}/other.example/")
+
+
+class Contradictory(MemoryRegistry):
+    """A registry that says that a row is there, and then that it is not: it was taken away in between."""
+
+    def insert(self, registration: Registration, *events: Event) -> None:
+        del registration, events
+
+
+def test_a_row_that_is_there_and_then_is_not_is_503_and_no_error_of_ours() -> None:
+    world = World(registry=Contradictory())
+    answer = world.post(a_resource(), key="once")
+    assert (answer.status, body_of(answer)["code"]) == (503, "storage-unavailable")
+    assert world.queue == []
