@@ -55,7 +55,7 @@ coverage: setup ## Run the tests that start no process of their own, and say wha
 	@$(BIN)/python -m pytest $(AT_ONCE) --cov=provisioning --cov-branch --cov-report=term --cov-fail-under=95 \
 	  tests/unit tests/contract $(PYTEST)
 
-faults: setup ## Play every fault schedule, a quarter of which is part of `make test`
+faults: setup ## Play every fault schedule, a sixth of which is part of `make test`
 	@$(BIN)/python -m pytest $(AT_ONCE) --schedules=all tests/faults $(PYTEST)
 
 description: setup ## Play the described API against itself, in every phase and by every check

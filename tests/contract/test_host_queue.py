@@ -1,13 +1,14 @@
 """The host's queue triggers and outputs, against real queues."""
 
 import json
+import random
 import socket
 import threading
 import time
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -317,11 +318,19 @@ def test_a_queue_function_fired_by_hand_gets_the_input_as_its_message(queues: Qu
     assert queues.empty()
 
 
+def ports_that_stay_free(number: int) -> list[int]:
+    """Return ports that nobody has, below those that a system gives to whoever connects to somewhere."""
+    found = list[int]()
+    for port in random.sample(range(20_000, 30_000), 200):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+        if len(found) == number:
+            return found
+    raise AssertionError("no port is free")
+
+
 def test_messages_go_on_after_an_outage_of_the_storage() -> None:
-    ports = dict.fromkeys(("Blob", "Queue", "Table"), 0)
-    for name in ports:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            ports[name] = free.getsockname()[1]
+    ports = dict(zip(("Blob", "Queue", "Table"), ports_that_stay_free(3), strict=True))
     later = Azurite(ports=ports)
     later.ports = ports
     queues, seen = Queues(later.connection_string), list[bytes]()
