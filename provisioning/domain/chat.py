@@ -6,8 +6,10 @@ both, and says in the chat a code that only this sign-in was shown (docs/decisio
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from provisioning.domain.callers import Caller
 from provisioning.domain.values import dataclass
@@ -16,6 +18,7 @@ CODE_LIVES: Final = timedelta(minutes=10)
 # No letter that is easily taken for another; twelve of them are 60 bits.
 _LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _PARTS: Final = (4, 4, 4)
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,20 @@ class SignIn:
     def counts(self, now: datetime, session: timedelta) -> bool:
         """Whether it still counts."""
         return now < self.at + session
+
+
+def answers_at(url: str, hosts: Collection[str], *, local: bool) -> bool:
+    """Whether an answer may be sent there: by https to one of these hosts; on the `local` stack to this machine too."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if "@" in parts.netloc or parts.fragment:
+        return False
+    if local and host in _LOOPBACK:
+        return True
+    return parts.scheme == "https" and host in hosts and port is None
 
 
 def new_code() -> str:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
+from provisioning.domain.chat import answers_at
 from provisioning.domain.values import dataclass
 
 # Of Slack: how old a request may be when it comes, and how long its response URL works.
@@ -23,7 +23,6 @@ LONGEST_WAIT: Final = timedelta(minutes=30)
 REMEMBERED: Final = timedelta(hours=1)
 LARGEST_BODY: Final = 32 * 1024
 ANSWERS_AT: Final = "hooks.slack.com"
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,11}", re.ASCII)
 _SIGNATURE: Final = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 
@@ -85,13 +84,4 @@ class Workspace:
 
     def answers_at(self, url: str) -> bool:
         """Whether an answer may be sent there."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            return False
-        if "@" in parts.netloc or parts.fragment:
-            return False
-        if self.local and host in _LOOPBACK:
-            return True
-        return (parts.scheme, host, port) == ("https", ANSWERS_AT, None)
+        return answers_at(url, (ANSWERS_AT,), local=self.local)

@@ -8,8 +8,8 @@ documented, so there is no bot in it.
 
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
+from provisioning.domain.chat import answers_at
 from provisioning.domain.clouds import PUBLIC, US_GOVERNMENT, Cloud
 from provisioning.domain.values import dataclass
 
@@ -18,7 +18,6 @@ OLDEST: Final = timedelta(minutes=5)
 REMEMBERED: Final = timedelta(hours=1)
 LARGEST_BODY: Final = 64 * 1024
 CHANNEL: Final = "msteams"
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +69,7 @@ class Bot:
 
     def answers_at(self, url: str) -> bool:
         """Whether an answer may be sent to a service at this address."""
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            return False
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            return False
-        if self.local and host in _LOOPBACK:
-            return True
-        return parts.scheme == "https" and host in self.cloud.hosts and port is None
+        return "?" not in url and answers_at(url, self.cloud.hosts, local=self.local)
 
     def is_new(self, timestamp: str, now: datetime) -> bool:
         """Whether an activity of this time comes in time; raise ValueError for what is no time."""

@@ -9,6 +9,7 @@ from provisioning.api.calls import Call
 from provisioning.api.chat.work import answer_chat, carry_out
 from provisioning.domain.callers import Caller
 from tests.worlds.approvals import APPROVER
+from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import MANAGED, a_service_client
 from tests.worlds.signed_in import ENTRA, headers_of
 from tests.worlds.slack import SlackDouble, buttons, signed
@@ -91,3 +92,17 @@ def a_client(owner: Caller) -> dict[str, Any]:
 
 def approver(chat: Chat) -> None:
     chat.link(APPROVERS, APPROVER)
+
+
+def delivered(world: World, message: str, delivery: str, outside: Any) -> bool:
+    """Deliver a message of a chat to a process that dies, and again to one that does not; return whether it died."""
+    world.outside = outside
+    try:
+        carry_out(world.services, message.encode(), delivery)
+    except Died:
+        world.outside = straight
+        world.services = world.new_process()
+        world.send(*carry_out(world.services, message.encode(), delivery))
+        return True
+    world.outside = straight
+    return False

@@ -14,9 +14,8 @@ from provisioning.domain.errors import TryAgain
 from provisioning.domain.events import EventOutcome, What
 from provisioning.domain.registration import Registration, Status
 from tests.worlds.approvals import awaiting
-from tests.worlds.chatting import ALICES, APPROVERS, MALLORYS, Chat, a_client, approver
+from tests.worlds.chatting import ALICES, APPROVERS, MALLORYS, Chat, a_client, approver, delivered
 from tests.worlds.deaths import dying
-from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import MANAGED
 from tests.worlds.signed_in import ALICE, MALLORY
 from tests.worlds.slack import buttons, signed, words
@@ -174,7 +173,7 @@ def test_a_process_that_dies_after_any_call_has_what_was_asked_for_done_once() -
         chat.fills_in(ALICES, "service", NAMED | FILLED_IN["service"])
         chat.ask(signed(chat.slack.pressed(APPROVERS, button), chat.now))
         deaths = [
-            delivered(chat, message, f"{number} {name}", dying(number, after=True))
+            delivered(chat.world, message, f"{number} {name}", dying(number, after=True))
             for name, message in enumerate(chat.queue)
         ]
         chat.world.settle()
@@ -186,17 +185,3 @@ def test_a_process_that_dies_after_any_call_has_what_was_asked_for_done_once() -
             assert number > 4, "no death was played"
             return
     raise AssertionError("there are more calls than deaths")
-
-
-def delivered(chat: Chat, message: str, delivery: str, outside: Any) -> bool:
-    """Deliver a message to a process that dies, and again to one that does not; return whether it died."""
-    chat.world.outside = outside
-    try:
-        carry_out(chat.world.services, message.encode(), delivery)
-    except Died:
-        chat.world.outside = straight
-        chat.world.services = chat.world.new_process()
-        chat.world.send(*carry_out(chat.world.services, message.encode(), delivery))
-        return True
-    chat.world.outside = straight
-    return False

@@ -13,14 +13,12 @@ from dev.emulator.bot.service import Told
 from provisioning.api.chat.cards import LARGEST, activity_of
 from provisioning.api.chat.form import KINDS
 from provisioning.api.chat.verbs import Item, Said, Verb
-from provisioning.api.chat.work import carry_out
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.events import EventOutcome, What
 from provisioning.domain.registration import Registration, Status
 from tests.worlds.approvals import APPROVER, awaiting
-from tests.worlds.chatting import a_client
+from tests.worlds.chatting import a_client, delivered
 from tests.worlds.deaths import dying
-from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import MANAGED
 from tests.worlds.signed_in import ALICE, MALLORY
 from tests.worlds.teaming import TeamsChat, buttons, words
@@ -288,7 +286,7 @@ def test_a_process_that_dies_after_any_call_has_what_was_asked_for_done_once() -
         ):
             teams.ask(teams.sent(teams.bot.press(person.object_id, of, button, texts)))
         deaths = [
-            delivered(teams, message, f"{number} {name}", dying(number, after=True))
+            delivered(teams.world, message, f"{number} {name}", dying(number, after=True))
             for name, message in enumerate(teams.queue)
         ]
         teams.world.settle()
@@ -300,17 +298,3 @@ def test_a_process_that_dies_after_any_call_has_what_was_asked_for_done_once() -
             assert number > 4, "no death was played"
             return
     raise AssertionError("there are more calls than deaths")
-
-
-def delivered(teams: TeamsChat, message: str, delivery: str, outside: Any) -> bool:
-    """Deliver a message to a process that dies, and again to one that does not; return whether it died."""
-    teams.world.outside = outside
-    try:
-        carry_out(teams.world.services, message.encode(), delivery)
-    except Died:
-        teams.world.outside = straight
-        teams.world.services = teams.world.new_process()
-        teams.world.send(*carry_out(teams.world.services, message.encode(), delivery))
-        return True
-    teams.world.outside = straight
-    return False
