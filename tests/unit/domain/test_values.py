@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import field
 from typing import Any
@@ -37,10 +38,15 @@ KINDS = pytest.mark.parametrize("kind", [Ours, Theirs], ids=["ours", "theirs"])
 
 @values.dataclass(frozen=True, slots=True)
 class Point:
-    """A value at module level, which can be pickled."""
+    """A value at module level, which can be pickled, and which looks at what it was given."""
 
     x: int
     y: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what is below zero."""
+        if self.x < 0:
+            raise ValueError("x")
 
 
 def test_both_are_written_the_same_and_hide_the_same() -> None:
@@ -112,8 +118,34 @@ def test_what_is_missing_or_unknown_is_refused_by_name(kind: Any) -> None:
             kind(*args, **given)
 
 
-def test_a_value_survives_pickling() -> None:
+def test_a_value_looks_at_what_it_was_given() -> None:
+    with pytest.raises(ValueError, match="x"):
+        Point(-1)
+
+
+def test_a_value_survives_pickling_and_is_not_read_from_one_of_other_fields() -> None:
     assert pickle.loads(pickle.dumps(Point(1, 2))) == Point(1, 2)  # noqa: S301 -- written right here
+    with pytest.raises(ValueError, match="shorter"):
+        Point(1).__setstate__([1])  # type: ignore[attr-defined]
+
+
+def test_those_who_ask_are_told_that_a_value_is_frozen() -> None:
+    assert Ours.__dataclass_params__.frozen is Theirs.__dataclass_params__.frozen is True
+
+
+def test_a_value_is_made_without_compiling_anything() -> None:
+    compiled: list[object] = []
+
+    def note(_frame: object, event: str, called: object) -> None:
+        if event == "c_call" and called is exec:
+            compiled.append(called)
+
+    sys.setprofile(note)
+    try:
+        values.dataclass(frozen=True, slots=True)(described())
+    finally:
+        sys.setprofile(None)
+    assert not compiled
 
 
 def test_no_kind_is_made_that_is_not_a_frozen_one_with_slots() -> None:
