@@ -39,9 +39,7 @@ def _described() -> Schema:
 
 def _tidy(value: Any) -> Any:  # noqa: ANN401 -- JSON
     """Return a schema without the titles that pydantic makes of names, and without defaults that say nothing."""
-    if isinstance(value, list):
-        return [_tidy(each) for each in value]
-    if not isinstance(value, dict):
+    if not isinstance(value, dict):  # what is in lists has neither
         return value
     return {
         name: _tidy(content)

@@ -276,7 +276,7 @@ DECISION_PREVIEW: Final = {**RETRY_PREVIEW, "operation": None}
 def _problem(status: int, title: str, code: str, detail: str, *faults: tuple[str, str, str]) -> dict[str, Any]:
     problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     problem["traceId"] = _TRACE
-    errors = [dict(zip(("pointer", "code", "message"), fault, strict=True)) for fault in faults]
+    errors = [{"pointer": pointer, "code": code, "message": message} for pointer, code, message in faults]
     return problem | ({"errors": errors} if errors else {})
 
 

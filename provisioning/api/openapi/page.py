@@ -174,12 +174,13 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table, and nothing where it has no row; on a phone each cell has its heading beside it."""
     names = tuple(heads)
-    cells = (
-        "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, row, strict=True)) for row in rows
-    )
-    content = "".join(f"<tr>{row}</tr>" for row in cells)
+    content = "".join(f"<tr>{''.join(map(_cell, names, row))}</tr>" for row in rows)
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{content}</tbody></table>' if content else ""
+
+
+def _cell(name: str, content: str) -> str:
+    return f'<td data-name="{name}">{content}</td>'
 
 
 def _kinds(content: Mapping[str, Any]) -> str:

@@ -2,6 +2,9 @@
 
 import json
 import re
+from typing import Any
+
+import pytest
 
 from provisioning.api.calls import Call
 from provisioning.api.openapi.document import describe
@@ -11,6 +14,7 @@ from provisioning.api.openapi.remedies import REMEDIES
 from provisioning.api.openapi.served import show_docs_for_key_holders, show_docs_for_people, show_openapi
 from provisioning.api.page.headers import POLICY
 from provisioning.api.page.served import FILES
+from provisioning.domain.errors import RequestRejected
 from tests.worlds.described import operations
 from tests.worlds.elements import elements_of
 
@@ -30,13 +34,53 @@ def test_the_page_loads_nothing_but_files_of_this_service_and_has_no_script_of_i
     assert not re.search(r"url\(|@import|javascript:", html)
 
 
-def test_of_what_has_one_value_alone_that_value_is_told() -> None:
-    schemas = {"Kept": {"type": "object", "properties": {"type": {"const": "secret"}, "state": {"enum": ["a", "b"]}}}}
-    document = describe()
-    document["components"]["schemas"] = document["components"]["schemas"] | schemas
-    text = elements_of(page(document)).text
-    assert re.search(r"type\s*secret\b", text)
-    assert re.search(r"state\s*a, b\b", text)
+# A schema, and what of it is told in a few words.
+KINDS: list[tuple[dict[str, Any], str]] = [
+    ({"type": "string"}, "string"),
+    ({}, "any"),
+    ({"$ref": "#/components/schemas/Kept"}, '<a href="#Kept">Kept</a>'),
+    ({"oneOf": [{"$ref": "#/components/schemas/Kept"}, {"type": "null"}]}, '<a href="#Kept">Kept</a> or null'),
+    ({"anyOf": [{"type": "string"}, {"type": "string"}, {"type": "null"}]}, "string or null"),
+    ({"type": "object", "properties": {}, "anyOf": [{"required": ["a"]}]}, "object"),
+    ({"const": "Secret"}, "Secret"),
+    ({"type": "string", "enum": ["a", "b"]}, "a, b"),
+    ({"type": ["string", "null"], "maxLength": 5}, "string or null, at most 5 characters"),
+    ({"type": "string", "minLength": 1}, "string"),
+    ({"type": "integer", "minimum": 1, "maximum": 200}, "integer, 1 to 200"),
+    (
+        {"type": "array", "minItems": 1, "maxItems": 3, "items": {"type": "string", "minLength": 2, "maxLength": 4}},
+        "array of string, 2 to 4 characters, 1 to 3 entries",
+    ),
+    ({"type": "array"}, "array of any"),
+]
+
+
+def test_of_each_schema_its_kind_is_told_in_a_few_words() -> None:
+    properties = {f"field{number}": schema for number, (schema, _) in enumerate(KINDS)}
+    document = json.loads(json.dumps(describe()))
+    document["components"]["schemas"] = {"Kept": {"type": "object", "required": ["field0"], "properties": properties}}
+    row = r'<td data-name="Field">(.*?)</td><td data-name="Kind">(.*?)</td><td data-name="What it says"></td>'
+    told = re.findall(row, page(document))
+    assert told[0][0] == "<code>field0</code> (required)"
+    assert {field for field, _ in told[1:]} == {f"<code>field{number}</code>" for number in range(1, len(KINDS))}
+    assert [kind for _, kind in told] == [expected for _, expected in KINDS]
+
+
+def test_of_each_call_is_told_what_it_takes_and_whether_it_needs_a_key() -> None:
+    html, parameters = page(describe()), describe()["components"]["parameters"]
+    sections = re.findall(r'<section class="call" aria-labelledby="(\w+)".*?</section>', html, re.DOTALL)
+    assert sections == list(operations())
+    for found in re.finditer(r'<section class="call" aria-labelledby="(\w+)".*?</section>', html, re.DOTALL):
+        operation, section = operations()[found[1]], found[0]
+        assert (" Without a key." in section) is (operation.get("security") == []), found[1]
+        [(_, attributes), *_] = elements_of(section).found
+        assert json.loads(attributes["data-parameters"] or "") == [
+            {"name": each["name"], "in": each["in"], "required": each["in"] == "path"}
+            for each in (parameters[one["$ref"].rpartition("/")[2]] for one in operation.get("parameters", ()))
+        ]
+    text = elements_of(html).text
+    assert "application/json, application/merge-patch+json: Change" in text
+    assert "application/json-patch+json: JsonPatch" in text
 
 
 def test_a_code_in_an_answer_leads_to_its_remedy_and_what_only_looks_like_one_stays_as_it_is() -> None:
@@ -102,7 +146,12 @@ def test_the_description_and_the_page_are_served_as_what_they_are() -> None:
         assert shown.headers["Content-Security-Policy"] == POLICY
         assert shown.body == page(describe(), sign_in)
         assert show(Call("/api/docs", {"if-none-match": shown.headers["ETag"]})).status == 304
-        assert show(Call("/api/docs/")).headers["Location"] == "../docs"
+        beside = show(Call("/api/docs/"))
+        assert (beside.status, beside.headers["Location"]) == (307, "../docs")
+    for show in (show_openapi, show_docs_for_key_holders, show_docs_for_people):
+        with pytest.raises(RequestRejected) as refused:
+            show(Call("/api/docs", query="x=1"))
+        assert (refused.value.status, refused.value.code) == (400, "invalid-query")
 
 
 def test_the_page_shows_who_calls_and_every_parameter_code_and_example() -> None:
