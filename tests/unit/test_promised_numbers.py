@@ -58,6 +58,7 @@ TOLD: Final = {
     "api.lists.LONGEST_TEXT": 255,
     "api.lists._LONGEST_LOOK": 5 * SECOND,
     "api.chat.verbs.MOST_LISTED": 10,
+    "api.chat.waiting.MOST_TOLD": 50,
     "operator.commands.OVERDUE_AFTER": 10 * MINUTE,
     "operator.commands.MOST_DUE": 1000,
     "operator.rebuild._PATIENCE": 5 * MINUTE,

@@ -1,6 +1,7 @@
 """A world with a workspace of Slack, in which people ask: typed, pressed, filled in, and done from the queue."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioning.api import web
@@ -21,9 +22,10 @@ ALICES, MALLORYS, APPROVERS = "U0ALICE", "U0MALLORY", "U0APPROVER"
 class Chat:
     """A world with a workspace of Slack, and the queue between the answer and the work."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, rules: Sequence[Mapping[str, Any]] | None = None, **settings: str) -> None:
         self.slack = SlackDouble()
-        self.world = World(chat=self.slack, settings={**ENTRA, "WEBSITE_HOSTNAME": "r.contoso.com", **settings})
+        told = {**ENTRA, "WEBSITE_HOSTNAME": "r.contoso.com", **settings}
+        self.world = World(chat=self.slack, settings=told, rules=rules)
         self.queue = self.world.chat_queue
         self.calls: list[str] = []
 

@@ -71,7 +71,7 @@ class SlackDouble(BaseAdapter):
         }
         return urlencode(form | changes).encode()
 
-    def pressed(self, user: str, action: dict[str, Any], reason: str | None = None, **changes: Any) -> bytes:
+    def pressed(self, user: str, action: dict[str, Any], reason: str | None = None, /, **changes: Any) -> bytes:
         """Return the body of a button that is pressed, as it was in a message, the text beside it included."""
         payload = {
             "type": "block_actions",

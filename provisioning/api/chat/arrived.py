@@ -32,7 +32,7 @@ def queue(services: Services, key: str, content: str, message: str, until: datet
     Raises RequestRejected (401) for a request that came before: it proves nothing any more. The queue takes each once,
     so its message does nothing. Raises TryAgain where storage cannot answer.
     """
-    with ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor() as threads:
         sending = threads.submit(copy_context().run, services.queues.send, CHAT_QUEUE, message)
         is_first = services.people.keep(key, content, until)
         sending.result()

@@ -20,7 +20,7 @@ from provisioning.api.chat.verbs import Ask, Said, Verb, answered, help_of, read
 from provisioning.api.chat.who import caller_in_slack, linked, unlinked
 from provisioning.domain.callers import unauthenticated
 from provisioning.domain.chat import ChatUser
-from provisioning.domain.errors import RequestRejected, TryAgain
+from provisioning.domain.errors import Fault, RequestRejected, TryAgain
 from provisioning.domain.intake import parse
 from provisioning.domain.registration import REGISTRATION_ID
 from provisioning.domain.slack import LARGEST_BODY, LONGEST_WAIT, REMEMBERED, SignedRequest, Workspace
@@ -125,11 +125,12 @@ def _opened(services: Services, workspace: Workspace, asked: Asked) -> Answer:
 
 def _errors(services: Services, asked: Asked) -> Mapping[str, str]:
     """Return what is wrong with the form by itself; what else may be, is told once it was sent."""
+    faults = tuple[Fault, ...]()
     try:
         parse({**(asked.ask.request or {}), "owner": SOMEBODY}, services.secrets.lifetimes)
     except RequestRejected as error:
-        return errors_of(asked.view, error.faults)
-    return {}
+        faults = error.faults
+    return errors_of(asked.view, faults)
 
 
 def read_asked(body: bytes, workspace: Workspace) -> Asked | None:

@@ -26,7 +26,7 @@ from provisioning.domain.intake import parse
 from provisioning.domain.registration import REGISTRATION_ID
 from provisioning.domain.teams import CHANNEL, LARGEST_BODY, REMEMBERED, Bot, Conversation
 from provisioning.domain.values import dataclass
-from provisioning.ports import Services
+from provisioning.ports import Services, Teams
 
 ELSEWHERE: Final = "Ask me in a chat of our own: here others would read the answer."
 NO_CODE_NEEDED: Final = Said("No code is needed here: Microsoft Teams says who you are. Sign in on the page, and ask.")
@@ -85,12 +85,13 @@ def take(services: Services, call: Call) -> Answer:
     Framework for this bot that is valid now (401); afterwards for an activity of another service than the token is
     for, of another tenant, of too long ago, or that came before (401), and for what is not documented (400).
     """
-    bot, teams = services.bot, services.teams
+    here = _here(services)
     if len(call.body) > LARGEST_BODY:
         raise RequestRejected(413, "body-too-large", "An activity may have at most 64 KB.")
     scheme, _, token = call.headers.get("authorization", "").partition(" ")
-    if bot is None or teams is None or scheme.lower() != "bearer":
+    if here is None or scheme.lower() != "bearer":
         raise unauthenticated()
+    bot, teams = here
     claims = teams.verify(token)
     if claims is None:
         raise unauthenticated()
@@ -116,9 +117,10 @@ def key_of(message: bytes) -> str | None:
 
 def arrived(services: Services, key: str) -> Arrived | None:
     """Return what was kept under this name; None where there is no bot any more. Raises TryAgain where nothing is."""
-    bot, teams = services.bot, services.teams
-    if bot is None or teams is None:
+    here = _here(services)
+    if here is None:
         return None
+    bot, teams = here
     kept = services.people.kept(key)
     for moment in _MOMENTS:
         if kept is not None:
@@ -137,6 +139,10 @@ def arrived(services: Services, key: str) -> Arrived | None:
             services.people.put_place(posed.person, posed.conversation)
 
     return Arrived(key, posed.ask, lambda: _said(services, bot, posed), tell, remember)
+
+
+def _here(services: Services) -> tuple[Bot, Teams] | None:
+    return None if services.bot is None or services.teams is None else (services.bot, services.teams)
 
 
 def _said(services: Services, bot: Bot, posed: Posed) -> Said:
@@ -182,8 +188,6 @@ def _read(services: Services, activity: Mapping[str, Any]) -> Read:
 def _pressed(services: Services, activity: Mapping[str, Any]) -> Read:
     action = activity["value"]["action"]
     verb, data = action["verb"], action["data"]
-    if verb in ("register", "send") and data["kind"] not in KINDS:
-        raise ValueError
     if verb == "register":
         return answer_of(form_of(data["kind"], secrets.token_hex(16), {}, {})), None
     if verb == "send":

@@ -23,8 +23,8 @@ from provisioning.ports import Services
 MOST_LISTED: Final = 10
 _COLLECTION: Final = "/api/registrations"
 _FIRST_ERROR: Final = 400
-# What is shown of a registration, in this order; of what waits for an approval all that was asked for.
-_SHOWN: Final = ("status", "clientId", "fhirServerUrl", "resource", "owner", "contact")
+# What is shown of a registration after its state, in this order; of what waits for an approval all that was asked for.
+_SHOWN: Final = ("clientId", "fhirServerUrl", "resource", "owner", "contact")
 ASKED: Final = (
     *("description", "fhirServerUrl", "resource", "platform", "redirectUris", "logoutUrl", "scopes", "appRoles"),
     *("credential", "secretLifetime", "autoRotate", "acceptMappedClaims", "accessTokenVersion", "owner", "contact"),
@@ -153,9 +153,9 @@ def _list(services: Services, caller: Caller, ask: Ask) -> Said:
     wanted = _LISTED.get(ask.text.lower(), {"q": ask.text} if ask.text else {})
     query = urlencode({"top": str(MOST_LISTED), **wanted})
     answer = _call(services, caller, "list_registrations", Call(_COLLECTION, query=query))
-    if answer.status >= _FIRST_ERROR:
+    page = _content(answer)
+    if page is None:
         return _refused(answer)
-    page = json.loads(answer.body)
     items = tuple(Item(each["displayName"], each["registrationId"], (_state(each),)) for each in page["value"])
     more = "There are more, or more to look through: see the page." if page["continuationToken"] else ""
     if not items:
@@ -170,9 +170,9 @@ def _show(services: Services, caller: Caller, ask: Ask) -> Said:
 def _shown(services: Services, caller: Caller, ask: Ask, otherwise: str) -> Said:
     """Return the registration; with `otherwise` only what waits is of interest, and that is said where nothing does."""
     answer = _call(services, caller, "show_registration", _one(ask))
-    if answer.status >= _FIRST_ERROR:
+    content = _content(answer)
+    if content is None:
         return _refused(answer)
-    content = json.loads(answer.body)
     approval = content.get("approval")
     waits = approval is not None and approval["outcome"] is None
     if not waits and otherwise:
@@ -193,9 +193,9 @@ def _register(services: Services, caller: Caller, ask: Ask) -> Said:
     body = json.dumps({**ask.request, "owner": caller.object_id}).encode()
     headers = {"content-type": "application/json", "idempotency-key": ask.key, **_WAITS}
     answer = _call(services, caller, "submit_registration", Call(_COLLECTION, headers, body=body, method="POST"))
-    if answer.status >= _FIRST_ERROR:
+    content = _content(answer)
+    if content is None:
         return _refused(answer)
-    content = json.loads(answer.body)
     item = Item(content["displayName"], content["registrationId"], (_state(content), *_failures(content)))
     page = f"#/r/{content['registrationId']}"
     return Said(_of_progress(_REGISTERED, content), (item,), page=page, done=True, message=answer.message)
@@ -221,8 +221,8 @@ def _deny(services: Services, caller: Caller, ask: Ask) -> Said:
 def _decided(services: Services, caller: Caller, ask: Ask, call: str, decision: Mapping[str, str]) -> Said:
     answer = _call(services, caller, call, _one(ask, "POST", decision))
     outcome = "approved" if call == "approve_registration" else "denied"
-    if answer.status < _FIRST_ERROR:
-        content = json.loads(answer.body)
+    content = _content(answer)
+    if content is not None:
         text = f"You have {outcome} what {content['displayName']} asks for."
         return Said(text, lines=(_state(content), *_failures(content)), done=True, message=answer.message)
     if answer.code == "nothing-to-decide" and _is_decided_by(services, caller, ask, outcome):
@@ -232,8 +232,7 @@ def _decided(services: Services, caller: Caller, ask: Ask, call: str, decision: 
 
 def _is_decided_by(services: Services, caller: Caller, ask: Ask, outcome: str) -> bool:
     """Whether this caller has decided so before: a button that is pressed twice is no error."""
-    shown = _call(services, caller, "show_registration", _one(ask))
-    approval = json.loads(shown.body).get("approval") or {} if shown.status < _FIRST_ERROR else {}
+    approval = _known(services, caller, ask).get("approval") or {}
     same = (approval.get("outcome"), approval.get("decidedBy")) == (outcome, caller.object_id)
     return same and approval.get("digest") == ask.digest
 
@@ -242,9 +241,9 @@ def _rotate(services: Services, caller: Caller, ask: Ask) -> Said:
     if ask.digest and _has_another_secret(services, caller, ask):
         return Said("It has a new secret already.", done=True)
     answer = _call(services, caller, "rotate_registration", _one(ask, "POST"))
-    if answer.status >= _FIRST_ERROR:
+    content = _content(answer)
+    if content is None:
         return _refused(answer)
-    content = json.loads(answer.body)
     text = f"{content['displayName']} {_of_progress(_ROTATED, content)}"
     lines = tuple(_failures(content))
     return Said(text, lines=lines, page=f"#/r/{ask.registration_id}", done=True, message=answer.message)
@@ -252,8 +251,7 @@ def _rotate(services: Services, caller: Caller, ask: Ask) -> Said:
 
 def _has_another_secret(services: Services, caller: Caller, ask: Ask) -> bool:
     """Whether the secret that was shown has been replaced since: a button that is pressed twice replaces one secret."""
-    shown = _call(services, caller, "show_registration", _one(ask))
-    secret = json.loads(shown.body).get("secret") if shown.status < _FIRST_ERROR else None
+    secret = _known(services, caller, ask).get("secret")
     return secret is not None and secret["keyId"] != ask.digest
 
 
@@ -285,6 +283,17 @@ def _call(services: Services, caller: Caller, name: str, call: Call) -> Answer:
     return web.answer_alone(handle, call, name)
 
 
+def _content(answer: Answer) -> dict[str, Any] | None:
+    """Return what the API answered; None where it refused."""
+    content: dict[str, Any] = json.loads(answer.body)
+    return content if answer.status < _FIRST_ERROR else None
+
+
+def _known(services: Services, caller: Caller, ask: Ask) -> Mapping[str, Any]:
+    """Return the registration as the caller may see it; nothing of one that may not be seen."""
+    return _content(_call(services, caller, "show_registration", _one(ask))) or {}
+
+
 def _refused(answer: Answer) -> Said:
     """Return why it was refused, in the words of the API."""
     problem = json.loads(answer.body)
@@ -300,7 +309,7 @@ def _state(content: Mapping[str, Any]) -> str:
 
 def _of(content: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is told of a registration that waits for nobody; of a secret where it is, and never what it is."""
-    yield from _lines(content, _SHOWN[1:])
+    yield from _lines(content, _SHOWN)
     if content["secret"]:
         yield f"secret: {content['secret']['id']}, ends {content['secret']['expiresAt']}"
     yield from _failures(content)

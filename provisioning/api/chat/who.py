@@ -62,13 +62,12 @@ def linked(services: Services, user: ChatUser, ask: Ask) -> Said:
     if object_id is None or sign_in is None:
         return _NO_CODE
     services.people.link(user, object_id)
-    trail.known(actor=Actor.of(sign_in.caller))
-    logger.info("a user of the chat is linked to a person")
-    return Said(f"You are {sign_in.caller.name or object_id} here. Write: help", done=True)
+    logger.info("a user of the chat is linked to %s", Actor.of(sign_in.caller))
+    return Said(f"You are {sign_in.caller.name or object_id} here. Write: help")
 
 
 def unlinked(services: Services, object_id: str | None) -> Said:
     """Have nothing be known of the person in any chat; return what is said then."""
     if object_id is not None:
         services.people.unlink(object_id)
-    return Said("You are nobody here.", done=True)
+    return Said("You are nobody here.")

@@ -13,7 +13,7 @@ import pytest
 from provisioning.api.calls import Call
 from provisioning.api.chat.verbs import Verb
 from provisioning.api.chat.work import carry_out, give_up
-from provisioning.domain.slack import LARGEST_BODY, LONGEST_WAIT, OLDEST
+from provisioning.domain.slack import LONGEST_WAIT, OLDEST, SignedRequest
 from tests.worlds.chatting import ALICES, Chat, noting
 from tests.worlds.outside import Died
 from tests.worlds.signed_in import ALICE
@@ -65,8 +65,17 @@ def test_what_slack_did_not_sign_just_now_is_401_before_anything_is_parsed(chat:
 
 
 def test_a_body_that_is_too_large_is_413_although_it_is_signed(chat: Chat) -> None:
-    answer = chat.ask(signed(b"%" * (LARGEST_BODY + 1), chat.now))
-    assert (answer.status, answer.code, chat.queue) == (413, "body-too-large", [])
+    for size, refused in ((32 * 1024, (400, "invalid-request")), (32 * 1024 + 1, (413, "body-too-large"))):
+        answer = chat.ask(signed(b"%" * size, chat.now))
+        assert ((answer.status, answer.code), chat.queue) == (refused, [])
+
+
+def test_a_form_of_fifty_fields_is_read_and_one_of_more_is_not(chat: Chat) -> None:
+    command = chat.slack.command(ALICES, "help")
+    for fields, status in ((50, 200), (51, 400)):
+        more = b"&a=b" * (fields - command.count(b"&") - 1)
+        assert chat.ask(signed(command + more, chat.now)).status == status
+    assert chat.ask(signed(command + b"&nothing", chat.now)).status == 400
 
 
 def test_another_workspace_is_401_although_its_request_is_signed(chat: Chat) -> None:
@@ -77,6 +86,68 @@ def test_another_workspace_is_401_although_its_request_is_signed(chat: Chat) -> 
     for body in foreign:
         answer = chat.ask(signed(body, chat.now))
         assert (answer.status, answer.code, chat.queue) == (401, "unauthenticated", [])
+
+
+ROW = "0" * 8 + "-00000000-0000-4000-8000-000000000000"
+APPROVES = {"action_id": "approve", "value": f"{ROW} d"}
+
+
+@pytest.mark.parametrize(
+    ("action", "changes"),
+    [
+        (APPROVES | {"value": f"{ROW} "}, {}),
+        (APPROVES | {"value": ROW}, {}),
+        (APPROVES | {"value": "1 d"}, {}),
+        (APPROVES | {"action_id": "rotate"}, {}),
+        (APPROVES | {"action_id": "destroy"}, {}),
+        (APPROVES, {"type": "message_action"}),
+        (APPROVES, {"user": {"id": "U1 2"}}),
+        (APPROVES, {"user": {"id": "Ü1"}}),
+        (APPROVES, {"user": {"id": 1}}),
+        (APPROVES, {"response_url": "https://evil.example/"}),
+        (APPROVES, {"actions": [APPROVES, APPROVES]}),
+        ({"action_id": "register-spy", "value": "spy"}, {}),
+    ],
+    ids=str,
+)
+def test_a_button_that_is_none_of_ours_is_400_and_does_nothing(
+    chat: Chat, action: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    assert chat.ask(signed(chat.slack.pressed(ALICES, APPROVES), chat.now)).status == 200
+    assert len(chat.queue) == 1
+    answer = chat.ask(signed(chat.slack.pressed(ALICES, action, **changes), chat.now))
+    assert (answer.status, answer.code, len(chat.queue)) == (400, "invalid-request", 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"callback_id": "other"}, {"kind": "spy"}, {"id": "V 1"}, {"id": "Ü1"}, {"id": ""}],
+    ids=str,
+)
+def test_a_form_that_is_none_of_ours_is_400_and_does_nothing(chat: Chat, changes: dict[str, str]) -> None:
+    url = chat.slack.new_url()
+    for more, status in (({}, 200), (changes, 400)):
+        told = {"id": "V1", "callback_id": "register", "kind": "resource"} | more
+        filled = {"displayName": "A", "contact": "a@contoso.example", "fhirServerUrl": "https://f.contoso.example"}
+        view = {
+            "id": told["id"],
+            "callback_id": told["callback_id"],
+            "private_metadata": json.dumps({"kind": told["kind"], "url": url}),
+            "state": {"values": {name: {"value": {"value": value}} for name, value in filled.items()}},
+        }
+        payload = {"type": "view_submission", "team": {"id": WORKSPACE}, "user": {"id": ALICES}, "view": view}
+        answer = chat.ask(signed(urlencode({"payload": json.dumps(payload)}).encode(), chat.now))
+        assert (answer.status, len(chat.queue)) == (status, 1)
+
+
+def test_a_button_that_is_a_link_asks_for_nothing_whoever_says_so(chat: Chat) -> None:
+    chat.link(ALICES, ALICE)
+    opened, told = signed(chat.slack.pressed(ALICES, {"action_id": "open"}), chat.now), len(chat.slack.told)
+    answer = chat.ask(opened)
+    assert (answer.status, answer.body, chat.queue) == (200, "", [])
+    message = SignedRequest.received(opened.headers, opened.body).message.encode()
+    assert carry_out(chat.world.services, message, "x") == []
+    assert len(chat.slack.told) == told
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,13 @@ def test_a_denial_has_its_reason_by_button_and_by_command(chat: Chat) -> None:
     approver(chat)
     by_button, by_command = (awaiting(chat.world, a_client(each)) for each in (ALICE, MALLORY))
     button = buttons(chat.says(APPROVERS, f"show {by_button.id}"))["deny"]
-    assert words(chat.presses(APPROVERS, button)).startswith("Write the reason")
-    assert words(chat.presses(APPROVERS, button, "Not <here>.")).startswith("You have denied what")
-    assert words(chat.says(APPROVERS, f"deny {by_command.id} Not there.")).startswith("You have denied what")
+    for told, begins, instead in (
+        (chat.presses(APPROVERS, button), "Write the reason", False),
+        (chat.presses(APPROVERS, button, " "), "Write the reason", False),
+        (chat.presses(APPROVERS, button, "Not <here>."), "You have denied what", True),
+        (chat.says(APPROVERS, f"deny {by_command.id} Not there."), "You have denied what", False),
+    ):
+        assert (words(told)[: len(begins)], told["replace_original"]) == (begins, instead)
     approvals = [chat.world.row(each.id).approval for each in (by_button, by_command)]
     assert [each.reason for each in approvals if each is not None] == ["Not <here>.", "Not there."]
 
