@@ -173,7 +173,7 @@ def _shown(services: Services, caller: Caller, ask: Ask, otherwise: str) -> Said
     content = _content(answer)
     if content is None:
         return _refused(answer)
-    approval = content.get("approval")
+    approval: Any = content.get("approval")
     waits = approval is not None and approval["outcome"] is None
     if not waits and otherwise:
         return Said(otherwise)

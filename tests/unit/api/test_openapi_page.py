@@ -84,7 +84,7 @@ def test_of_each_call_is_told_what_it_takes_and_whether_it_needs_a_key() -> None
 
 
 def test_a_code_in_an_answer_leads_to_its_remedy_and_what_only_looks_like_one_stays_as_it_is() -> None:
-    document = describe()
+    document = json.loads(json.dumps(describe()))
     asked = document["paths"]["/registrations"]["get"]["responses"]["200"]
     asked["description"] = "`resource-in-use`, and `no-such-code`."
     html = page(document)
