@@ -17,12 +17,14 @@ from dev.emulator.bot import signing
 from dev.emulator.faults import Fault
 from dev.emulator.sts import signing as entra
 from provisioning.api.calls import Call
-from provisioning.api.chat.work import carry_out, give_up
+from provisioning.api.chat.work import answer_chat, carry_out, give_up
 from provisioning.domain.errors import TryAgain
-from provisioning.domain.teams import LARGEST_BODY, OLDEST, REMEMBERED
+from provisioning.domain.messages import DROPPED
+from provisioning.domain.teams import LARGEST_BODY, OLDEST, REMEMBERED, Conversation
 from tests.worlds.outside import Died, straight
-from tests.worlds.signed_in import ALICE, MALLORY
+from tests.worlds.signed_in import ALICE, ENTRA, MALLORY
 from tests.worlds.teaming import TeamsChat, words
+from tests.worlds.world import World
 
 ANOTHER = "99999999-0000-4000-8000-000000000009"
 
@@ -152,11 +154,18 @@ def test_what_the_bot_framework_did_not_sign_for_this_bot_is_401_before_anything
 
 
 def test_a_body_that_is_too_large_is_413_although_it_has_a_token(teams: TeamsChat) -> None:
-    answer = teams.ask(replace(plain(teams), body=b"[" * (LARGEST_BODY + 1)))
-    assert (answer.status, answer.code, teams.queue) == (413, "body-too-large", [])
-    much = teams.bot.message(ALICE.object_id, "list " + "x" * 31_000)
-    answer = teams.ask(teams.sent(much))
-    assert (answer.status, answer.code, teams.queue) == (413, "body-too-large", [])
+    for size, refused in ((LARGEST_BODY, (400, "invalid-request")), (LARGEST_BODY + 1, (413, "body-too-large"))):
+        answer = teams.ask(replace(plain(teams), body=b"[" * size))
+        assert ((answer.status, answer.code), teams.queue) == (refused, [])
+
+
+def test_what_is_more_than_a_row_of_storage_holds_is_413(teams: TeamsChat) -> None:
+    teams.ask(teams.sent(teams.bot.message(ALICE.object_id, "list x")))
+    [(kept, _)] = teams.world.people.came.values()
+    for more, status in ((30_000 - len(kept), 200), (30_001 - len(kept), 413)):
+        answer = teams.ask(teams.sent(teams.bot.message(ALICE.object_id, "list x" + "x" * more)))
+        assert answer.status == status
+    assert max(len(each) for each, _ in teams.world.people.came.values()) == 30_000
 
 
 @pytest.mark.parametrize(
@@ -240,6 +249,7 @@ def test_what_is_no_activity_is_400_and_does_nothing(teams: TeamsChat, body: byt
         {"from": {"id": "29:1", "aadObjectId": "somebody"}},
         {"id": ""},
         {"id": 1},
+        {"id": "1" * 1025},
         {"text": ["list"]},
         {"type": "invoke"},
         {"type": "invoke", "name": "task/fetch"},
@@ -406,3 +416,58 @@ def test_in_a_channel_nothing_is_told_but_where_to_ask(teams: TeamsChat) -> None
     pressed["conversation"] = pressed["conversation"] | {"conversationType": "groupChat"}
     answer = teams.ask(teams.sent(pressed))
     assert (json.loads(answer.body)["value"][:30], teams.queue) == ("Ask me in a chat of our own: h", [])
+
+
+ROW = "0" * 8 + "-00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("verb", "data", "changes"),
+    [
+        ("show", {}, {}),
+        ("approve", {"id": "1"}, {}),
+        ("approve", {"digest": ""}, {}),
+        ("approve", {"digest": "d" * 129}, {}),
+        ("approve", {"digest": "d d"}, {}),
+        ("register", {"kind": "spy"}, {}),
+        ("send", {"kind": "spa", "key": "x"}, {}),
+        ("approve", {}, {"name": "task/fetch"}),
+        ("approve", {}, {"replyToId": ""}),
+        ("approve", {}, {"replyToId": "1" * 1025}),
+    ],
+)
+def test_a_button_that_is_none_of_ours_is_400_and_does_nothing(
+    teams: TeamsChat, verb: str, data: dict[str, str], changes: dict[str, Any]
+) -> None:
+    told = teams.says(ALICE, "help")
+    ours = {"id": ROW, "digest": "d" * 128}
+    pressed = teams.bot.press(ALICE.object_id, told, {"verb": "approve", "data": ours})
+    assert teams.ask(teams.sent(pressed | {"replyToId": "1" * 1024})).status == 200
+    other = teams.bot.press(ALICE.object_id, told, {"verb": verb, "data": ours | data})
+    answer = teams.ask(teams.sent(other | changes))
+    assert (answer.status, answer.code, len(teams.queue)) == (400, "invalid-request", 1)
+
+
+def test_somebody_is_reached_where_they_spoke_alone_with_the_bot_and_nowhere_once_they_unlink(
+    teams: TeamsChat,
+) -> None:
+    teams.says(MALLORY, "list", channel=True)
+    assert teams.world.people.places() == {}
+    teams.says(MALLORY, "list")
+    conversation = teams.bot.conversation(MALLORY.object_id)
+    assert teams.world.people.places() == {MALLORY.object_id: Conversation(teams.bot.service, conversation)}
+    teams.says(MALLORY, "unlink")
+    assert teams.world.people.places() == {}
+
+
+def test_what_waits_for_a_bot_that_is_there_no_more_is_dropped(
+    teams: TeamsChat, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    teams.ask(plain(teams))
+    world = World(settings=ENTRA)
+    world.people.came.update(teams.world.people.came)
+    assert carry_out(world.services, teams.queue[0].encode(), "x") == []
+    assert DROPPED in caplog.text
+    call = plain(teams)
+    assert answer_chat(lambda: world.services, "answer_teams", call).status == 401

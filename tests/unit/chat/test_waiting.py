@@ -11,11 +11,12 @@ import pytest
 from dev.emulator.faults import Fault
 from provisioning.api.chat.waiting import MOST_TOLD
 from provisioning.api.chat.work import carry_out, give_up
-from provisioning.domain.approval import LAPSES_AFTER
+from provisioning.domain.approval import LAPSES_AFTER, Outcome
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.chat import ChatUser, SignIn
 from provisioning.domain.messages import waiting_message
 from provisioning.domain.registration import Registration, Status
+from provisioning.domain.teams import Conversation
 from tests.worlds import slack
 from tests.worlds import teaming as teams_
 from tests.worlds.approvals import APPROVER, awaiting
@@ -228,3 +229,82 @@ def test_without_what_tells_by_itself_nobody_is_told() -> None:
     for _ in range(3):
         chat.world.deliver()
     assert (chat.queue, chat.slack.messages, chat.world.errors) == ([], {}, [])
+
+
+def asked_anew(there: There, row: Registration, **changes: Any) -> str:
+    """Have something else wait in place of what it waits for, or what `changes` say; return its digest."""
+    stored = there.world.row(row.id)
+    assert stored.approval is not None
+    there.world.registry.replace(replace(stored, approval=replace(stored.approval, **{"digest": "d" * 64, **changes})))
+    return "d" * 64
+
+
+def test_what_was_told_of_an_earlier_request_is_over_and_the_new_one_is_told(there: There) -> None:
+    there.comes(APPROVER)
+    row = comes_to_wait(there)
+    digest = asked_anew(there, row)
+    for _ in range(2):
+        carry_out(there.world.services, waiting_message(row.id).encode(), "again")
+        over, waits = there.told(APPROVER)
+        assert over == f"{row.request.display_name} does not wait for an approval any more."
+        assert waits.startswith("It waits for an approval:")
+    assert json.loads(there.world.people.told(row.id))[0][-1] == digest
+
+
+def test_what_was_decided_of_another_request_is_no_outcome_of_this_one(there: There) -> None:
+    there.comes(APPROVER)
+    row = comes_to_wait(there)
+    asked_anew(there, row, outcome=Outcome.APPROVED)
+    carry_out(there.world.services, waiting_message(row.id).encode(), "again")
+    assert there.told(APPROVER) == [f"{row.request.display_name} does not wait for an approval any more."]
+
+
+def test_at_the_moment_that_it_lapses_nobody_is_told_that_it_waits(there: There) -> None:
+    there.comes(APPROVER)
+    row = awaiting(there.world, a_client(ALICE))
+    assert row.approval is not None
+    before = there.everybody_told()
+    there.world.clock.time = row.approval.lapses_at
+    carry_out(there.world.services, waiting_message(row.id).encode(), "x")
+    assert there.everybody_told() == before
+    there.world.clock.time -= timedelta(seconds=1)
+    carry_out(there.world.services, waiting_message(row.id).encode(), "x")
+    assert there.everybody_told() == before + 1
+
+
+def test_what_is_decided_while_somebody_is_looked_up_is_told_to_nobody(there: There) -> None:
+    there.comes(APPROVER)
+    row = awaiting(there.world, a_client(ALICE))
+    before = there.everybody_told()
+
+    def meanwhile(name: str, action: Any) -> Any:
+        if name == "people.everybody":
+            asked_anew(there, row)
+        return action()
+
+    there.world.outside = meanwhile
+    carry_out(there.world.services, waiting_message(row.id).encode(), "x")
+    assert (there.everybody_told(), there.world.people.told(row.id)) == (before, "[]")
+
+
+def test_who_is_reached_by_a_chat_that_is_there_no_more_is_not_told_and_keeps_nobody_waiting(there: There) -> None:
+    there.comes(APPROVER)
+    people = there.world.people
+    people.link(ChatUser(slack.WORKSPACE, "U0GONE"), APPROVER.object_id)
+    people.put_place(APPROVER.object_id, people.places().get(APPROVER.object_id, Conversation("https://gone", "a:1")))
+    row = comes_to_wait(there)
+    told = there.everybody_told()
+    gone = ["slack" if isinstance(there, InTeams) else "teams", "a:gone", "https://gone", "1", row.asked_digest]
+    people.put_told(row.id, json.dumps([*json.loads(people.told(row.id)), gone]))
+    assert there.decides("deny").startswith("You have denied what")
+    passes(there)
+    assert (there.everybody_told(), people.told(row.id)) == (told, "")
+
+
+def test_without_what_tells_by_itself_nobody_is_told_whatever_is_in_the_queue() -> None:
+    chat = Chat(SLACK_BOT_TOKEN="")
+    chat.link(APPROVERS, APPROVER)
+    row = awaiting(chat.world, a_client(ALICE))
+    told = len(chat.slack.told)
+    carry_out(chat.world.services, waiting_message(row.id).encode(), "x")
+    assert (chat.slack.messages, len(chat.slack.told)) == ({}, told)
