@@ -12,6 +12,7 @@ from provisioning.api.calls import Call
 from provisioning.api.delete import MOST_CASCADED
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.events import What
+from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Status
 from tests.worlds.approvals import awaiting, decided
 from tests.worlds.checker import check
@@ -208,6 +209,21 @@ def test_a_resource_without_clients_is_deleted_with_cascade_as_without(world: Wo
     assert status(world, server) == ["deleted"]
 
 
+def test_a_client_that_goes_along_ends_its_provisioning_before_it_is_deleted(world: World) -> None:
+    server, client = a_server(world), submitted(world, a_service_client())
+    [its_own] = world.queue
+    world.queue.clear()
+    assert deleted(world, server, "cascade=true").status == 202
+    world.deliver()
+    assert status(world, server, client) == ["deleting", "accepted"]
+    assert world.row(client).operation.type is OperationType.PROVISION
+    world.queue.append(its_own)
+    world.settle()
+    assert status(world, server, client) == ["deleted", "deleted"]
+    ended = [each.what for each in world.registry.events(client, top=9).events]
+    assert ended == [What.REQUESTED, What.FAILED, What.DELETION_REQUESTED, What.DELETED]
+
+
 def test_a_client_that_is_being_provisioned_is_waited_for_and_fails_or_goes(world: World) -> None:
     server = a_server(world)
     running, queued = submitted(world, a_service_client()), submitted(world, a_public_client())
@@ -217,6 +233,35 @@ def test_a_client_that_is_being_provisioned_is_waited_for_and_fails_or_goes(worl
     world.settle()
     assert status(world, server, running, queued) == ["deleted", "deleted", "deleted"]
     check(world)
+
+
+def test_a_client_goes_along_by_one_deletion_however_often_its_resource_is_looked_at_and_though_its_message_is_lost(
+    world: World,
+) -> None:
+    server, client = a_server(world), a_client(world)
+    assert deleted(world, server, "cascade=true").status == 202
+    [own] = world.queue
+    world.deliver()
+    operation = world.row(client).operation
+    world.queue[:], own.visible_at = [own], world.clock.now()
+    world.deliver()
+    assert (world.queue, world.row(client).operation) == ([own], operation), "it is waited for"
+    world.settle(timedelta(hours=1))
+    assert status(world, server, client) == ["deleted", "deleted"]
+    check(world)
+
+
+def test_a_client_that_this_version_does_not_understand_is_not_deleted_and_its_resource_waits() -> None:
+    registry = MemoryRegistry()
+    world = World(registry=registry)
+    server, client = a_server(world), a_client(world)
+    listed_all(world)
+    assert deleted(world, server, "cascade=true").status == 202
+    row = world.row(client)
+    another = replace(row.operation, type=OperationType("another"), status=OperationStatus.PENDING)
+    world.registry.replace(replace(row, operation=another))
+    world.deliver()
+    assert [world.row(client).operation.type, *status(world, server, client)] == ["another", "deleting", "active"]
 
 
 def test_whoever_may_not_delete_each_client_deletes_none_of_them() -> None:

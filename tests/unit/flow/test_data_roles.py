@@ -402,6 +402,28 @@ def test_once_a_day_azure_is_compared_and_what_others_gave_is_told_and_stays() -
     assert told(world, client) == [(READER, "granted", None)]
 
 
+@pytest.mark.parametrize("status", [403, 503])
+def test_where_azure_does_not_say_who_has_what_the_roles_stay_and_nothing_fails(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = a_giving_world()
+    client = given(world)
+    world.emulator.faults.add(Fault("status", "arm.listRoleAssignments", status=status, times=None))
+    world.reconcile()
+    assert f"registration {client}: its data roles are not compared: " in caplog.text
+    assert (world.errors, world.get(client)["findings"], held(world, client)) == ([], [], [READER])
+    assert told(world, client) == [(READER, "granted", None)]
+
+
+def test_what_was_given_stays_granted_where_the_service_is_not_listed_any_more() -> None:
+    world = a_giving_world()
+    client = given(world)
+    world.settings = replace(world.settings, fhir_services={})
+    world.services = world.new_process()
+    world.reconcile()
+    assert (held(world, client), told(world, client)) == ([READER], [(READER, "granted", None)])
+
+
 def test_an_assignment_that_a_run_made_and_did_not_live_to_tell_is_taken_back() -> None:
     world = a_giving_world()
     client = given(world)
@@ -421,6 +443,8 @@ def test_what_somebody_else_gave_is_as_good_and_stays_theirs() -> None:
     changed(world, client, {"dataRoles": [READER]})
     assert says(world, "approve", client).status == 202
     assert told(world, client) == [(READER, "granted", None)]
+    world.reconcile()
+    assert world.get(client)["findings"] == [], "it was agreed to, whoever gave it"
     revoked(world, client)
     world.reconcile()
     assert held(world, client) == [READER]

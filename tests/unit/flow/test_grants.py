@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller
-from provisioning.flow.grant import RUNS_END_WITHIN
+from provisioning.flow.grant import RUNS_END_WITHIN, SHOWS_WITHIN
 from tests.worlds.checker import check, token_answer
 from tests.worlds.outside import done_twice, straight
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
@@ -106,6 +107,30 @@ def test_with_grants_off_nothing_is_asked_of_entra_and_everything_is_declared() 
     assert [(each["registrationId"], each["grants"]) for each in clients(world, server)] == [
         (client["registrationId"], client["grants"])
     ]
+
+
+def test_what_was_granted_stays_so_once_grants_are_turned_off() -> None:
+    world, server = a_world()
+    service, public = (world.registered(body())["registrationId"] for body in (a_service_client, a_public_client))
+    object_id = world.row(server).application_object_id or ""
+    world.services.directory.update_application(object_id, {"api": {"preAuthorizedApplications": []}})
+    world.settings = replace(world.settings, grants=False)
+    world.services = world.new_process()
+    world.reconcile()
+    assert grants(world, service) == [("globalReader", "granted", None)]
+    assert grants(world, public) == [("user_impersonation", "granted", None)]
+    assert (roles(world, service), preauthorized(world, server)) == (["globalReader"], {}), "nobody touches it"
+
+
+def test_a_reconciliation_that_finds_all_as_was_agreed_writes_nothing() -> None:
+    world, _ = a_world()
+    world.registered(a_public_client())
+    world.registered(a_service_client())
+    before = operations(world)
+    world.reconcile()
+    spent = operations(world) - before
+    assert spent["graph.readApplication"] > 0
+    assert not [name for name in spent if name.startswith(("graph.update", "graph.assign", "graph.unassign"))]
 
 
 def test_a_grant_costs_one_call_for_each_role_and_one_read_and_one_write_for_scopes() -> None:
@@ -275,6 +300,21 @@ def test_a_client_that_is_deleted_is_not_pre_authorised_any_more_and_what_others
     assert list(preauthorized(world, server)) == [by_hand["appId"]]
 
 
+def test_a_client_that_is_deleted_is_not_pre_authorised_though_the_replica_that_is_asked_never_saw_it_so() -> None:
+    world, server = a_world()
+    client = world.registered(a_public_client())["registrationId"]
+    world.clock.sleep(7200)
+    owner_says(world, "revoke", server, client)
+    world.clock.sleep(7200)
+    world.emulator.faults.set(replication_lag=600)
+    permissions = [each.value for each in world.row(client).declared]
+    assert owner_says(world, "approve", server, client, permissions=permissions).status == 202
+    assert list(preauthorized(world, server)) == [world.row(client).client_id]
+    world.delete(client)
+    world.deliver()
+    assert (world.row(client).status, preauthorized(world, server)) == ("deleted", {})
+
+
 def test_a_bot_agrees_for_nobody_and_may_take_back_for_the_owner() -> None:
     world, server, client = a_server_of_others()
     # It names the owner of the server, which is a group, as the person.
@@ -337,14 +377,23 @@ def test_a_role_that_takes_time_to_show_is_waited_for_and_looked_at_again() -> N
     world, _ = a_world()
     world.emulator.faults.set(role_propagation=20)
     assert grants(world, world.registered(a_service_client())["registrationId"]) == [("globalReader", "granted", None)]
-    world.emulator.faults.set(role_propagation=600)
+    world.emulator.faults.set(role_propagation=48 * 3600)
+    began = world.clock.now()
     client = world.registered(a_service_client())["registrationId"]
+    assert timedelta(seconds=20) < world.clock.now() - began <= SHOWS_WITHIN
     assert grants(world, client) == [("globalReader", "waits", "propagation")]
-    world.settle()
-    world.clock.sleep(1200)
-    world.plan()
-    world.settle()
+    [grant], pauses = world.row(client).grants, list[timedelta]()
+    for late in (timedelta(), timedelta(), timedelta(hours=30), timedelta(hours=30)):
+        due_at, now = world.row(client).grants_due_at or began, world.clock.now()
+        pauses.append(due_at - now)
+        assert pauses[-1] == min(max(timedelta(minutes=2), now - grant.since), timedelta(days=1))
+        world.clock.time = due_at + late
+        world.plan()
+        world.deliver()
+    assert (pauses[0], pauses[-1]) == (timedelta(minutes=2), timedelta(days=1))
+    assert world.row(client).grants_due_at is None
     assert grants(world, client) == [("globalReader", "granted", None)]
+    world.settle()
     check(world)
 
 
@@ -369,6 +418,21 @@ def test_a_run_ends_before_what_was_taken_back_is_compared_once_more() -> None:
     host = json.loads((Path(__file__).parents[3] / "host.json").read_text())
     hours, minutes, seconds = map(int, host["functionTimeout"].split(":"))
     assert timedelta(hours=hours, minutes=minutes, seconds=seconds) < RUNS_END_WITHIN
+
+
+def test_what_was_taken_back_is_compared_once_more_when_no_run_can_be_under_way_and_then_no_more() -> None:
+    world, server = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    owner_says(world, "revoke", server, client)
+    row = world.row(client)
+    assert row.agreement is not None
+    assert row.grants_due_at == row.agreement.at + RUNS_END_WITHIN
+    before = operations(world)["graph.listAppRoleAssignments"]
+    world.clock.time = row.grants_due_at
+    world.plan()
+    world.deliver()
+    assert operations(world)["graph.listAppRoleAssignments"] == before + 1
+    assert world.row(client).grants_due_at is None
 
 
 def test_a_reconciliation_has_a_server_forget_a_client_that_is_gone() -> None:

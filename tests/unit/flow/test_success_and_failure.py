@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from dev.emulator import Fault
+from provisioning.domain.errors import StaleRegistration
 from provisioning.domain.operation import OperationStatus
 from provisioning.domain.registration import Status
 from tests.faults.overlaps import Overlap, deliveries_of
@@ -121,4 +122,43 @@ def test_a_revocation_that_was_asked_for_before_the_rotation_was_called_failed_i
     world.settle(timedelta(hours=2))
     has_succeeded(world, registration_id)
     assert not works(world, registration_id, leaked)
+    check(world)
+
+
+@pytest.mark.parametrize("ends", [OperationStatus.SUCCEEDED, OperationStatus.PENDING])
+def test_what_a_late_run_made_of_a_deleted_registration_is_deleted_at_once(ends: OperationStatus) -> None:
+    world, registration_id, text = asked("service")
+    runs = Overlap(world, deliveries_of(world, text, 2))
+    runs.go_on_to(0, "POST /*/applications")
+    finish_refused(runs, 1, world)
+    assert world.delete(registration_id).status == 202
+    world.deliver()
+    assert world.row(registration_id).status is Status.DELETED
+    if ends is OperationStatus.PENDING:
+        world.emulator.faults.add(Fault("status", "graph.createServicePrincipal", status=503, times=None))
+    runs.finish(0)
+    world.outside = straight
+    application = world.emulator.directory.application(unique_name=world.row(registration_id).unique_name)
+    assert application is not None
+    assert application.deleted_at is None
+    world.deliver()
+    assert application.deleted_at is not None
+    check(world)
+
+
+def test_a_run_that_was_overtaken_leaves_the_next_operation_and_when_it_is_due_alone() -> None:
+    world, registration_id, text = asked("rotate")
+    runs = Overlap(world, deliveries_of(world, text, 2))
+    runs.go_on_to(0, MINT)
+    runs.finish(1)
+    world.clock.sleep(1)
+    assert ASKS["change"](world, registration_id).status == 202
+    before = world.row(registration_id)
+    runs.finish(0)
+    world.outside = straight
+    assert isinstance(runs.jobs[0].error, StaleRegistration)
+    assert world.row(registration_id) == before
+    world.settle()
+    has_succeeded(world, registration_id)
+    world.reconcile()  # the row shows the other run's secret until somebody looks
     check(world)
