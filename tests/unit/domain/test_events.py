@@ -10,7 +10,17 @@ import pytest
 from provisioning.domain.azure_roles import AzureGrant
 from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import RequestRejected
-from provisioning.domain.events import Actor, ActorKind, Trail, What, brought_back, carried_out, numbered, refused, wished
+from provisioning.domain.events import (
+    Actor,
+    ActorKind,
+    Trail,
+    What,
+    brought_back,
+    carried_out,
+    numbered,
+    refused,
+    wished,
+)
 from provisioning.domain.grants import Grant, GrantState
 from provisioning.domain.operation import Failure, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
@@ -155,7 +165,9 @@ def test_what_a_run_made_of_a_row_is_told_with_what_it_is_about_and_nothing_else
 
 def test_each_credential_that_was_removed_is_told_with_its_last_use_as_whichever_row_knows_it() -> None:
     before = replace(settled(), usage=USED)
-    after = replace(settled(), usage=Usage(NOW, None, (CredentialUse("other", NOW, NOW), CredentialUse("key", NOW, NOW))))
+    after = replace(
+        settled(), usage=Usage(NOW, None, (CredentialUse("other", NOW, NOW), CredentialUse("key", NOW, NOW)))
+    )
     found = carried_out(TRAIL, before, with_secret(after, "new"), ("key", "other", "unknown"), LATER)
     assert [(str(each.what), each.former_key_id, each.last_used_at) for each in found] == [
         ("credential-removed", "key", EARLIER),
