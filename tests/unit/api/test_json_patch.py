@@ -145,6 +145,16 @@ def test_a_false_is_no_zero(world: World, app: str) -> None:
     assert patched(world, app, {"op": "test", "path": "/autoRotate", "value": 0}).status == 409
 
 
+def test_an_object_is_tested_for_whatever_its_order_and_is_not_exchanged_for_what_is_none(world: World) -> None:
+    credential = {"type": "federated", "issuer": "https://token.example", "subject": "one"}
+    client = world.registered(a_service_client(credential=credential))["registrationId"]
+    for value, status in ((dict(reversed(credential.items())), 202), ({**credential, "subject": "two"}, 409)):
+        assert patched(world, client, {"op": "test", "path": "/credential", "value": value}).status == status
+    for step in ({"op": "replace", "path": "/credential", "value": 1}, {"op": "remove", "path": "/credential"}):
+        answer = patched(world, client, step)
+        assert (answer.status, body_of(answer)["errors"][0]["pointer"]) == (400, "#/credential")
+
+
 def test_a_dry_run_and_a_condition_hold_for_it_too(world: World, app: str) -> None:
     seen = body_of(patched(world, app, TO_ADD, query="dryRun=true"))
     assert seen["changes"] == [{"field": "redirectUris", "from": URIS, "to": [*URIS, TO_ADD["value"]]}]

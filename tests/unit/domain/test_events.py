@@ -1,4 +1,4 @@
-"""What an event tells of two states of a row, field by field; that each act is told once is in the tests of the flow."""
+"""What an event tells of two states of a row, field by field; that each act is told once is tested with the flow."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from provisioning.domain.approval import Proposal
 from provisioning.domain.azure_roles import AzureGrant
 from provisioning.domain.callers import Caller, CallerKind
 from provisioning.domain.errors import RequestRejected
@@ -186,7 +187,7 @@ def test_a_wish_names_the_fields_that_it_changes_and_the_policy_that_it_is_judge
     now = wished(TRAIL, What.CHANGE_REQUESTED, before, replace(before, request=changed, policy_version="newer"))
     assert (now.changed, now.policy_version, now.time) == (("displayName", "contact"), "newer", LATER)
     assert (str(now.outcome), now.n, now.last_used_at) == ("accepted", "", None)
-    proposal = replace(full(before).proposal or pytest.fail(), request=changed)
+    proposal = Proposal("proposed", NOW, changed, "policy")
     for version, shown in (("other", "other"), ("", None)):
         after = replace(before, proposal=replace(proposal, policy_version=version))
         waits = wished(TRAIL, What.CHANGE_REQUESTED, before, after)
