@@ -103,7 +103,7 @@ def fault_of(
     if kind == "extra_forbidden":
         return _refused_field(steps, known, hints)
     if kind in _WRONG_TYPE:
-        more = f" {lifetime_rule(lifetimes)}" if steps[:1] in (["secretLifetime"], ["secret_lifetime"]) else ""
+        more = f" {lifetime_rule(lifetimes)}" if steps == ["secretLifetime"] else ""
         return Fault(_pointer(steps), "wrong-type", _WRONG_TYPE[kind] + more)
     code, message = {
         "missing": ("required", "This field is required. Add it."),

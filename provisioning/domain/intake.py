@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic.alias_generators import to_camel
@@ -348,6 +348,8 @@ CHANGEABLE: Final[Mapping[type[RegistrationRequest], tuple[str, ...]]] = {
 }
 
 
+_Body = TypeVar("_Body", bound=BaseModel)
+
 # --- reading a request ----------------------------------------------------------------------------------------------
 
 
@@ -423,21 +425,20 @@ def _changed_credential(before: Mapping[str, Any], change: object) -> tuple[obje
     return {name: value for name, value in after.items() if value is not None}, fixed
 
 
-def _judged(
-    body: Mapping[str, Any], request_type: type[RegistrationRequest], basis: Basis, faults: Sequence[Fault] = ()
-) -> RegistrationRequest:
-    """Return the body as a request; raise RequestRejected with the faults, if any, and all that the basis finds."""
+def _judged(body: object, body_type: type[_Body], basis: Basis, faults: Sequence[Fault] = ()) -> _Body:
+    """Return the body as it is read; raise RequestRejected with the faults, if any, and all that the basis finds."""
     found = list(faults)
     try:
-        request = request_type.model_validate(body, context=basis)
+        read = body_type.model_validate(body, context=basis)
     except ValidationError as error:
+        hints = getattr(body_type, "HINTS", {})
         found += [
-            fault_of(dict(each), _names_at(each["loc"], request_type), request_type.HINTS, basis.lifetimes)
+            fault_of(dict(each), _names_at(each["loc"], body_type), hints, basis.lifetimes)
             for each in error.errors(include_url=False, include_input=False)
         ]
     if found:
         raise broken_rules(found)
-    return request
+    return read
 
 
 class Decision(BaseModel):
@@ -452,12 +453,7 @@ class Decision(BaseModel):
 def parse_decision(body: object, *, reason_required: bool = False) -> Decision:
     """Return the decision; raise RequestRejected (400) that names every fault of it at once."""
     refuse_private_keys(body)
-    try:
-        decision = Decision.model_validate(body, context=NEW)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False)
-        found = [fault_of(dict(each), _names_at(each["loc"], Decision), {}, None) for each in errors]
-        raise broken_rules(found) from None
+    decision = _judged(body, Decision, NEW)
     if reason_required and decision.reason is None:
         raise broken_rules([Fault("#/reason", "required", "Say why: the requester reads it, and can ask for less.")])
     return decision
@@ -476,12 +472,7 @@ class Permissions(BaseModel):
 def parse_permissions(body: object) -> tuple[str, ...]:
     """Return the names of permissions that somebody agrees to; raise RequestRejected (400) that names every fault."""
     refuse_private_keys(body)
-    try:
-        return Permissions.model_validate(body, context=NEW).permissions
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False)
-        found = [fault_of(dict(each), _names_at(each["loc"], Permissions), {}, None) for each in errors]
-        raise broken_rules(found) from None
+    return _judged(body, Permissions, NEW).permissions
 
 
 def _names_at(place: Sequence[int | str], body_type: type[BaseModel]) -> list[str]:

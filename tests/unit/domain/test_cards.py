@@ -90,6 +90,19 @@ def test_a_card_without_a_page_has_no_link() -> None:
     assert "actions" not in card_of(of_ended_operation(row(REQUESTS["public"]).succeeded(NOW)), None)
 
 
+@pytest.mark.parametrize(("length", "shown"), [(400, "m" * 400), (401, "m" * 399 + "…")])
+def test_a_text_of_400_characters_is_shown_whole_and_a_longer_one_is_cut_to_that(length: int, shown: str) -> None:
+    registration = row(REQUESTS["service"]).failed(Failure("code", "m" * length, "r"), NOW)
+    assert texts(card_of(of_ended_operation(registration)))[-2:] == [shown, "r"]
+
+
+@pytest.mark.parametrize(("number", "more"), [(5, []), (6, ["and 1 more."])])
+def test_five_findings_are_told_and_how_many_more_there_are(number: int, more: list[str]) -> None:
+    findings = [Failure(f"code-{each}", f"m{each}", f"r{each}") for each in range(number)]
+    shown = texts(card_of(of_drift(row(REQUESTS["service"]).succeeded(NOW), findings, NOW)))
+    assert shown[shown.index("m0") :] == [text for each in range(5) for text in (f"m{each}", f"r{each}")] + more
+
+
 @pytest.mark.parametrize("number", [1, 200])
 def test_no_card_is_larger_than_a_workflow_takes(number: int) -> None:
     findings = [Failure(f"code-{each}", "m" * 5_000, "😀" * 5_000) for each in range(number)]

@@ -196,7 +196,9 @@ def a_server(**fields: Any) -> Registration:
 
 def of_hand(kind: str, name: str, **fields: Any) -> dict[str, Any]:
     """A scope or an app role as Graph shows it."""
-    texts = {"oauth2PermissionScopes": {"type": "User"}, "appRoles": {"allowedMemberTypes": ["User"]}}[kind]
+    texts: dict[str, Any] = {"oauth2PermissionScopes": {"type": "User"}, "appRoles": {"allowedMemberTypes": ["User"]}}[
+        kind
+    ]
     return {"id": f"{name}-id", "value": name, "isEnabled": True, "origin": "Application", **texts, **fields}
 
 

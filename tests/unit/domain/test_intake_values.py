@@ -135,6 +135,8 @@ def test_a_scope_that_entra_and_the_fhir_server_know_is_accepted(scope: str) -> 
         ("patient/Patient.rs", "smart-scope-slash"),
         ("system/*.read", "smart-scope-slash"),
         ("launch/patient", "smart-scope-slash"),
+        ("patient/Patient.rs é", "name-character"),
+        ("patient.Patient.rs é", "name-character"),
         ("patient.patient.rs", "smart-scope-name"),
         ("patient.Patient", "smart-scope-name"),
         ("patient.Patient.sr", "smart-scope-name"),
