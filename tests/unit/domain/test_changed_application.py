@@ -196,10 +196,8 @@ def a_server(**fields: Any) -> Registration:
 
 def of_hand(kind: str, name: str, **fields: Any) -> dict[str, Any]:
     """A scope or an app role as Graph shows it."""
-    texts: dict[str, Any] = {"oauth2PermissionScopes": {"type": "User"}, "appRoles": {"allowedMemberTypes": ["User"]}}[
-        kind
-    ]
-    return {"id": f"{name}-id", "value": name, "isEnabled": True, "origin": "Application", **texts, **fields}
+    of_its_kind = {"type": "User"} if kind == "oauth2PermissionScopes" else {"allowedMemberTypes": ["User"]}
+    return {"id": f"{name}-id", "value": name, "isEnabled": True, "origin": "Application", **of_its_kind, **fields}
 
 
 def as_it_is(server: Registration, scopes: Any = (), roles: Any = ()) -> Application:

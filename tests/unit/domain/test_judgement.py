@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.domain.intake import parse
-from provisioning.domain.judgement import Asked, Decision, judge
+from provisioning.domain.judgement import Asked, Decision, judge, too_many
 from provisioning.domain.policy import Policy
 from provisioning.domain.policy_document import read_policy
+from provisioning.domain.quota import Exceeded, Quota
 from tests.worlds.request_bodies import (
     OTHER_OWNER,
     OWNER,
@@ -212,6 +213,49 @@ def test_a_rule_with_an_approval_refuses_nothing_and_says_whose_it_is() -> None:
     assert [each.rule for each in decision.refusals] == ["rule-2"]
     assert not decision.approved_by_resource_owner
     assert judge(policy(rules[1]), asked(a_service_client())).approved_by_resource_owner
+
+
+def test_decisions_are_joined_and_chosen_by_place_and_nothing_is_told_twice() -> None:
+    rules: list[dict[str, Any]] = [
+        {"kind": "displayName", "pattern": "never", "approval": "approver"},
+        {"kind": "appRoles", "appRoles": NOTHING, "approval": "resourceOwner"},
+        {"kind": "appRoles", "appRoles": NOTHING},
+    ]
+    roles = ["#/appRoles/0", "#/appRoles/1"]
+    first = judge(policy(*rules[1:]), asked(a_service_client(appRoles=["globalReader", "globalAdmin"])))
+    decision = first.joined(judge(policy(rules[0]), asked(a_service_client()))).joined(first)
+    assert decision.refusals == first.refusals
+    assert [each.pointer for each in decision.refusals] == roles
+    assert [each.refusal.pointer for each in decision.approvals_needed] == [*roles, "#/displayName"]
+    assert decision.approving_rules == ("rule-0",)
+    assert (decision.about("#/appRoles"), decision.about("#/displayName").refusals) == (first, ())
+    assert decision.about("#/displayName").approving_rules == ("rule-0",)
+    fault = decision.refusals[0].fault
+    assert (fault.pointer, fault.code, fault.rule) == ("#/appRoles/0", "app-role-not-permitted", "rule-1")
+    assert fault.exception == "Write to policy@contoso.example."
+
+
+@pytest.mark.parametrize(
+    ("exceeded", "code", "rule", "told"),
+    [
+        (Exceeded.HOUR, "too-many-per-hour", "hourly", "At most 2 registrations of an owner are accepted in one hour."),
+        (Exceeded.NUMBER, "too-many-registrations", "in-all", "An owner has at most 9 registrations."),
+    ],
+)
+def test_whoever_has_too_many_is_told_which_number_is_reached_and_by_which_rule(
+    exceeded: Exceeded, code: str, rule: str, told: str
+) -> None:
+    fault = too_many(policy(), Quota(9, 2, "in-all", "hourly"), exceeded)
+    assert (fault.pointer, fault.code, fault.rule) == ("#/owner", code, rule)
+    assert fault.exception == "Write to policy@contoso.example."
+    assert fault.message.startswith(told)
+
+
+def test_whoever_named_no_lifetime_is_told_which_one_that_is() -> None:
+    rule = policy({"kind": "secretLifetime", "longest": "P90D"})
+    for named, end in (({"secretLifetime": "P100D"}, "at most P90D."), ({}, "at most P90D: left out, it is P180D.")):
+        [refusal] = judge(rule, asked(a_confidential_client(**named))).refusals
+        assert refusal.message.endswith(end)
 
 
 def test_while_the_names_of_a_resource_are_not_known_no_rule_about_resources_is_judged() -> None:
