@@ -285,7 +285,7 @@ def _kind_of_credential(value: object) -> str | None:
     """Return which of the three it is meant to be; None for what is no object."""
     if isinstance(value, Mapping):
         kind = value.get("type", "secret")
-        return kind if isinstance(kind, str) and kind in CREDENTIAL_TYPES else "unknown"
+        return kind if kind in CREDENTIAL_TYPES else "unknown"
     return getattr(value, "type", None)
 
 
@@ -477,8 +477,11 @@ def parse_permissions(body: object) -> tuple[str, ...]:
 
 def _names_at(place: Sequence[int | str], body_type: type[BaseModel]) -> list[str]:
     """Return the names of the fields of that object, in a body of this type, of which a field is at this place."""
-    kind = str(place[1]) if place[:1] == ("credential",) and len(place) > 1 else ""
-    model = CREDENTIALS.get(kind, body_type)
+    match place:
+        case ("credential", str(kind), *_):
+            model = CREDENTIALS.get(kind, body_type)
+        case _:
+            model = body_type
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -8,10 +8,13 @@ import pytest
 from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import (
     CHANGEABLE,
+    FederatedCredential,
     RegistrationRequest,
+    ServiceClientRequest,
     certificate_validity_faults,
     changed_names,
     dump,
+    fingerprint,
     parse,
     parse_change,
     parse_decision,
@@ -35,6 +38,13 @@ def refused(call: Any, *args: Any, **named: Any) -> list[tuple[str, str]]:
         call(*args, **named)
     assert (caught.value.status, caught.value.code) == (400, "invalid-request")
     return [(each.pointer, each.code) for each in caught.value.faults]
+
+
+def refused_words(call: Any, request: Any, body: Any) -> str:
+    with pytest.raises(RequestRejected) as caught:
+        call(request, body, None)
+    assert caught.value.faults[0].pointer == f"#/{next(iter(body))}"
+    return caught.value.faults[0].message
 
 
 def stored(body: dict[str, Any], **fields: Any) -> RegistrationRequest:
@@ -62,6 +72,8 @@ def test_what_cannot_be_changed_is_named_and_everything_else_is_judged_at_once(k
     request = REQUESTS[kind]
     fixed = [name for name in dump(request) if name not in CHANGEABLE[type(request)]]
     assert fixed
+    assert refused_words(parse_change, request, {"display_name": 1}) == "There is no display_name; write displayName."
+    assert refused_words(parse_change, request, {fixed[0]: 1}).startswith(f"Only {CHANGEABLE[type(request)][0]}, ")
     found = refused(parse_change, request, {**dict.fromkeys(fixed, "x"), "owner": "x", "a b": 1}, None)
     fixed_ones = [(f"#/{name}", "field-not-changeable") for name in fixed]
     assert found == [*fixed_ones, ("#", "field-not-changeable"), ("#/owner", "not-a-guid")]
@@ -164,6 +176,45 @@ def test_whoever_changes_a_part_of_a_credential_is_told_which_parts_can_be() -> 
         assert caught.value.faults[0].message.startswith(f"Of this credential {parts} can be changed.")
 
 
+def test_a_credential_is_changed_by_an_object_and_is_not_taken_away() -> None:
+    request = REQUESTS["service-federated"]
+    assert refused_words(parse_change, request, {"credential": "x"}) == "Send an object."
+    assert refused_words(parse_change, request, {"credential": None}).startswith("Its type stays.")
+
+
+@pytest.mark.parametrize(
+    ("credential", "trusted"),
+    [(FEDERATED, ("workload",)), (SUBJECTS, ("workload", "another"))],
+    ids=["subject", "subjects"],
+)
+def test_every_subject_that_is_named_is_trusted(credential: dict[str, Any], trusted: tuple[str, ...]) -> None:
+    request = parse(a_service_client(credential=credential))
+    assert isinstance(request, ServiceClientRequest)
+    assert isinstance(request.credential, FederatedCredential)
+    assert request.credential.trusted == trusted
+
+
+def test_a_request_that_an_earlier_version_took_has_the_hash_that_it_had_then() -> None:
+    """A repeat is known by it, and an approval is bound to it."""
+    body = {"clientType": "service", "displayName": "A", "owner": OWNER, "contact": "a@b.example", "resource": "r"}
+    assert fingerprint(parse(body)) == "e4775266d5ea9e3de20586b755e1d90c945d842c9e7053dc5dc8d661f030fe10"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (1, "The request breaks 1 rule; see errors."),
+        (2, "The request breaks 2 rules; see errors."),
+        (100, "The request breaks 100 rules; see errors."),
+        (101, "The request breaks 101 rules; errors has the first 100."),
+    ],
+)
+def test_a_refusal_says_how_many_rules_are_broken_and_names_the_first_hundred(number: int, said: str) -> None:
+    with pytest.raises(RequestRejected) as caught:
+        parse(a_resource(**{f"a{each}": 1 for each in range(number)}))
+    assert (caught.value.message, len(caught.value.faults)) == (said, min(number, 100))
+
+
 # --- what else is sent ----------------------------------------------------------------------------------------------
 
 
@@ -192,8 +243,16 @@ def test_a_decision_names_what_it_is_about_and_a_denial_its_reason() -> None:
     "read", [parse, parse_decision, parse_permissions, lambda body: parse_change(PUBLIC, body, None)]
 )
 def test_a_private_key_in_whatever_is_sent_is_refused_before_all_else(read: Any) -> None:
-    for body in ({"digest": KEY}, {"permissions": ["a", KEY]}, {KEY: 1}):
-        assert {code for _, code in refused(read, body)} == {"private-key"}
+    for body, place in (
+        ({"digest": KEY}, "#/digest"),
+        ({"permissions": ["a", KEY]}, "#/permissions/1"),
+        ({"a": [{"b": KEY}, "c"]}, "#/a/0/b"),
+        ({"a": {KEY: 1}}, "#/a"),
+        ({KEY: KEY, "a": KEY}, "#"),
+    ):
+        found = refused(read, body)
+        assert {code for _, code in found} == {"private-key"}
+        assert place in {pointer for pointer, _ in found}
 
 
 # --- what the time and the settings say -----------------------------------------------------------------------------

@@ -149,6 +149,50 @@ def test_a_scope_that_entra_or_the_fhir_server_would_not_know_is_refused(scope: 
     assert codes_of(a_public_client(scopes=[scope])) == [("#/scopes/0", code)]
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("https://fhir.contoso.example/read", "name-is-uri"), ("a/b", "name-character"), ("OpenID", "openid-scope")],
+)
+def test_a_resource_offers_no_scope_that_only_a_client_could_ask_for(name: str, code: str) -> None:
+    assert codes_of(a_resource(scopes=[name])) == [("#/scopes/0", code)]
+    if code == "name-is-uri":
+        assert codes_of(a_public_client(scopes=[name])) == [("#/scopes/0", code)]
+    else:
+        assert parse(a_public_client(scopes=[name]))
+
+
+def test_data_roles_are_names_that_azure_has_in_one_order_and_none_is_as_if_nobody_asked() -> None:
+    names = ["FHIR Data Writer", "FHIR Data Reader"]
+    assert dump(parse(a_service_client(dataRoles=names)))["dataRoles"] == sorted(names)
+    assert codes_of(a_service_client(dataRoles=[*names, "Owner"])) == [("#/dataRoles/2", "not-one-of")]
+    assert parse(a_service_client(dataRoles=[])) == parse(a_service_client())
+
+
+def test_claims_are_mapped_or_it_is_as_if_nobody_asked() -> None:
+    assert dump(parse(a_public_client(acceptMappedClaims=True)))["acceptMappedClaims"] is True
+    assert parse(a_public_client(acceptMappedClaims=False)) == parse(a_public_client())
+
+
+@pytest.mark.parametrize(("version", "taken"), [(0, False), (1, True), (2, True), (3, False)])
+def test_access_tokens_are_of_version_1_or_2(version: int, *, taken: bool) -> None:
+    body = a_resource(accessTokenVersion=version)
+    if taken:
+        assert dump(parse(body))["accessTokenVersion"] == version
+    else:
+        assert codes_of(body) == [("#/accessTokenVersion", "not-one-of")]
+
+
+def test_a_contact_may_have_254_characters_and_no_more() -> None:
+    address = "a@" + ".".join(["b" * 60] * 4) + ".example"
+    longest = address + "x" * (254 - len(address))
+    assert parse(a_resource(contact=longest))
+    assert codes_of(a_resource(contact=longest + "x")) == [("#/contact", "not-an-email-address")]
+
+
+def test_an_invisible_character_is_named_as_one_and_a_control_character_as_one() -> None:
+    assert codes_of(a_resource(displayName="a\u202eb")) == [("#/displayName", "invisible-character")]
+
+
 def test_scopes_and_roles_are_at_most_400_each_and_none_stands_twice() -> None:
     names = [f"n{number}" for number in range(401)]
     assert parse(a_resource(scopes=names[:400]))
@@ -163,7 +207,8 @@ def test_scopes_and_roles_are_at_most_400_each_and_none_stands_twice() -> None:
 @pytest.mark.parametrize("role", SERVER_ROLES)
 def test_a_scope_is_named_as_a_default_role_letter_by_letter_or_not_at_all(role: str) -> None:
     assert parse(a_resource(scopes=[role]))
-    assert {code for _, code in codes_of(a_resource(scopes=[role.upper()]))} == {"role-named-as-scope"}
+    place = f"#/appRoles/{SERVER_ROLES.index(role)}"
+    assert codes_of(a_resource(scopes=[role.upper()])) == [(place, "role-named-as-scope")]
 
 
 def test_a_role_is_named_as_the_default_scope_letter_by_letter_or_not_at_all() -> None:

@@ -16,10 +16,13 @@ from provisioning.domain.messages import (
     ReconcilePage,
     check_message,
     notice_message,
+    operation_message,
     page_message,
     read_message,
     read_notice_message,
+    read_waiting_message,
     reconcile_message,
+    waiting_message,
 )
 from provisioning.domain.operation import DueEntry, Failure, LastError, OperationType
 from provisioning.domain.registration import Status
@@ -101,6 +104,41 @@ def test_of_a_registration_that_is_gone_only_its_deletion_or_what_is_left_of_it_
     assert [each.concerns(left) for each in messages] == [True, True, False]
     active = replace(deleted, status=Status.ACTIVE)
     assert not any(each.concerns(active) for each in messages)
+
+
+@pytest.mark.parametrize(
+    ("operation", "operation_id", "concerned"),
+    [
+        *(("provision", row(REQUESTS["service"]).operation.id, True), ("provision", OPERATION, False)),
+        *(("check", None, True), ("delete", OPERATION, False)),
+    ],
+)
+def test_while_an_operation_is_pending_its_own_message_and_every_check_are_about_it(
+    operation: str, operation_id: str | None, *, concerned: bool
+) -> None:
+    pending = row(REQUESTS["service"])
+    assert Message(pending.id, operation, operation_id).concerns(pending) is concerned
+    assert not Message(pending.id, operation, operation_id).concerns(pending.succeeded(NOW))
+
+
+def test_a_message_of_an_operation_names_it_and_the_trace_of_whoever_asked_for_it() -> None:
+    for trace in (None, "a" * 32):
+        pending = row(REQUESTS["service"])
+        pending = replace(pending, operation=replace(pending.operation, trace_id=trace))
+        read_back = read_message(operation_message(pending).encode())
+        assert read_back == Message(pending.id, "provision", pending.operation.id, trace_id=trace)
+        assert str(read_back) == f"registration {pending.id}"
+        page = ReconcilePage(RUN, "secrets", trace_id=trace)
+        assert read_message(page_message(page).encode()) == page
+        assert str(page) == f"reconciliation {RUN}"
+        assert ('"trace"' in operation_message(pending)) is (trace is not None)
+
+
+def test_what_waits_is_read_back_from_the_queue_of_the_chat_and_is_no_other_message() -> None:
+    assert read_waiting_message(waiting_message(ID).encode()) == ID
+    assert read_message(waiting_message(ID).encode()) is None
+    for body in (b"{", b"[]", b"{}", b'{"waits": 7}', b'{"waits": "x"}', notice_message(ID).encode()):
+        assert read_waiting_message(body) is None
 
 
 def test_what_a_newer_version_says_beside_is_no_obstacle() -> None:
