@@ -122,6 +122,20 @@ def test_a_certificate_of_somebody_else_stays_through_a_roll(world: World) -> No
     assert [signs_in(world, client, each) for each in (FIRST, SECOND, other)] == [False, True, True]
 
 
+@pytest.mark.parametrize(("left", "there"), [(timedelta(seconds=1), True), (timedelta(0), False)])
+def test_a_certificate_that_somebody_took_away_is_there_again_unless_it_has_ended(
+    world: World,
+    left: timedelta,
+    there: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    client = a_client(world, type="certificate", certificate=BRIEF.pem)
+    world.services.directory.update_application(world.row(client).application_object_id or "", {"keyCredentials": []})
+    world.clock.time = BEGINS + timedelta(days=24) - left
+    world.reconcile()
+    assert bool(body_in_entra(world, client)["keyCredentials"]) is there
+    assert world.get(client)["findings"] == []
+
+
 def test_a_certificate_is_judged_as_in_a_new_request(world: World) -> None:
     client = a_client(world, type="certificate", certificate=FIRST.pem)
     short = a_certificate(world.clock.now() - timedelta(days=1), timedelta(days=3))

@@ -12,8 +12,10 @@ from dev.emulator import Fault
 from provisioning import telemetry
 from provisioning.adapters.metrics import METRICS
 from provisioning.domain.errors import PublishBoundPassed
+from provisioning.domain.messages import ReconcilePage
 from provisioning.domain.secrets import MintedSecret
 from provisioning.flow.mint import publish
+from provisioning.flow.reconcile import SECRETS, reconcile
 from provisioning.flow.rotate import rotates_at
 from provisioning.flow.run import taken
 from tests.worlds.approvals import awaiting
@@ -144,6 +146,13 @@ def test_a_reconciliation_counts_what_is_nobodys(told: Told) -> None:
     del registry.rows[identity]
     world.reconcile()
     assert of(told, "registrar.strays") == [(1, {"kind": "applications"}), (1, {"kind": "secrets"})]
+
+
+def test_a_last_page_that_an_earlier_version_sent_measures_nothing_of_what_that_did_not_count(told: Told) -> None:
+    world = World()
+    reconcile(world.services, ReconcilePage("20260101T000000Z", SECRETS))
+    assert of(told, "registrar.registrations") == [(0, {"state": "active"}), (0, {"state": "awaiting-approval"})]
+    assert of(told, "registrar.strays") == [(0, {"kind": "applications"}), (0, {"kind": "secrets"})]
 
 
 def test_how_old_a_message_was_is_measured_when_it_is_taken(told: Told) -> None:

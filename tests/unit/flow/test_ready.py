@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
+from azure.core.credentials import AccessToken
 
 from dev.emulator import Fault
 from dev.emulator.constants import (
@@ -18,16 +20,22 @@ from dev.emulator.constants import (
     REGISTRAR_OBJECT_ID,
     VAULT_ID,
 )
+from dev.emulator.sts.signing import issue
+from provisioning.adapters.graph import GraphDirectory
+from provisioning.adapters.graph_calls import GraphCalls
 from provisioning.domain.azure_roles import DATA_ROLES, DELEGATE, SECRETS_USER, data_delegation, delegation
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.readiness import Dependency, State
 from provisioning.flow.ready import CANARY, look
+from tests.worlds.clock import DAY
 from tests.worlds.leaks import leaked
-from tests.worlds.request_bodies import MANAGED
+from tests.worlds.request_bodies import MANAGED, OWNER
 from tests.worlds.signed_in import ENTRA
+from tests.worlds.wired import CachedCredential
 from tests.worlds.world import World
 
 Found = dict[str, str | None]
+READS = {"SIGN_IN_ACTIVITY": "on"}
 
 
 def told(world: World, state: State) -> Found:
@@ -152,6 +160,33 @@ def test_an_identity_that_is_not_set_is_a_warning() -> None:
     assert told(world, State.WARNING) == {"graph: identity": "registrar-unknown"}
 
 
+class Person:
+    """The credential of a person who is signed in at a command line: a token of the same tenant that has scopes."""
+
+    def __init__(self, world: World) -> None:
+        self._registrar = CachedCredential(world.emulator)
+        self._now = world.clock.now
+
+    def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+        token = self._registrar.get_token(*scopes)
+        claims = jwt.decode(token.token, options={"verify_signature": False})
+        claims |= {"oid": OWNER, "scp": "Directory.AccessAsUser.All User.Read"}
+        return AccessToken(issue(claims, self._now()), token.expires_on)
+
+
+def test_where_a_person_is_signed_in_that_is_told_and_nothing_that_is_about_this_person() -> None:
+    world = World(settings=READS)
+    endpoint = world.settings.tenant.graph_endpoint
+    calls = GraphCalls(endpoint, Person(world), world.emulator.session(), world.clock)
+    found = look(world.but(directory=GraphDirectory(calls, world.clock)))
+    seen = {each.what: (each.state, each.code) for each in found if each.dependency is Dependency.GRAPH}
+    assert seen == {
+        "identity": (State.WARNING, "not-the-app"),
+        OWNED_BY: (State.OK, None),
+        "list applications": (State.OK, None),
+    }
+
+
 @pytest.mark.parametrize("wider", [READ_WRITE_ALL, ASSIGN_ROLES])
 def test_a_wider_permission_of_graph_is_a_warning(wider: str) -> None:
     world = World()
@@ -199,7 +234,8 @@ def test_to_look_a_hundred_times_leaves_one_deleted_secret_and_nothing_else() ->
         assert told(world, State.LACKING) == {}
     assert world.emulator.vault.secrets == before
     assert list(world.emulator.vault.deleted) == [CANARY]
-    assert len(world.emulator.vault.deleted[CANARY].versions) == 1
+    [version] = world.emulator.vault.deleted[CANARY].versions
+    assert version.expires == (world.clock.now() + DAY).timestamp()
     assert world.registry.due(world.clock.now().replace(year=9999), 10) == []
     assert world.queue == []
 
@@ -259,11 +295,10 @@ def test_each_fhir_service_has_a_check_of_its_own(condition: str, expected: list
     assert told(world, State.LACKING) == {}
 
 
-def test_without_the_setting_resource_manager_is_not_looked_at() -> None:
-    assert not [each for each in look(World().services) if each.dependency is Dependency.RESOURCE_MANAGER]
-
-
-READS = {"SIGN_IN_ACTIVITY": "on"}
+@pytest.mark.parametrize("settings", [{}, {"KEY_VAULT_ID": VAULT_ID, "REGISTRAR_OBJECT_ID": ""}], ids=str)
+def test_without_the_settings_resource_manager_is_not_looked_at(settings: dict[str, str]) -> None:
+    found = look(World(settings=settings).services)
+    assert not [each for each in found if each.dependency is Dependency.RESOURCE_MANAGER]
 
 
 def test_the_right_to_read_sign_ins_is_tried_where_it_is_to_be_used_and_its_lack_is_a_warning() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from provisioning.domain.messages import read_message, reconcile_message
+from provisioning.domain.usage import Usage
 from tests.worlds.checker import check
 from tests.worlds.clock import DAY
 from tests.worlds.receiver import Receiver
@@ -166,6 +168,36 @@ def test_it_never_stays_beyond_its_own_end_nor_longer_than_was_said_whatever_is_
     again.used(1)
     assert again.use["keptUntil"] == until, "another rotation promises nothing more"
     assert again.lives
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_three_days_after_its_last_known_use_it_is_asked_whether_it_was_used_since(*, again: bool) -> None:
+    replaced = Replaced(a_reading_world())
+    world = replaced.world
+    replaced.used(6)
+    world.clock.sleep(3600)  # the reports are read once an hour
+    world.reconcile()
+    known = (world.row(replaced.id).usage or Usage()).of(replaced.key_id).last_used_at
+    assert known is not None
+    if again:
+        world.clock.sleep(3600)
+        assert sign_in(world, replaced.client, replaced.kept)
+    world.clock.time = known + 3 * DAY
+    world.reconcile()
+    assert replaced.lives is again
+
+
+def test_at_the_limit_it_goes_and_not_after_it() -> None:
+    replaced = Replaced(a_reading_world(SECRET_OVERLAP_LIMIT="P12D"))
+    world = replaced.world
+    replaced.used(11)
+    until = (world.row(replaced.id).usage or Usage()).of(replaced.key_id).kept_until
+    assert until is not None
+    for left, lives in ((timedelta(seconds=1), True), (timedelta(0), False)):
+        world.clock.time = until - left
+        looks = reconcile_message(replaced.id, "20260601T000000Z", None, None)
+        world.run(world.services, read_message(looks.encode()))
+        assert replaced.lives is lives
 
 
 def test_where_the_application_has_hardly_any_room_nothing_is_spared() -> None:

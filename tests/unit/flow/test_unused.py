@@ -1,7 +1,8 @@
 """What nobody has used for 90 days is told to its owner, once; what is about to end says when it was last used."""
 
 import json
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from provisioning.api import web
 from provisioning.api.calls import Call
 from provisioning.domain.events import What
 from tests.worlds.checker import check
+from tests.worlds.clock import DAY
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_public_client, a_service_client
 from tests.worlds.steps import live_keys, rotated_now
@@ -88,6 +90,20 @@ def test_what_is_young_or_never_was_in_a_report_is_not_called_unused() -> None:
     passes(world, 80)
     assert not is_called_unused(world, young), "it is 80 days old"
     assert not is_called_unused(world, public), "nobody ever signed in, so that no report has it"
+
+
+@pytest.mark.parametrize(("age", "called"), [(90 * DAY - timedelta(seconds=1), False), (90 * DAY, True)])
+def test_an_application_that_was_taken_over_unused_is_not_called_so_before_it_has_been_here_ninety_days(
+    age: timedelta,
+    called: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    world = a_reading_world()
+    client = world.registered(a_service_client())
+    world.clock.sleep(100 * 86_400)
+    row = world.row(client["registrationId"])
+    world.registry.replace(replace(row, created_at=world.clock.now() - age))
+    world.reconcile()
+    assert is_called_unused(world, client) is called
 
 
 def test_a_report_that_falls_silent_neither_takes_the_finding_back_nor_tells_it_again() -> None:
