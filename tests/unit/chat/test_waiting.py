@@ -14,9 +14,13 @@ from provisioning.api.chat.work import carry_out, give_up
 from provisioning.domain.approval import LAPSES_AFTER, Outcome
 from provisioning.domain.callers import Caller, Role
 from provisioning.domain.chat import ChatUser, SignIn
-from provisioning.domain.messages import waiting_message
+from provisioning.domain.errors import TryAgain
+from provisioning.domain.messages import notice_message, waiting_message
+from provisioning.domain.notices import CHAT
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.teams import Conversation
+from provisioning.flow.notify import send_notices
+from provisioning.flow.plan import DUE_AGAIN_AFTER, waiting_notices
 from tests.worlds import slack
 from tests.worlds import teaming as teams_
 from tests.worlds.approvals import APPROVER, awaiting
@@ -103,6 +107,28 @@ def test_whoever_may_decide_is_told_what_the_api_shows_them_and_nobody_else_is(t
     assert told.startswith("It waits for an approval:")
     assert all(part in told for part in (row.id, "asked by:", "resource:"))
     assert there.everybody_told() == 1
+
+
+def test_where_the_queue_of_the_chat_is_out_what_waits_for_it_is_put_off_for_half_an_hour() -> None:
+    world = InSlack().world
+    mailbox = f"{CHAT}{awaiting(world, a_client(ALICE)).id}"
+    world.clock.sleep(180)
+    world.plan()
+    world.deliver()
+
+    def out(name: str, action: Any) -> Any:
+        if name == "queue.send":
+            raise TryAgain("storage-unavailable", "The queue could not be reached.")
+        return action()
+
+    world.outside = out
+    with pytest.raises(TryAgain):
+        send_notices(world.services, mailbox)
+    world.outside = straight
+    world.clock.sleep(DUE_AGAIN_AFTER.total_seconds() - 1)
+    assert waiting_notices(world.services) == []
+    world.clock.sleep(1)
+    assert waiting_notices(world.services) == [notice_message(mailbox)]
 
 
 @pytest.mark.parametrize(("verb", "outcome"), [("approve", "approved"), ("deny", "denied")])

@@ -203,12 +203,14 @@ def test_a_subject_that_somebody_else_takes_away_at_the_same_moment_is_gone_and_
     assert [exchanges(world, client, each) for each in ("old", "new")] == [False, True]
 
 
-def test_where_there_is_no_room_the_one_that_goes_makes_it(world: World) -> None:
+def test_where_there_is_no_room_each_one_that_goes_makes_it(world: World) -> None:
     subjects = [f"subject {number}" for number in range(20)]
-    client = a_client(world, type="federated", issuer=ISSUER, subjects=subjects)
-    assert changed(world, client, {"credential": {"subjects": [*subjects[1:], "another"]}}).status == 202
+    client, wanted = a_client(world, type="federated", issuer=ISSUER, subjects=subjects), [*subjects[2:], "one", "two"]
+    world.emulator.calls.clear()
+    assert changed(world, client, {"credential": {"subjects": wanted}}).status == 202
     assert world.row(client).operation.failure is None
-    assert sorted(federated(world, client).values()) == sorted([*subjects[1:], "another"])
+    assert sorted(federated(world, client).values()) == sorted(wanted)
+    assert [each.operation for each in world.emulator.calls if each.status >= 400] == []
 
 
 def test_a_federated_credential_that_was_made_by_hand_stays(world: World) -> None:

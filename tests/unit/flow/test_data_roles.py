@@ -15,6 +15,7 @@ from provisioning.api.calls import Call
 from provisioning.domain.azure_roles import DATA_ROLES, RoleAssignment
 from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.errors import AzureRoleDenied
+from provisioning.domain.messages import read_message, reconcile_message
 from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.worlds.approvals import APPROVER, REQUESTER, asked_as
 from tests.worlds.checker import check
@@ -32,6 +33,7 @@ from tests.worlds.data_roles import (
     says,
     told,
 )
+from tests.worlds.outside import straight
 from tests.worlds.request_bodies import OTHER_OWNER, a_confidential_client, a_policy, a_resource, a_service_client
 from tests.worlds.steps import body_of, code_of, operations
 from tests.worlds.world import World
@@ -373,6 +375,24 @@ def test_with_the_registration_the_assignments_end() -> None:
     world.settle()
     assert held(world, client) == []
     check(world)
+
+
+def test_what_a_run_gives_while_the_registration_is_deleted_it_takes_back_itself() -> None:
+    world = a_giving_world()
+    client = given(world)
+    world.clock.sleep(7200)
+
+    def delete_it_first(name: str, action: Any) -> Any:
+        if name.startswith("PUT") and "roleAssignments" in name:
+            world.outside = straight
+            assert world.delete(client).status == 202
+            world.deliver()
+            assert held(world, client) == []
+        return action()
+
+    world.outside = delete_it_first
+    world.run(world.services, read_message(reconcile_message(client, "20260101T000000Z").encode()))
+    assert held(world, client) == []
 
 
 def test_what_cannot_be_taken_back_is_told_until_it_is() -> None:

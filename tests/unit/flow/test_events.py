@@ -1,8 +1,9 @@
 """Every act on a registration is told once: who, what, on which credential, and never a value that somebody sent."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -272,6 +273,32 @@ def test_two_runs_that_remove_the_same_credentials_tell_of_each_at_least_once(wo
     removed = [event.former_key_id for event in kept(world, registration_id) if event.what == "credential-removed"]
     assert removed == [gone]
     check(world)
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_what_a_run_removed_is_told_once_however_often_it_writes_its_row(world: World, *, overtaken: bool) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    rotated_now(world, registration_id)
+    gone = kept(world, registration_id)[-1].former_key_id
+    world.clock.sleep((world.settings.secrets.overlap + timedelta(days=1)).total_seconds())
+    world.rotate(registration_id)
+    world.emulator.faults.set(secret_propagation=30)
+    writes = list[datetime]()
+
+    def another_writes(_began: datetime, until: datetime) -> Iterator[datetime]:
+        if world.clock.slept[-1] > 2 and not writes:
+            writes.append(until)
+            yield until
+            world.registry.replace(world.row(registration_id))
+
+    if overtaken:
+        world.clock.meanwhile = another_writes
+    world.deliver()
+    world.settle()
+    assert len(writes) == overtaken
+    removed = [event.former_key_id for event in kept(world, registration_id) if event.what == "credential-removed"]
+    assert removed == [gone]
+    assert world.row(registration_id).operation.status is OperationStatus.SUCCEEDED
 
 
 def test_the_end_of_a_rotation_names_the_secret_that_the_row_showed_and_of_a_change_none(world: World) -> None:

@@ -1,5 +1,6 @@
 """The notices of a life: each comes once, in order, and says what happened."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -35,7 +36,12 @@ def test_each_notice_of_a_life_comes_once_and_in_order() -> None:
     assert beats[-1]["data"]["counts"]["registrations"] == 2
 
 
-def test_a_certificate_that_ends_is_told_too() -> None:
+@pytest.mark.parametrize(
+    ("reconciled", "days"),
+    [(DAY, [30, 14, 7, 1]), (99 * DAY, [14, 7, 1])],
+    ids=["by whoever looks daily", "by the planner alone"],
+)
+def test_a_certificate_that_ends_is_told_too(reconciled: timedelta, days: list[int]) -> None:
     receiver = Receiver()
     world = World(receiver=receiver)
     world.registered(a_resource())
@@ -43,10 +49,10 @@ def test_a_certificate_that_ends_is_told_too() -> None:
     registration_id = world.registered(
         a_service_client(credential={"type": "certificate", "certificate": certificate})
     )["registrationId"]
-    world.live(21 * DAY)
+    world.live(21 * DAY, reconciled=reconciled)
     told = [each for each in receiver.taken if each["type"] == "registration.expiring"]
     assert {each["subject"] for each in told} == {registration_id}
-    assert [each["data"]["days"] for each in told] == [30, 14, 7, 1]
+    assert [each["data"]["days"] for each in told] == days
 
 
 def test_a_rotation_that_failed_is_told_and_the_registration_stays_active() -> None:

@@ -11,13 +11,16 @@ import pytest
 from dev.emulator import Fault
 from dev.emulator.graph.replication import Versioned
 from provisioning.domain.events import ActorKind
+from provisioning.domain.messages import read_message, reconcile_message
 from provisioning.domain.operation import OperationType
 from provisioning.domain.registration import Registration
+from provisioning.flow.compare import is_the_day
+from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.clock import DAY
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_resource, a_service_client
-from tests.worlds.steps import rotated_now, text_of, works
+from tests.worlds.steps import operations, rotated_now, text_of, works
 from tests.worlds.world import World
 
 
@@ -48,6 +51,31 @@ def test_one_reconciliation_delivered_twice_is_one(world: World) -> None:
     world.send(json.dumps({"operation": "check", "registrationId": registration_id, "run": run.run}))
     world.settle()
     assert text_of(world, registration_id) == lost
+
+
+@pytest.mark.parametrize(
+    ("credential", "reads"),
+    [
+        ({"type": "secret"}, {"graph.readApplication": 1, "vault.getSecret": 1}),
+        (
+            {"type": "federated", "issuer": "https://token.example", "subject": "a"},
+            {"graph.readApplication": 1, "graph.listFederatedCredentials": 1},
+        ),
+        ({"type": "certificate", "certificate": a_certificate().pem}, {"graph.readApplication": 3}),
+    ],
+    ids=["secret", "federated", "certificate"],
+)
+def test_a_daily_look_at_what_is_well_reads_little_and_writes_nothing(
+    world: World, credential: dict[str, str], reads: dict[str, int]
+) -> None:
+    row = world.row(world.registered(a_service_client(credential=credential))["registrationId"])
+    world.clock.sleep(7200)
+    while is_the_day(row, world.clock.now()):  # of the week on which it is looked who else may sign in
+        world.clock.sleep(86_400)
+    world.emulator.calls.clear()
+    world.run(world.services, read_message(reconcile_message(row.id, "20260101T000000Z").encode()))
+    assert operations(world) == reads | {"graph.listServicePrincipals": 1}, "which is read for all of them at once"
+    assert world.row(row.id) == row
 
 
 def copied(world: World, row: Registration) -> Registration:

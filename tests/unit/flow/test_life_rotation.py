@@ -136,6 +136,36 @@ def test_a_rotation_whose_proof_fails_leaves_the_old_secret_current_and_nothing_
     assert live_keys(world, registration_id) == keys
 
 
+def test_an_application_that_somebody_took_our_mark_from_gets_no_secret(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    mints, object_id = world.mints, world.row(registration_id).application_object_id or ""
+    world.services.directory.update_application(object_id, {"tags": ["another"]})
+    world.clock.sleep(1)
+    world.rotate(registration_id)
+    world.deliver()
+    assert world.get(registration_id)["operation"]["failure"]["code"] == "application-not-ours"
+    assert world.mints == mints
+
+
+@pytest.mark.parametrize(("age", "is_waited_for"), [(timedelta(minutes=30), True), (timedelta(hours=1), False)])
+def test_a_missing_application_is_waited_for_while_a_replica_may_not_have_heard_of_it(
+    world: World,
+    age: timedelta,
+    is_waited_for: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    row = world.row(registration_id)
+    world.services.directory.delete_application(row.application_object_id or "")
+    asked = world.clock.time = row.created_at + age
+    world.rotate(registration_id)
+    world.deliver()
+    operation = world.get(registration_id)["operation"]
+    assert (operation["status"], operation["lastError" if is_waited_for else "failure"]["code"]) == (
+        ("pending", "not-replicated-yet") if is_waited_for else ("failed", "application-missing")
+    )
+    assert (world.clock.now() > asked) is is_waited_for
+
+
 def test_a_failed_rotation_is_tried_again_in_a_day_and_not_before(world: World) -> None:
     registration_id = world.registered(a_service_client())["registrationId"]
     world.live(8 * DAY)

@@ -20,7 +20,7 @@ from provisioning.flow.rotate import rotates_at
 from provisioning.flow.run import taken
 from tests.worlds.approvals import awaiting
 from tests.worlds.memory import MemoryRegistry
-from tests.worlds.request_bodies import MANAGED, a_resource, a_service_client
+from tests.worlds.request_bodies import MANAGED, a_public_client, a_resource, a_service_client
 from tests.worlds.signed_in import ENTRA, TEAM
 from tests.worlds.world import World
 
@@ -139,13 +139,14 @@ def test_a_reconciliation_counts_what_stands(told: Told) -> None:
 def test_a_reconciliation_counts_what_is_nobodys(told: Told) -> None:
     registry = MemoryRegistry()
     world = World(registry=registry)
-    identity = world.registered(CLIENT)["registrationId"]
+    for body in (CLIENT, a_public_client(resource=MANAGED)):
+        world.registered(body)
     world.reconcile()
-    assert of(told, "registrar.registrations") == [(1, {"state": "active"}), (0, {"state": "awaiting-approval"})]
+    assert of(told, "registrar.registrations") == [(2, {"state": "active"}), (0, {"state": "awaiting-approval"})]
     told.clear()
-    del registry.rows[identity]
+    registry.rows.clear()
     world.reconcile()
-    assert of(told, "registrar.strays") == [(1, {"kind": "applications"}), (1, {"kind": "secrets"})]
+    assert of(told, "registrar.strays") == [(2, {"kind": "applications"}), (1, {"kind": "secrets"})]
 
 
 def test_a_last_page_that_an_earlier_version_sent_measures_nothing_of_what_that_did_not_count(told: Told) -> None:

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from provisioning import trail
 from provisioning.domain.errors import TryAgain
+from provisioning.domain.messages import notice_message
 from provisioning.domain.notices import HEARTBEAT, Notice
 from provisioning.flow.notify import announce, send_notices
-from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER
+from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER, waiting_notices
 from tests.worlds.checker import check
 from tests.worlds.queued import MAX_DEQUEUE_COUNT, PLANNER_PERIOD
 from tests.worlds.receiver import WEBHOOK_SECRET, WEBHOOK_TOKEN, Receiver
@@ -66,6 +68,14 @@ def test_each_notice_is_taken_once_and_in_order(world: World, receiver: Receiver
     assert (world.registry.notices(), world.queue) == ([], [])
     world.settle()
     assert len(receiver.ids) == 4
+
+
+def test_a_notice_belongs_to_the_trace_in_which_it_was_put_unless_it_has_its_own(world: World) -> None:
+    own = Notice("b-1", HEARTBEAT, B, world.clock.now(), {}, trace_id="b" * 32)
+    with trail.following("a" * 32):
+        put(world, A, "1")
+        announce(world.services, own, None)
+    assert {each.id: each.trace_id for each in world.registry.notices()} == {"a-1": "a" * 32, "b-1": "b" * 32}
 
 
 def test_what_a_registration_became_reaches_the_receiver_without_a_secret(world: World, receiver: Receiver) -> None:
@@ -156,6 +166,10 @@ def test_a_failed_run_raises_for_the_queue_to_deliver_again(world: World, receiv
         send_notices(world.services, A)
     assert (raised.value.code, raised.value.message) == ("notice-not-taken", "The receiver of notices answered 500.")
     assert receiver.attempts == 1, "it repeats nothing by itself"
+    world.clock.sleep(DUE_AGAIN_AFTER.total_seconds() - 1)
+    assert waiting_notices(world.services) == []
+    world.clock.sleep(1)
+    assert waiting_notices(world.services) == [notice_message(A)]
 
 
 def test_a_message_for_a_subject_without_notices_sends_nothing(world: World, receiver: Receiver) -> None:

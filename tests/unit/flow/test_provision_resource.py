@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from tests.worlds.checker import check
+from tests.worlds.memory import MemoryRegistry
+from tests.worlds.outside import straight
 from tests.worlds.request_bodies import a_resource, a_service_client
-from tests.worlds.steps import FOREIGN_URI, a_foreign_resource, failure_of, listed, submitted
+from tests.worlds.steps import FOREIGN_URI, a_foreign_resource, code_of, failure_of, listed, submitted
 from tests.worlds.world import World
 
 
@@ -63,6 +66,52 @@ def test_of_two_posts_for_one_server_that_passed_each_other_one_fails_with_a_rem
     assert failure_of(world, slow)["code"] == "fhir-server-already-registered"
     assert world.get(fast)["status"] == "active"
     check(world)
+
+
+def test_whoever_was_first_keeps_a_name_although_its_row_came_after_that_had_changed_hands() -> None:
+    registry = MemoryRegistry()
+    world = World(registry=registry)
+    first = submitted(world, a_resource())
+    row, claims = registry.rows.pop(first), list[str]()
+
+    def row_comes_late(name: str, action: Any) -> Any:
+        answer = action()
+        claims.extend([name] if name == "registry.claim" else [])
+        if len(claims) == 2:
+            registry.rows[first] = row
+        return answer
+
+    world.outside = row_comes_late
+    assert code_of(world.post(a_resource())) == "fhir-server-already-registered"
+    assert len(claims) == 3, "taken, taken over, given back"
+    world.outside = straight
+    world.settle()
+    assert world.get(first)["status"] == "active"
+
+
+def test_a_name_that_nobody_has_costs_one_claim_and_the_message_comes_after_all_writes() -> None:
+    world, called = World(), list[str]()
+
+    def noted(name: str, action: Any) -> Any:
+        called.append(name)
+        return action()
+
+    world.outside = noted
+    submitted(world, a_resource())
+    writes = [f"registry.{each}" for each in ("claim", "take_place", "put_due", "insert")]
+    assert called == [*writes, "queue.send"]
+
+
+def test_an_allowed_resource_that_the_tenant_does_not_know_is_named_with_what_mends_it() -> None:
+    world = World(settings={"ALLOWED_RESOURCES": FOREIGN_URI})
+    client = submitted(world, a_service_client(resource=FOREIGN_URI, appRoles=["pay"]))
+    world.deliver()
+    assert failure_of(world, client)["code"] == "resource-not-found"
+    a_foreign_resource(world)
+    assert world.retry(client).status == 202
+    world.clock.sleep(3600)  # what is not there is remembered too
+    world.settle()
+    assert world.get(client)["status"] == "active"
 
 
 def test_a_resource_that_failed_meanwhile_fails_its_clients() -> None:

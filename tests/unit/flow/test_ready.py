@@ -295,7 +295,7 @@ def test_each_fhir_service_has_a_check_of_its_own(condition: str, expected: list
     assert told(world, State.LACKING) == {}
 
 
-@pytest.mark.parametrize("settings", [{}, {"KEY_VAULT_ID": VAULT_ID, "REGISTRAR_OBJECT_ID": ""}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"KEY_VAULT_ID": VAULT_ID, "REGISTRAR_OBJECT_ID": ""}], ids=["none", "one"])
 def test_without_the_settings_resource_manager_is_not_looked_at(settings: dict[str, str]) -> None:
     found = look(World(settings=settings).services)
     assert not [each for each in found if each.dependency is Dependency.RESOURCE_MANAGER]

@@ -17,9 +17,10 @@ from dev.emulator.constants import (
 )
 from provisioning.domain.azure_roles import SECRETS_USER, RoleAssignment, delegation, secret_scope
 from provisioning.domain.errors import StaleRegistration
-from provisioning.domain.messages import read_message
+from provisioning.domain.messages import read_message, reconcile_message
 from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.worlds.checker import check, token_answer
+from tests.worlds.outside import straight
 from tests.worlds.request_bodies import OTHER_OWNER, OWNER, REQUESTS, a_resource, a_service_client
 from tests.worlds.steps import operations, submitted, text_of
 from tests.worlds.world import World
@@ -166,6 +167,25 @@ def test_whoever_is_given_the_role_while_another_becomes_the_owner_loses_it_agai
         world.run(world.services, read_message(check_of_it.text.encode()))
     assert changed == [202]
     assert readers(world, client) == [OTHER_OWNER]
+
+
+def test_nobody_is_given_the_role_once_the_registration_ends() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(7200)
+    asked = arm_calls(world)
+
+    def delete_it_first(name: str, action: Any) -> Any:
+        if name.startswith("PUT") and "roleAssignments" in name:
+            world.outside = straight
+            assert world.delete(client).status == 202
+            world.deliver()
+        return action()
+
+    world.outside = delete_it_first
+    world.run(world.services, read_message(reconcile_message(client, "20260101T000000Z").encode()))
+    assert arm_calls(world)["arm.assignRole"] == asked["arm.assignRole"] + 1
+    assert readers(world, client) == []
 
 
 def test_nothing_but_who_reads_a_secret_asks_anything_of_resource_manager() -> None:
@@ -328,8 +348,14 @@ def test_another_owner_reads_the_secret_and_the_former_one_does_not() -> None:
     world.deliver()
     assert readers(world, client) == [OTHER_OWNER]
     assert told(world, client) == [(OTHER_OWNER, "granted", None)]
+    assert world.services.azure_roles is not None
+    scope = secret_scope(VAULT_ID, world.row(client).secret_name)
+    world.services.azure_roles.assign(RoleAssignment(SECRETS_USER, scope, OWNER), None)  # by a run that stood still
     world.live(RUNS_END_WITHIN + timedelta(minutes=5))
     assert readers(world, client) == [OTHER_OWNER]
+    asked = arm_calls(world)
+    world.live(timedelta(hours=2))
+    assert arm_calls(world) == asked, "it is compared once"
     check(world)
 
 
