@@ -147,6 +147,14 @@ def test_a_principal_of_another_shape_is_refused_and_no_error(content: str) -> N
     assert raised.value.status == 401
 
 
+def test_a_header_with_anything_but_base64_in_it_is_no_principal() -> None:
+    header = principal(USER, {})
+    assert read_principal(header)["oid"] == [ALICE]
+    for other in (f"{header[:8]}!{header[8:]}", f"{header[:8]}\n{header[8:]}", f" {header}"):
+        with pytest.raises(RequestRejected):
+            read_principal(other)
+
+
 @pytest.mark.parametrize("provider", ["google", "facebook", "", None])
 def test_another_identity_provider_names_nobody(provider: str | None) -> None:
     with pytest.raises(RequestRejected):
@@ -180,6 +188,7 @@ def test_rights_follow_from_ownership_and_roles_alone(roles: set[Role], groups: 
     assert caller.may_change(owner) == (owns or Role.MANAGE_ALL in roles)
     assert caller.may_read(owner) == (owns or bool(roles & {Role.MANAGE_ALL, Role.READ_ALL}))
     assert caller.may_create == bool(roles & {Role.CREATE, Role.MANAGE_ALL})
+    assert caller.vouches_for(owner) == owns
 
 
 def test_a_bot_that_acts_for_a_person_has_that_persons_rights_and_none_of_its_own() -> None:
@@ -190,6 +199,8 @@ def test_a_bot_that_acts_for_a_person_has_that_persons_rights_and_none_of_its_ow
     assert person.roles == {Role.CREATE}
     assert not person.sees_all
     assert not person.may_change(BOT)
+    assert not person.vouches_for(ALICE)
+    assert (person.both_ids, bot.both_ids) == ((ALICE, BOT), (BOT,))
 
 
 def test_only_who_has_the_role_may_speak_for_somebody() -> None:

@@ -100,5 +100,14 @@ def test_any_text_is_either_read_or_refused_without_being_repeated(text: str) ->
     assert refusal_of(text) in ("", "not an ISO 8601 duration of days and time, such as P180D or PT5M")
 
 
+@pytest.mark.parametrize(("text", "read"), [("P99999DT23H59M59S", True), ("P99999DT24H", False), ("PT2400000H", False)])
+def test_what_lasts_100000_days_is_longer_than_anything_here(text: str, *, read: bool) -> None:
+    if read:
+        assert parse_duration(text) < timedelta(days=100_000)
+    else:
+        with pytest.raises(ValueError, match=r"^longer than anything here can last$"):
+            parse_duration(text)
+
+
 def test_nothing_is_written_as_zero_days() -> None:
     assert format_duration(timedelta()) == "P0D"
