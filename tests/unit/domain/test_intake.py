@@ -224,7 +224,13 @@ def test_another_spelling_of_a_field_of_another_client_type_is_told_why_there_is
     assert fault.message == ServiceClientRequest.HINTS["redirectUris"]
 
 
-@pytest.mark.parametrize("name", ["colour_name", "display name", "displayNames", "display_nam", f"display_{MARKER}"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("colour_name", "display name", "displayNames", "display_nam", f"display_{MARKER}"),
+        *(f"display{'_' * 60}name", "callbac\u212aUrl"),  # too long for a name, and the sign of Kelvin
+    ],
+)
 def test_a_name_that_is_no_spelling_of_a_field_is_told_nothing_of_one(name: str) -> None:
     [fault] = faults_of(a_resource(**{name: 1}))
     assert fault.message == "This field does not exist for this client type. Remove it."

@@ -288,7 +288,10 @@ def test_a_lifetime_of_another_type_is_told_what_may_be_sent_and_another_field_i
     messages = {each.pointer: each.message for each in caught.value.faults}
     assert messages["#/displayName"] == "Send a string."
     assert messages["#/secretLifetime"].startswith("Send a string. ")
-    assert "P90D" in messages["#/secretLifetime"]
+    assert messages["#/secretLifetime"].endswith("such as P90D: more than PT1H, at most P90D; or leave it out.")
+    with pytest.raises(RequestRejected) as caught:
+        parse(a_service_client(secretLifetime="x"))
+    assert caught.value.faults[0].message.endswith("such as P90D; or leave it out.")
 
 
 def test_a_list_that_is_too_long_is_told_as_one_and_not_entry_by_entry() -> None:
