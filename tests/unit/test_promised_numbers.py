@@ -16,6 +16,7 @@ TOLD: Final = {
     "domain.approval.LAPSES_AFTER": 14 * DAY,
     "domain.names.HELD_FOR": 30 * DAY,
     "domain.certificates.SHORTEST_REST_OF_LIFE": 7 * DAY,
+    "domain.chat.CODE_LIVES": 10 * MINUTE,
     "flow.conclude.GIVEN_UP_AFTER": DAY,
     "flow.plan.STALLED_AFTER": 2 * MINUTE,
     "flow.plan.DUE_AGAIN_AFTER": 30 * MINUTE,

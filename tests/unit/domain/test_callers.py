@@ -155,6 +155,13 @@ def test_a_header_with_anything_but_base64_in_it_is_no_principal() -> None:
             read_principal(other)
 
 
+def test_a_principal_may_have_64_kib_and_no_more() -> None:
+    room = 64 * 1024 // 4 * 3 - len(base64.b64decode(principal(USER, {}, more="")))
+    assert read_principal(principal(USER, {}, more="x" * room))["oid"] == [ALICE]
+    with pytest.raises(RequestRejected):
+        read_principal(principal(USER, {}, more="x" * (room + 1)))
+
+
 @pytest.mark.parametrize("provider", ["google", "facebook", "", None])
 def test_another_identity_provider_names_nobody(provider: str | None) -> None:
     with pytest.raises(RequestRejected):

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -74,6 +74,13 @@ def test_what_no_reconciliation_read_makes_it_no_message(used: object) -> None:
 def test_a_key_id_that_is_none_is_left_out_and_takes_no_check_with_it() -> None:
     message = reconcile_message(ID, RUN, observed=Observed(NOW, {"": NOW, "a b": NOW, "key": NOW}))
     assert read_message(message.encode()) == Message(ID, "check", run=RUN, observed=Observed(NOW, {"key": NOW}))
+
+
+def test_the_hundred_credentials_that_were_used_last_are_told() -> None:
+    keys = {f"key-{number}": NOW + timedelta(seconds=number) for number in range(101)}
+    message = read_message(reconcile_message(ID, RUN, observed=Observed(NOW, keys)).encode())
+    assert isinstance(message, Message)
+    assert message.observed == Observed(NOW, {name: at for name, at in keys.items() if name != "key-0"})
 
 
 def test_the_longest_report_of_a_registration_fits_into_a_message_of_a_queue() -> None:
