@@ -237,6 +237,26 @@ def test_those_who_decide_are_told_once_that_it_waits_and_of_its_end_as_of_any()
     assert [each["type"] for each in told_of(world, row)] == [notice["type"], "registration.failed"]
 
 
+def test_what_waits_and_was_told_is_due_again_when_it_lapses_and_not_before(world: World) -> None:
+    row = awaiting(world)
+    world.clock.sleep(180)
+    world.plan()
+    world.deliver()
+    assert row.approval is not None
+    entries = world.registry.due(world.clock.now() + timedelta(days=99), 9)
+    assert [each.due_at for each in entries] == [row.approval.lapses_at]
+
+
+def test_what_is_agreed_to_before_anybody_was_told_is_done_at_once_and_nobody_is_told_that_it_waits() -> None:
+    world = World(settings=ENTRA, receiver=Receiver())
+    row = awaiting(world)
+    decide(world, APPROVER, row)
+    world.deliver()
+    assert world.row(row.id).status is Status.ACTIVE
+    world.settle()
+    assert [each["type"] for each in told_of(world, row)] == ["registration.active"]
+
+
 def test_what_waits_shows_whoever_decides_how_to_and_what_is_decided_does_not(world: World) -> None:
     row = awaiting(world)
     [step] = json.loads(show(world, APPROVER, row).body)["nextSteps"]

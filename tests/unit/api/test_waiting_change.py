@@ -130,6 +130,19 @@ def test_a_change_that_gets_no_approval_ends_and_leaves_nothing_behind(world: Wo
     assert of(world).awaits_approval
 
 
+def test_a_change_that_was_denied_is_over_and_changes_nothing_of_what_comes_later(world: World) -> None:
+    change(world)
+    decide(world, "deny")
+    world.settle()
+    assert call(world, "rotate_registration", ALICE).status == 202
+    world.settle()
+    before = of(world).operation
+    assert (before.type, before.status) == (OperationType.ROTATE, OperationStatus.SUCCEEDED)
+    world.clock.sleep(86_400)
+    world.reconcile()
+    assert of(world).operation == before
+
+
 def test_a_dry_run_says_what_a_change_would_wait_for_and_what_it_would_then_be(world: World) -> None:
     before = of(world)
     told = body_of(change(world, query="dryRun=true"))

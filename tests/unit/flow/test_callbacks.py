@@ -148,6 +148,8 @@ def test_a_callback_that_is_back_gets_what_waited_in_order(world: World, team: C
     world.clock.sleep(1)
     world.change(registration_id, {"displayName": "Another"})
     world.deliver()
+    world.deliver()
+    assert team.attempts == 2, "what waits behind another is not tried before that was taken"
     team.status = HTTPStatus.NO_CONTENT
     world.settle()
     assert [event["type"] for event in team.taken] == ["registration.active", "registration.changed"]

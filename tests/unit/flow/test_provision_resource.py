@@ -11,7 +11,16 @@ from tests.worlds.checker import check
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.outside import straight
 from tests.worlds.request_bodies import a_resource, a_service_client
-from tests.worlds.steps import FOREIGN_URI, a_foreign_resource, code_of, failure_of, listed, submitted
+from tests.worlds.steps import (
+    FOREIGN_URI,
+    a_foreign_resource,
+    body_in_entra,
+    code_of,
+    failure_of,
+    listed,
+    operations,
+    submitted,
+)
 from tests.worlds.world import World
 
 
@@ -87,6 +96,18 @@ def test_whoever_was_first_keeps_a_name_although_its_row_came_after_that_had_cha
     world.outside = straight
     world.settle()
     assert world.get(first)["status"] == "active"
+
+
+@pytest.mark.parametrize(("version", "updates"), [(1, 0), (2, 1)])
+def test_a_resource_has_its_identifier_uri_from_the_first_call_on_or_once_its_client_id_is_known(
+    version: int, updates: int
+) -> None:
+    world = World()
+    shown = world.registered(a_resource(accessTokenVersion=version))
+    uri = f"api://{shown['clientId']}" if version == 2 else "https://fhir.contoso.example"
+    assert body_in_entra(world, shown["registrationId"])["identifierUris"] == [uri]
+    assert world.row(shown["registrationId"]).identifier_uri == uri
+    assert operations(world)["graph.updateApplication"] == updates
 
 
 def test_a_name_that_nobody_has_costs_one_claim_and_the_message_comes_after_all_writes() -> None:
