@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import compress, islice
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -153,15 +153,14 @@ class OwnersTable:
             )
             return [entity for entity in entities if not entity.get("over", False)]
 
+        def is_over(entity: Any) -> bool:  # noqa: ANN401 -- an entity
+            is_live = self._is_live(owner, entity["RowKey"])
+            return is_live is False or (is_live is None and str(entity.get("listedAt", "")) < follows_since)
+
+        follows_since = time_key(now - _ROW_MAY_FOLLOW)
         entities = self._on(self._table, read)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            live = list(pool.map(lambda entity: self._is_live(owner, entity["RowKey"]), entities))
-        follows_since = time_key(now - _ROW_MAY_FOLLOW)
-        over = [
-            entity
-            for entity, is_live in zip(entities, live, strict=True)
-            if is_live is False or (is_live is None and str(entity.get("listedAt", "")) < follows_since)
-        ]
+            over = list(compress(entities, pool.map(is_over, entities)))
         if mend:
             self._note_over(owner, over)
         return len(entities) - len(over)

@@ -159,6 +159,8 @@ def test_what_was_listed_before_anything_was_counted_counts(registry: Registry) 
         registry.put_owned(owner, row.id)
         registry.insert(row)
     assert registry.take_place(owner, an_id(owner), TWO, NOW) is Exceeded.NUMBER
+    taken(registry, owner, Quota(most=3))
+    assert registry.take_place(owner, an_id(owner), Quota(most=3), NOW) is Exceeded.NUMBER
 
 
 def test_to_ask_whether_there_is_a_place_takes_none(registry: Registry) -> None:
@@ -252,9 +254,12 @@ def test_what_is_over_is_looked_at_once(service: TableServiceClient) -> None:
     registry, owner = TableRegistry(service, VirtualClock()), an_owner()
     for _ in range(3):
         taken(registry, owner, ROOMY, status=Status.DELETED)
+    ids, list_of = f"PartitionKey eq '{owner}' and RowKey gt '!~'", service.get_table_client(OWNERS)
+    assert registry.exceeds(owner, TWO, NOW) is None
+    assert not any(each.get("over") for each in list_of.query_entities(ids)), "who only asks writes nothing"
     taken(registry, owner, TWO)
-    entities = list(service.get_table_client(OWNERS).query_entities(f"PartitionKey eq '{owner}' and RowKey gt '!~'"))
-    assert sorted(bool(each.get("over")) for each in entities) == [False, True, True, True]
+    over = sorted(bool(each.get("over")) for each in list_of.query_entities(ids))
+    assert over == [False, True, True, True]
 
 
 def test_where_storage_does_not_answer_nothing_is_accepted_and_reading_goes_on() -> None:

@@ -3,19 +3,25 @@
 import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
 
 import pytest
 import requests
 from azure.storage.queue import QueueServiceClient, generate_account_sas
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3 import HTTPResponse
 
 import function_app
 from provisioning.adapters.queues import StorageQueues
+from provisioning.adapters.shared_key import SharedKey
 from provisioning.domain import messages
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.readiness import State
 from provisioning.flow.ready import look
 from provisioning.settings import Settings
-from provisioning.wiring import AzureServices
+from provisioning.wiring import AzureServices, SystemClock
+from tests.worlds.clock import VirtualClock
 from tests.worlds.wired import LOCAL_STORAGE
 from tests.worlds.world import World
 
@@ -93,6 +99,60 @@ def test_a_check_leaves_no_message(world: World, azurite: str, service: QueueSer
     for queue in queues.names:
         queues.check(queue)
         assert service.get_queue_client(queue).get_queue_properties().approximate_message_count == 0
+
+
+def test_a_question_with_an_empty_answer_is_signed_as_storage_reads_it(azurite: str) -> None:
+    parts = dict(part.split("=", 1) for part in azurite.split(";") if part)
+    key = SharedKey(parts["AccountName"], parts["AccountKey"], SystemClock())
+    for query in ("comp=list", "comp=list&prefix=", "prefix=a%20b&comp=list"):
+        assert requests.get(f"{parts['QueueEndpoint']}?{query}", auth=key, timeout=5).status_code == 200
+
+
+class Answering(BaseAdapter):
+    """Storage that gives each request the same answer, and notes which there were."""
+
+    def __init__(self, status: int, body: bytes = b"", **headers: str) -> None:
+        super().__init__()
+        self._status, self._body, self._headers = status, body, headers
+        self.asked: list[str] = []
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        self.asked.append(f"{request.method} {request.path_url}")
+        raw = HTTPResponse(BytesIO(self._body), headers=self._headers, status=self._status, preload_content=False)
+        return HTTPAdapter().build_response(request, raw)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+FOUND = b"<QueueMessage><MessageId>a-1</MessageId><PopReceipt>%s</PopReceipt></QueueMessage>"
+
+
+@pytest.mark.parametrize(
+    ("storage", "message", "then"),
+    [
+        (Answering(307, Location="http://elsewhere.example/"), "Queue storage answered 307.", []),
+        (Answering(503, **{"Retry-After": "4"}), "Queue storage answered 503.", []),
+        (Answering(404), "Queue storage answered 404.", ["PUT /notices"]),
+        (Answering(201, b"<html>"), "Queue storage's answer is not one of a queue.", []),
+        (Answering(201, FOUND % b""), "Queue storage's answer is not one of a queue.", []),
+        (
+            Answering(201, FOUND % b"a/b+c="),
+            "Queue storage answered 201.",
+            ["DELETE /notices/messages/a-1?popreceipt=a%2Fb%2Bc%3D"],
+        ),
+    ],
+    ids=["redirect", "outage", "missing", "page", "no receipt", "not removed"],
+)
+def test_any_other_answer_of_storage_is_a_passing_error(storage: Answering, message: str, then: list[str]) -> None:
+    with requests.Session() as session:
+        session.mount("http://", storage)
+        queues = StorageQueues("http://a.queue.example/", session, lambda each: each, VirtualClock())  # type: ignore[arg-type]
+        with pytest.raises(TryAgain) as raised:
+            queues.check("notices")
+    assert (raised.value.code, raised.value.message) == ("storage-unavailable", message)
+    assert raised.value.retry_after == (4 if "503" in message else None)
+    assert storage.asked == ["POST /notices/messages?visibilitytimeout=59&messagettl=60", *then]
 
 
 def test_storage_that_is_not_there_is_a_passing_error(world: World) -> None:

@@ -1,8 +1,10 @@
 """One registration is one trace, from the call to Graph, the vault and the token endpoint; and it tells no secret."""
 
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,7 +137,7 @@ def parent_of(span: ReadableSpan, by_id: dict[int, ReadableSpan]) -> ReadableSpa
 
 
 def test_what_is_not_known_to_be_harmless_never_leaves() -> None:
-    now = datetime.now(UTC)
+    now = datetime(2026, 1, 15, 12, 0, 0, 123456, tzinfo=UTC)
     attributes: dict[str, str | int] = {
         "http.request.method": "GET",
         "server.address": "host/path?sig=FRMARK",
@@ -144,6 +146,7 @@ def test_what_is_not_known_to_be_harmless_never_leaves() -> None:
     }
     span = Span("GET outside", Kind.CLIENT, "1" * 32, "2" * 16, None, now, now, "ValueError", attributes)
     told = opentelemetry.redacted(span)
+    assert (told.start_time, told.end_time) == (1_768_478_400_123_456_000, 1_768_478_400_123_456_000)
     assert dict(told.attributes or {}) == {
         "http.request.method": "GET",
         "registrar.operation": "provision",
@@ -152,11 +155,27 @@ def test_what_is_not_known_to_be_harmless_never_leaves() -> None:
     assert opentelemetry.redacted(Span("a\nb", Kind.CLIENT, "1" * 32, "2" * 16, None, now)).name == "redacted"
 
 
+def test_whoever_was_stopped_is_told_of_no_span_and_is_not_stopped_once_more() -> None:
+    stop = opentelemetry.start([InMemorySpanExporter()])
+    kept = weakref.ref(stop)
+    stop()
+    del stop
+    gc.collect()
+    assert (telemetry.is_heard(), kept()) == (False, None), "nor is anything kept for the exit"
+
+
 def test_nothing_of_what_is_told_is_kept_on_a_disk() -> None:
     credential, connection = ManagedIdentityCredential(), "InstrumentationKey=00000000-0000-0000-0000-000000000000"
     for adapter in (opentelemetry, metrics):
         exporter = adapter.to_application_insights(connection, credential)
         assert vars(exporter)["storage"] is None
+        exporter.shutdown()
+
+
+def test_a_collector_is_sent_each_signal_where_otlp_has_it() -> None:
+    for adapter, signal in ((opentelemetry, "traces"), (metrics, "metrics")):
+        exporter = adapter.to_collector("http://127.0.0.1:4318", None)
+        assert vars(exporter)["_endpoint"] == f"http://127.0.0.1:4318/v1/{signal}"
         exporter.shutdown()
 
 

@@ -11,6 +11,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 
+from provisioning.adapters.on import changed
 from provisioning.adapters.transactions import transact
 from provisioning.adapters.transport import sdk_options
 
@@ -95,6 +96,17 @@ def test_where_one_is_refused_none_is_done_and_the_error_says_which_and_why(azur
             refused: Any = caught.value
             assert (str(refused.error_code), refused.index) == (code, index)
         assert {row["RowKey"] for row in table.list_entities()} == {KEY["RowKey"], OTHER["RowKey"]}
+
+
+def test_a_row_is_changed_as_it_was_read_and_not_where_somebody_was_faster(azurite: str) -> None:
+    with a_table(azurite) as (table, _):
+        table.create_entity({**KEY, "number": 1})
+        read = table.get_entity(KEY["PartitionKey"], KEY["RowKey"])
+        said = [changed(lambda own, action: action(own), table, read, {**KEY, "number": each}) for each in (2, 3)]
+        assert (said, table.get_entity(KEY["PartitionKey"], KEY["RowKey"])["number"]) == ([True, False], 2)
+        table.delete_entity(read)
+        assert not changed(lambda own, action: action(own), table, read, {**KEY, "number": 4})
+        assert list(table.list_entities()) == []
 
 
 def test_a_refusal_of_the_whole_is_no_error_of_a_transaction(azurite: str, send: Send) -> None:

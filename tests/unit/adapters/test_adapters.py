@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import requests
+from azure.core.credentials import AccessToken
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from dev.emulator import SECRET_MARKER, Fault
-from provisioning.adapters.transport import new_session, retry_after
+from provisioning.adapters.transport import BearerToken, new_session, retry_after, sdk_options
 from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, PublishBoundPassed, TryAgain
 from provisioning.domain.secrets import MintedSecret
 from provisioning.flow.mint import mint, publish
@@ -277,6 +278,30 @@ def test_a_deletion_says_whether_there_was_anything_to_delete(world: World) -> N
     world.emulator.faults.add(Fault("status", "graph.deleteApplication", status=403))
     with pytest.raises(NeedsOperator):
         directory.delete_application(made.object_id)
+
+
+class Identity:
+    """An identity with one token, whatever it is for."""
+
+    def __init__(self, token: str) -> None:
+        self._token = AccessToken(token, 2_000_000_000)
+
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        return self._token
+
+
+@pytest.mark.parametrize("token", ["opaque", "a.W10.c", "a.bnVsbA.c"])
+def test_a_token_that_says_nothing_of_its_holder_is_an_error_and_nobodys(token: str) -> None:
+    assert BearerToken(Identity("a.eyJvaWQiOiAieCJ9.c"), "scope").claims() == {"oid": "x"}
+    with pytest.raises(ValueError, match="no claims"):
+        BearerToken(Identity(token), "scope").claims()
+
+
+def test_a_client_of_azures_that_is_closed_leaves_the_session_to_the_others() -> None:
+    with requests.Session() as session:
+        transport = sdk_options(session)["transport"]
+        transport.close()
+        assert transport.session is session
 
 
 @pytest.mark.parametrize("url", ["https://graph.microsoft.com/", "http://127.0.0.1/"])
