@@ -132,7 +132,7 @@ FOUND = b"<QueueMessage><MessageId>a-1</MessageId><PopReceipt>%s</PopReceipt></Q
     ("storage", "message", "then"),
     [
         (Answering(307, Location="http://elsewhere.example/"), "Queue storage answered 307.", []),
-        (Answering(503, **{"Retry-After": "4"}), "Queue storage answered 503.", []),
+        (Answering(503, b"", **{"Retry-After": "4"}), "Queue storage answered 503.", []),
         (Answering(404), "Queue storage answered 404.", ["PUT /notices"]),
         (Answering(201, b"<html>"), "Queue storage's answer is not one of a queue.", []),
         (Answering(201, FOUND % b""), "Queue storage's answer is not one of a queue.", []),

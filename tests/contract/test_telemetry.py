@@ -156,12 +156,14 @@ def test_what_is_not_known_to_be_harmless_never_leaves() -> None:
 
 
 def test_whoever_was_stopped_is_told_of_no_span_and_is_not_stopped_once_more() -> None:
-    stop = opentelemetry.start([InMemorySpanExporter()])
-    kept = weakref.ref(stop)
+    kept = weakref.ref(opentelemetry.start([InMemorySpanExporter()]))
+    gc.collect()
+    stop = kept()
+    assert stop is not None, "it is kept for the exit, so that what waits then is sent"
     stop()
     del stop
     gc.collect()
-    assert (telemetry.is_heard(), kept()) == (False, None), "nor is anything kept for the exit"
+    assert (telemetry.is_heard(), kept()) == (False, None)
 
 
 def test_nothing_of_what_is_told_is_kept_on_a_disk() -> None:

@@ -50,5 +50,5 @@ def test_a_row_of_the_first_version_says_nothing_of_what_came_later(deleting: Re
 
 @pytest.mark.parametrize("time", ["2026-01-15T12:00:00", "soon", ""])
 def test_a_time_without_its_offset_is_none(deleting: Registration, time: str) -> None:
-    with pytest.raises(ValueError, match="offset|isoformat"):
+    with pytest.raises(ValueError, match=r"offset|isoformat"):
         registration_of(TableEntity(registration_entity(deleting) | {"createdAt": time}))

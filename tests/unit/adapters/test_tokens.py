@@ -45,7 +45,7 @@ def test_an_answer_of_the_token_endpoint_is_a_yes_a_not_yet_a_never_or_none(
     status: int, answer: dict[str, Any], said: object
 ) -> None:
     world = World()
-    world.outside = answering(TOKEN, status, json.dumps(answer).encode(), **{"Retry-After": "7"})
+    world.outside = answering(TOKEN, status, json.dumps(answer).encode(), 1, **{"Retry-After": "7"})
     if isinstance(said, bool):
         assert world.services.proof.accepts(CLIENT, WRONG) is said
         return
