@@ -133,7 +133,7 @@ class Storage:
         if self._is_development_storage:
             return _DEVELOPMENT_QUEUES
         if not self.connection_string:
-            return (self.table_service_uri or "").replace(".table.", ".queue.", 1)
+            return (self.table_service_uri or "").replace(".table.", ".queue.")
         parts = self._parts
         suffix, scheme = parts.get("endpointsuffix", "core.windows.net"), parts.get("defaultendpointsprotocol", "https")
         return parts.get("queueendpoint") or f"{scheme}://{parts.get('accountname', '')}.queue.{suffix}"
@@ -439,8 +439,8 @@ class _Reader:
 
     def workspace(self, id_name: str, secret_name: str, storage: Storage, session: timedelta) -> Workspace | None:
         given = {name: self._env.get(name, "").strip() for name in (id_name, secret_name)}
-        for name, rule, value in zip(given, (_WORKSPACE, _SIGNING_SECRET), given.values(), strict=True):
-            if value and not rule.fullmatch(value):
+        for name, rule in ((id_name, _WORKSPACE), (secret_name, _SIGNING_SECRET)):
+            if given[name] and not rule.fullmatch(given[name]):
                 self.faults.append(f"{name}: must be as Slack shows it, with the team's id T... or the signing secret")
         if not any(given.values()):
             return None

@@ -185,6 +185,7 @@ def test_telemetry_goes_where_either_setting_says_and_nowhere_without_them() -> 
     places = [each and (each.connection_string, each.collector) for each in there]
     key, url = "InstrumentationKey=x", "https://collector.example"
     assert places == [None, (key, None), (None, url), (key, url)]
+    assert key not in repr(there)
 
 
 @pytest.mark.parametrize(("name", "prefix"), [("NOTIFY_WEBHOOK_SECRET", "whsec_"), ("CALLBACK_SIGNING_KEY", "whsk_")])
@@ -260,6 +261,8 @@ def test_beside_the_storage_emulator_an_endpoint_may_be_on_this_machine(name: st
 
 def test_a_vault_is_local_only_on_this_machine_and_beside_the_storage_emulator() -> None:
     assert read(AzureWebJobsStorage=AZURITE, KEY_VAULT_URL="https://localhost:8443").local_vault
+    assert read(AzureWebJobsStorage=AZURITE, KEY_VAULT_URL="https://localhost:8443", **OWNERS).vault_id == VAULT_ID
+    assert names(AzureWebJobsStorage=AZURITE, **OWNERS) == ["KEY_VAULT_ID"]
     assert not read(AzureWebJobsStorage=AZURITE).local_vault
 
 
@@ -275,6 +278,27 @@ def test_queues_are_beside_the_tables() -> None:
     assert read(AzureWebJobsStorage=AZURITE).storage.queue_service_uri == "http://127.0.0.1:10001/devstoreaccount1"
     named = read(AzureWebJobsStorage="", AzureWebJobsStorage__accountName="account1").storage
     assert named.queue_service_uri == "https://account1.queue.core.windows.net"
+    assert read().storage.queue_service_uri == "https://a.queue.core.windows.net"
+    elsewhere = CLOUD.replace("https", "http").replace("windows.net", "chinacloudapi.cn")
+    assert read(AzureWebJobsStorage=elsewhere).storage.queue_service_uri == "http://a.queue.core.chinacloudapi.cn"
+    assert read(AzureWebJobsStorage="AccountName=a").storage.queue_service_uri == "https://a.queue.core.windows.net"
+    said = f"{CLOUD};QueueEndpoint=https://queues.contoso.example/a"
+    assert read(AzureWebJobsStorage=said).storage.queue_service_uri == "https://queues.contoso.example/a"
+
+
+@pytest.mark.parametrize(
+    ("connection", "key", "signature"),
+    [
+        (CLOUD, ("a", "Zm9v"), None),
+        ("AccountName=a;SharedAccessSignature=sv=1&sig=x%3D", None, "sv=1&sig=x%3D"),
+        ("TableEndpoint=https://a.table.core.windows.net;AccountKey=Zm9v", None, None),
+    ],
+)
+def test_a_connection_string_has_a_key_of_a_named_account_or_a_signature(
+    connection: str, key: tuple[str, str] | None, signature: str | None
+) -> None:
+    storage = read(AzureWebJobsStorage=connection).storage
+    assert (storage.account_key, storage.shared_access_signature) == (key, signature)
 
 
 def test_the_settings_of_a_process_are_those_of_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -600,10 +624,13 @@ def test_callbacks_need_hosts_and_a_key_of_ed25519() -> None:
     allowed = read(CALLBACK_HOSTS="ci.contoso.example, *.Fabrikam.example", CALLBACK_SIGNING_KEY=key).callbacks
     assert allowed is not None
     assert (allowed.hosts, allowed.seed) == (("ci.contoso.example", "*.fabrikam.example"), bytes(32))
-    assert key not in repr(allowed)
+    assert not [each for each in (key, repr(allowed.seed)) if each in repr(allowed)]
     assert read().callbacks is None
-    assert names(CALLBACK_HOSTS="ci.contoso.example") == ["CALLBACK_SIGNING_KEY"]
-    assert names(CALLBACK_SIGNING_KEY=key) == ["CALLBACK_HOSTS"]
+    alone = faults(CALLBACK_HOSTS="ci.contoso.example"), faults(CALLBACK_SIGNING_KEY=key)
+    assert alone == (
+        ["CALLBACK_SIGNING_KEY: is required beside CALLBACK_HOSTS"],
+        ["CALLBACK_HOSTS: is required beside CALLBACK_SIGNING_KEY"],
+    )
     for wrong in ("*", "*.", "https://ci.contoso.example", "ci.contoso.example:443", "a.*.example", "localhost"):
         assert names(CALLBACK_HOSTS=wrong, CALLBACK_SIGNING_KEY=key) == ["CALLBACK_HOSTS"]
     for wrong in (key[:-4], key.replace("whsk_", "whsec_"), "whsk_" + base64.b64encode(bytes(64)).decode()):
@@ -627,8 +654,18 @@ def test_a_workspace_has_what_signs_for_it_and_shows_it_nowhere() -> None:
     assert workspace is not None
     assert (workspace.id, workspace.session, workspace.local) == ("T0CONTOSO", timedelta(hours=1), False)
     assert workspace.signing_secret == SLACK["SLACK_SIGNING_SECRET"].encode()
-    assert workspace.page == "https://r.contoso.com/api/page/"
+    assert (workspace.page, workspace.has_forms) == ("https://r.contoso.com/api/page/", True)
+    assert settings.slack_bot_token == "xoxb-1"
     assert not [each for each in (SLACK["SLACK_SIGNING_SECRET"], "xoxb-1") if each in repr(settings)]
+
+
+@pytest.mark.parametrize(("session", "hours"), [("", 8), ("PT5M", 1 / 12), ("P1D", 24)])
+def test_a_chat_knows_a_person_for_eight_hours_or_for_five_minutes_to_a_day(session: str, hours: float) -> None:
+    settings = read(**SLACK, TEAMS_BOT_ID=GUID, CHAT_SESSION=session)
+    assert settings.workspace is not None
+    assert settings.bot is not None
+    assert not settings.workspace.has_forms
+    assert settings.workspace.session == settings.bot.session == timedelta(hours=hours)
 
 
 @pytest.mark.parametrize(
@@ -639,8 +676,8 @@ def test_a_workspace_has_what_signs_for_it_and_shows_it_nowhere() -> None:
         ({"SLACK_WORKSPACE": "contoso"}, ["SLACK_WORKSPACE"]),
         ({"SLACK_SIGNING_SECRET": "@Microsoft.KeyVault(x)"}, ["SLACK_SIGNING_SECRET"]),
         ({"SLACK_BOT_TOKEN": "xoxp-1"}, ["SLACK_BOT_TOKEN"]),
-        ({"CHAT_SESSION": "PT1M"}, ["CHAT_SESSION"]),
-        ({"CHAT_SESSION": "P2D"}, ["CHAT_SESSION"]),
+        ({"CHAT_SESSION": "PT4M59S"}, ["CHAT_SESSION"]),
+        ({"CHAT_SESSION": "P1DT1S"}, ["CHAT_SESSION"]),
         ({"CALLER_AUTH": "key"}, ["SLACK_WORKSPACE"]),
     ],
 )
@@ -693,6 +730,7 @@ VAULT_ID = (
     "/subscriptions/7f6f1c1e-6f0b-4a53-9d0e-5b1f6c8f2a11/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/vault-1"
 )
 VAULT_1 = {"KEY_VAULT_URL": "https://vault-1.vault.azure.net"}
+OWNERS = {"KEY_VAULT_ID": VAULT_ID, "CALLER_AUTH": "entra"}
 
 
 def test_owners_are_given_their_secrets_only_where_the_platform_names_callers() -> None:
@@ -767,6 +805,25 @@ def test_a_file_of_settings_leaves_out_what_needs_to_know_who_names_callers(tmp_
     settings.write_text(json.dumps({"Values": values}), encoding="utf-8")
     read_ = from_file(str(settings))
     assert (read_.vault_id, read_.workspace, read_.slack_bot_token, read_.bot) == (None, None, None, None)
+
+
+def test_a_file_of_settings_leaves_out_what_key_vault_has_with_what_needs_it_and_keeps_the_rest(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.json"
+    reference = "@Microsoft.KeyVault(SecretUri=https://vault-1.vault.azure.net/secrets/key)"
+    webhook = {"NOTIFY_WEBHOOK_URL": "https://notices.example", "NOTIFY_WEBHOOK_SECRET": WEBHOOK_SECRET}
+    callbacks = {
+        "CALLBACK_HOSTS": "ci.contoso.example",
+        "CALLBACK_SIGNING_KEY": f"whsk_{base64.b64encode(bytes(32)).decode()}",
+    }
+    for hidden in ("NOTIFY_WEBHOOK_SECRET", "CALLBACK_SIGNING_KEY"):
+        values = REQUIRED | webhook | callbacks | {hidden: reference}
+        settings.write_text(json.dumps({"Values": values}), encoding="utf-8")
+        found = from_file(str(settings))
+        assert (found.webhook is None, found.callbacks is None) == (hidden in webhook, hidden in callbacks)
+
+
+def test_grants_are_given_where_that_is_on_alone() -> None:
+    assert [read(GRANTS=each).grants for each in ("", "off", "on")] == [False, False, True]
 
 
 def test_sign_ins_are_read_where_that_is_on_and_in_the_global_cloud_alone() -> None:
