@@ -194,7 +194,8 @@ class ArmRoles:
                 remedy=_IF_IT_LASTS,
                 retry_after=retry_after(response.headers, self._clock.now()),
             )
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR or not isinstance(answer, dict):
+        failed = response.is_redirect or response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        if failed or not isinstance(answer, dict):
             raise _unavailable()
         return response.status_code, answer
 
