@@ -11,7 +11,14 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 
 from dev.emulator.faults import Fault
-from provisioning.adapters.graph_errors import REPLICATION, certificate_error, error_of, name_taken_error, refusal
+from provisioning.adapters.graph_errors import (
+    REPLICATION,
+    certificate_error,
+    error_of,
+    name_taken_error,
+    refusal,
+    request_id,
+)
 from provisioning.domain.errors import CredentialNotFound, NeedsOperator, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.domain.secrets import MintedSecret
 from tests.worlds.request_bodies import a_resource, a_service_client
@@ -30,7 +37,8 @@ def refused(status: int, code: str | None, message: str = "", details: Any = Non
     error = {"code": code, "message": message, "details": details, "innerError": {"request-id": "an-id"}}
     body = BytesIO(json.dumps({"error": error}).encode())
     request = requests.Request("POST", "https://graph.microsoft.com/").prepare()
-    return refusal(HTTPAdapter().build_response(request, HTTPResponse(body, status=status, preload_content=False)), NOW)
+    answer = HTTPResponse(body, {"Retry-After": "7"}, status=status, preload_content=False)
+    return refusal(HTTPAdapter().build_response(request, answer), NOW)
 
 
 def conflict(target: str) -> list[dict[str, str]]:
@@ -75,6 +83,9 @@ def test_a_code_of_graph_says_what_is_refused_and_a_text_only_without_one(
 @pytest.mark.parametrize(
     ("status", "code", "message", "ours"),
     [
+        (429, "Directory_ConcurrencyViolation", "", "graph-throttled"),
+        *((status, "ServiceTreeInvalid", "", "graph-unavailable") for status in (408, 423, 424, 425, 500, 503, 599)),
+        (401, "InvalidAuthenticationToken", "", "graph-token-refused"),
         (409, "Directory_ConcurrencyViolation", "", "graph-concurrent-write"),
         (400, "Request_BadRequest", "Error due to concurrent requests being made.", "graph-concurrent-write"),
         (404, "Request_ResourceNotFound", "a concurrent write", "not-replicated-yet"),
@@ -92,7 +103,8 @@ def test_a_code_of_graph_says_what_is_refused_and_a_text_only_without_one(
 def test_what_passes_is_told_apart_in_the_same_way(status: int, code: str, message: str, ours: str) -> None:
     error = error_of(refused(status, code, message))
     assert isinstance(error, TryAgain)
-    assert error.code == ours
+    assert (error.code, error.retry_after, error.graph_request_id) == (ours, 7, "an-id")
+    assert error.remedy
 
 
 @pytest.mark.parametrize(
@@ -116,6 +128,54 @@ def test_whether_something_exists_is_told_by_code_and_property(
     refusal = refused(status, code, message, details)
     assert refusal.name_taken is (said == "a name is taken")
     assert refusal.already_exists is (said != "neither")
+
+
+@pytest.mark.parametrize(
+    ("status", "unfinished"),
+    [(s, True) for s in (408, 423, 424, 425, 500, 504)] + [(s, False) for s in (400, 409, 422, 426, 429, 499)],
+)
+def test_what_may_have_taken_effect_all_the_same_is_told_by_the_status(status: int, *, unfinished: bool) -> None:
+    assert refused(status, "Request_BadRequest").unfinished is unfinished
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "missing"),
+    [
+        (404, "Request_ResourceNotFound", True),
+        (404, "Directory_ObjectNotFound", False),
+        (404, None, False),
+        (400, "Request_ResourceNotFound", False),
+    ],
+)
+def test_what_is_not_there_is_told_by_status_and_code_together(status: int, code: str | None, *, missing: bool) -> None:
+    assert refused(status, code).missing is missing
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "inline"),
+    [
+        (400, "Request_BadRequest", "Property 'passwordCredentials' is not allowed.", True),
+        (400, "Request_BadRequest", "A password credential is not allowed here.", True),
+        (400, "Request_BadRequest", "Something else.", False),
+        (400, "CredentialTypeNotAllowedAsPerAppPolicy", "passwordCredentials", False),
+        (403, "Request_BadRequest", "passwordCredentials", False),
+    ],
+)
+def test_a_secret_in_the_create_call_is_refused_by_a_text_alone(
+    status: int, code: str, message: str, *, inline: bool
+) -> None:
+    assert refused(status, code, message).inline_secret_refused is inline
+
+
+def test_a_refusal_that_nobody_knows_is_told_by_its_status_and_codes() -> None:
+    assert "status 400 (no code)" in error_of(refused(400, None)).message
+    several = [{"code": "AnotherNew", "message": ""}]
+    assert "status 418 (AnotherNew, SomethingNew)" in error_of(refused(418, "SomethingNew", details=several)).message
+
+
+def test_the_id_of_a_request_is_a_short_plain_text_or_none() -> None:
+    told = ["an-id-1", "x" * 64, "x" * 65, "an id", "", None, 5, {}]
+    assert [request_id(each) for each in told] == ["an-id-1", "x" * 64, *[None] * 6]
 
 
 def test_whose_name_is_taken_is_told_by_the_property_that_graph_names() -> None:
@@ -150,6 +210,7 @@ def test_a_credential_that_is_gone_has_no_code_of_its_own() -> None:
 def test_what_is_wrong_with_a_certificate_is_told_by_its_code(code: str, message: str, ours: str | None) -> None:
     error = certificate_error(refused(400, code, message))
     assert (error.code if error else None) == ours
+    assert certificate_error(refused(403, code, message)) is None
 
 
 def test_a_directory_that_cannot_be_read_is_no_application_that_is_missing() -> None:
