@@ -174,7 +174,7 @@ def test_a_refusal_that_nobody_knows_is_told_by_its_status_and_codes() -> None:
 
 
 def test_the_id_of_a_request_is_a_short_plain_text_or_none() -> None:
-    told = ["an-id-1", "x" * 64, "x" * 65, "an id", "", None, 5, {}]
+    told: list[object] = ["an-id-1", "x" * 64, "x" * 65, "an id", "", None, 5, {}]
     assert [request_id(each) for each in told] == ["an-id-1", "x" * 64, *[None] * 6]
 
 
