@@ -12,6 +12,7 @@ import requests
 from dev.emulator import Fault
 from dev.emulator.client import Client
 from provisioning.domain.certificates import as_base64
+from provisioning.domain.events import What
 from provisioning.domain.intake import dump
 from tests.unit.flow.test_change_of_permissions import changed
 from tests.worlds.certificates import BEGINS, YEAR, Pair, a_certificate
@@ -78,6 +79,7 @@ def world() -> World:
 
 def test_a_rolled_certificate_signs_in_beside_the_one_before_until_the_overlap_ends(world: World) -> None:
     client = a_client(world, type="certificate", certificate=FIRST.pem)
+    [first] = body_in_entra(world, client)["keyCredentials"]
     assert changed(world, client, {"credential": {"certificate": SECOND.pem}}).status == 202
     assert world.get(client)["credential"]["expiresAt"] == "2027-01-01T00:00:00Z"
     assert world.row(client).due_at == world.clock.now() + world.settings.secrets.overlap
@@ -86,6 +88,8 @@ def test_a_rolled_certificate_signs_in_beside_the_one_before_until_the_overlap_e
     assert (signs_in(world, client, FIRST), signs_in(world, client, SECOND)) == (True, True)
     world.live(timedelta(minutes=10), reconciled=timedelta(days=9))
     assert (signs_in(world, client, FIRST), signs_in(world, client, SECOND)) == (False, True)
+    told = world.registry.events(client, top=99).events
+    assert [each.former_key_id for each in told if each.what is What.CREDENTIAL_REMOVED] == [first["keyId"]]
     check(world)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from provisioning.domain.directory import Credential
 from provisioning.domain.secrets import CurrentSecret, SecretPolicy
-from provisioning.flow.rotate import is_due, publishable_until, removable, rotate_before_of
+from provisioning.flow.rotate import is_due, publishable_until, removable, rotate_before_of, secret_is_due
 from tests.worlds.variants import REQUESTS, row
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -162,6 +162,17 @@ def test_a_rotation_is_spread_by_at_most_a_tenth_and_never_before_the_last_one_w
     before = rotate_before_of(str(registration), NOW, NOW + lifetime, policy)
     assert rotate_before <= before <= rotate_before + (lifetime - rotate_before) / 10
     assert lifetime - before >= overlap
+
+
+def test_a_secret_is_due_by_its_own_part_of_the_spread_and_where_there_is_no_schedule_only_if_somebody_asked() -> None:
+    registration, secret = row(REQUESTS["service"]), current(timedelta(0), left=POLICY.lifetime)
+    assert secret.expires_at is not None
+    due_at = secret.expires_at - rotate_before_of(registration.id, NOW, secret.expires_at, POLICY)
+    assert secret_is_due(registration, secret, due_at, POLICY)
+    assert not secret_is_due(registration, secret, due_at - timedelta(microseconds=1), POLICY)
+    assert not secret_is_due(registration, secret, due_at, POLICY, scheduled=False)
+    asked = replace(registration, replace_before=NOW + timedelta(seconds=1))
+    assert secret_is_due(asked, secret, NOW, POLICY, scheduled=False)
 
 
 def test_rotations_of_what_was_registered_together_are_spread() -> None:
