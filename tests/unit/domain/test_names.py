@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import assume, example, given
@@ -8,10 +9,17 @@ from dev.emulator.constants import TENANT_ID
 from dev.emulator.graph import uris as entra
 from provisioning.domain.names import (
     LONGEST_IDENTIFIER_URI,
+    Hold,
+    can_name_resource,
+    canonical_name,
+    compared,
     identifier_uri,
+    is_microsofts,
     managed_fhir_service,
     managed_fhir_url,
     normalise_server_url,
+    opens_directory_or_azure,
+    plain_name,
     server_url_faults,
 )
 from tests.unit.domain.spellings import any_uris, codes, server_urls, thorough
@@ -91,6 +99,21 @@ def test_an_ipv6_server_is_refused_because_no_identifier_uri_has_one() -> None:
     assert codes(server_url_faults("https://[2001:db8::1]/fhir")) == ["uri-ipv6"]
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://*.contoso.example/r4?x", ["uri-wildcard", "uri-query", "uri-not-https"]),
+        ("https://*.contoso.example/a b", ["uri-wildcard", "uri-character"]),
+        (f"http://user@{TENANT_ID}/a//b", ["uri-client-id", "uri-not-https", "uri-credentials", "uri-path"]),
+        ("http://[2001:db8::1]/.", ["uri-ipv6", "uri-not-https", "uri-path"]),
+        ("https://fhir.contoso.example/*", ["uri-wildcard"]),
+        ("https://fhir.contoso.example/é" + 255 * "x", ["uri-character"]),
+    ],
+)
+def test_every_fault_of_a_server_url_is_named_at_once(url: str, expected: list[str]) -> None:
+    assert codes(server_url_faults(url)) == expected
+
+
 @thorough
 @given(st.one_of(server_urls, server_urls, any_uris))
 @example("https://[2001:db8::1]/fhir")
@@ -165,6 +188,99 @@ def test_two_servers_never_share_an_identifier_uri(first: str, second: str) -> N
     assume(not [*server_url_faults(first), *server_url_faults(second)])
     urls = {normalise_server_url(url) for url in (first, second)}
     assert len({identifier_uri(url, TENANT_ID, ["example", "com"]) for url in urls}) == len(urls)
+
+
+# --- one name for all that Entra compares as equal --------------------------------------------------------------------
+
+CLIENT_ID = "Abcdef01-2345-6789-abcd-ef0123456789"
+KELVIN = "\u212a"  # whose lower case is an ASCII letter
+
+
+@pytest.mark.parametrize(
+    ("reference", "plain", "canonical"),
+    [
+        ("https://Fhir.contoso.example/R4/", "https://fhir.contoso.example/R4", "https://fhir.contoso.example/r4"),
+        (" https://a.example ", "https://a.example", "https://a.example"),
+        (f"api://{TENANT_ID}/a.example/R4", "https://a.example/R4", "https://a.example/r4"),
+        (f"API://{TENANT_ID.upper()}/a.example", "https://a.example", "https://a.example"),
+        (f"api://{TENANT_ID}/{CLIENT_ID}", CLIENT_ID.lower(), CLIENT_ID.lower()),
+        (f"api://{CLIENT_ID}", CLIENT_ID.lower(), CLIENT_ID.lower()),
+        (CLIENT_ID, CLIENT_ID.lower(), CLIENT_ID.lower()),
+        (f"urn://{CLIENT_ID}", f"urn://{CLIENT_ID}", f"urn://{CLIENT_ID.lower()}"),
+        (f"https://{TENANT_ID}/x.example", f"https://{TENANT_ID}/x.example", f"https://{TENANT_ID}/x.example"),
+        ("api://Elsewhere/a.example", "api://Elsewhere/a.example", "api://elsewhere/a.example"),
+        (f"https://a.example/K{KELVIN}/", f"https://a.example/K{KELVIN}/", f"https://a.example/K{KELVIN}/"),
+        ("https://a.example:443", "https://a.example", "https://a.example"),
+        ("https://a.example:0443", "https://a.example", "https://a.example"),
+        ("http://A.example/", "http://A.example/", "http://a.example"),
+    ],
+)
+def test_a_resource_has_one_name_however_it_is_written(reference: str, plain: str, canonical: str) -> None:
+    assert plain_name(reference, TENANT_ID) == plain
+    assert canonical_name(reference, TENANT_ID) == compared(plain) == canonical
+
+
+def test_a_free_name_is_held_against_all_but_its_last_owner_until_its_time_is_over() -> None:
+    until = datetime(2026, 11, 28, tzinfo=UTC)
+    hold, before = Hold("last", until), until - timedelta(microseconds=1)
+    assert [hold.keeps_out("other", at) for at in (before, until)] == [True, False]
+    assert [hold.keeps_out("last", at) for at in (before, until)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("url", "verified", "theirs"),
+    [
+        ("https://ws-svc.fhir.azurehealthcareapis.com", (), True),
+        ("https://ws-svc.fhir.azurehealthcareapis.com", ("azurehealthcareapis.com",), True),
+        ("https://graph.microsoft.com", (), True),
+        ("https://a.vm.azure.com/r4", (), True),
+        ("https://contoso.microsoft.com", ("contoso.microsoft.com",), False),
+        ("https://vm.westeurope.cloudapp.azure.com", (), False),
+        ("https://cloudapp.azure.com", (), False),
+        ("https://notcloudapp.azure.com", (), True),
+        ("https://fhir.contoso.example", (), False),
+        ("https://evilmicrosoft.com", (), False),
+        ("no url", (), False),
+    ],
+)
+def test_a_name_on_a_domain_of_microsofts_means_a_service_of_microsoft_unless_the_tenant_has_it(
+    url: str, verified: tuple[str, ...], *, theirs: bool
+) -> None:
+    assert is_microsofts(url, verified) is theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "opens"),
+    [
+        ("00000003-0000-0000-c000-000000000000", True),
+        ("https://graph.microsoft.com", True),
+        ("https://vault.azure.net/x", True),
+        ("https://mine.vault.azure.net", True),
+        ("https://fhir.contoso.example", False),
+        ("00000003-0000-0000-c000-000000000001", False),
+        ("https://[", False),
+        ("urn:x", False),
+    ],
+)
+def test_what_opens_the_directory_or_azure_is_known_by_its_name(name: str, *, opens: bool) -> None:
+    assert opens_directory_or_azure(name) is opens
+
+
+@pytest.mark.parametrize(
+    ("reference", "can"),
+    [
+        (CLIENT_ID, True),
+        (f"api://{CLIENT_ID}", True),
+        ("urn:fhir:contoso", True),
+        ("https://a.example/".ljust(255, "x"), True),
+        ("https://a.example/".ljust(256, "x"), False),
+        ("https://bücher.example", False),
+        ("no uri", False),
+        ("", False),
+    ],
+)
+def test_a_resource_of_somebody_elses_goes_by_a_client_id_or_an_identifier_uri(reference: str, *, can: bool) -> None:
+    assert can_name_resource(reference) is can
 
 
 # --- managed FHIR services ------------------------------------------------------------------------------------------

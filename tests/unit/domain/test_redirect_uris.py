@@ -1,9 +1,16 @@
-"""Redirect URIs, one by one and as a list: which are accepted, and by which rule each other is refused."""
+"""Redirect URIs, one by one and as a list, log-out URLs and issuers: which are accepted, by which rule each is not."""
 
 import pytest
 
 from provisioning.domain.hosts import length
-from provisioning.domain.uris import Platform, redirect_uri_faults, redirect_uri_list_faults
+from provisioning.domain.uris import (
+    Platform,
+    issuer_faults,
+    logout_url_faults,
+    normalise_redirect_uri,
+    redirect_uri_faults,
+    redirect_uri_list_faults,
+)
 from tests.unit.domain.spellings import EVERY_PLATFORM, codes, refused_by_entra
 
 
@@ -257,3 +264,75 @@ def test_each_fault_carries_the_pointer_it_was_asked_with() -> None:
 )
 def test_a_list_of_redirect_uris_is_judged_as_a_whole(uris: list[str], expected: list[tuple[str, str]]) -> None:
     assert [(fault.pointer, fault.code) for fault in redirect_uri_list_faults(uris)] == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "normal"),
+    [
+        ("HTTPS://App.Contoso.example:8443", "https://app.contoso.example:8443/"),
+        ("http://LOCALHOST?A=B", "http://localhost/?A=B"),
+        ("https://a.example/CB?x#Y", "https://a.example/CB?x#Y"),
+        ("com.Example.app://Auth", "com.Example.app://Auth"),
+        ("urn:ietf:wg:oauth:2.0:oob", "urn:ietf:wg:oauth:2.0:oob"),
+    ],
+)
+def test_a_redirect_uri_is_written_as_entra_gives_it_back(uri: str, normal: str) -> None:
+    assert normalise_redirect_uri(uri) == normal
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://app.contoso.example/out", []),
+        ("HTTPS://app.contoso.example/out", []),
+        ("https://localhost/out", []),
+        ("http://localhost/out", ["uri-not-https"]),
+        ("http://127.0.0.1/out#x", ["uri-fragment"]),
+        ("http://app.contoso.example", ["uri-not-https"]),
+        ("com.example.app://out", ["uri-scheme"]),
+        ("https://app.contoso.example/".ljust(255, "x"), []),
+        ("https://app.contoso.example/".ljust(256, "x"), ["uri-too-long"]),
+        ("https://app.contoso.example/".ljust(257, "x"), ["uri-too-long"]),
+        ("http://localhost/".ljust(256, "x"), ["uri-not-https", "uri-too-long"]),
+    ],
+)
+def test_a_log_out_url_is_called_by_https_and_is_a_character_shorter(url: str, expected: list[str]) -> None:
+    faults = list(logout_url_faults(url, "#/logoutUrl"))
+    assert codes(faults) == expected
+    assert {fault.pointer for fault in faults} <= {"#/logoutUrl"}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://token.example", []),
+        ("https://token.example:8443/Tenant/", []),
+        ("https://8.8.8.8/x", []),
+        ("https://token.example/".ljust(600, "x"), []),
+        ("https://token.example/".ljust(601, "x"), ["uri-too-long"]),
+        ("https://*.token.example/", ["uri-wildcard"]),
+        ("https://token.example?x", ["uri-query"]),
+        ("https://token.example#", ["uri-query"]),
+        ("https://token.example/a b", ["uri-character"]),
+        ("https://bücher.example?*", ["uri-wildcard", "uri-query", "uri-character"]),
+        ("token.example", ["uri-host"]),
+        ("https://token", ["uri-host"]),
+        ("https://", ["uri-host"]),
+        ("https://token.example:0", ["uri-host"]),
+        ("https://[::1]", ["uri-host"]),
+        ("https://[v1.example]", ["uri-host"]),
+        ("https://[::1", ["uri-host"]),
+        ("http://token.example", ["uri-not-https"]),
+        ("https://localhost", ["uri-not-public"]),
+        ("https://10.0.0.1", ["uri-not-public"]),
+        ("https://user@token.example", ["uri-credentials"]),
+        (
+            "ftp://user@localhost/".ljust(601, "x"),
+            ["uri-too-long", "uri-not-https", "uri-not-public", "uri-credentials"],
+        ),
+    ],
+)
+def test_an_issuer_is_where_entra_fetches_its_keys_and_stands_as_in_the_claim(url: str, expected: list[str]) -> None:
+    faults = list(issuer_faults(url, "#/credential/issuer"))
+    assert codes(faults) == expected
+    assert {fault.pointer for fault in faults} <= {"#/credential/issuer"}
