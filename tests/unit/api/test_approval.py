@@ -85,6 +85,13 @@ def test_what_nobody_decides_lapses_after_fourteen_days_and_not_before(world: Wo
     assert code_of(decide(world, APPROVER, row)) == "nothing-to-decide"
 
 
+def test_from_the_moment_on_at_which_it_lapses_nobody_decides_it(world: World) -> None:
+    row = awaiting(world)
+    assert row.approval is not None
+    world.clock.time = row.approval.lapses_at
+    assert code_of(decide(world, APPROVER, row)) == "nothing-to-decide"
+
+
 def test_what_has_lapsed_or_was_denied_is_asked_again_by_a_retry_and_never_done_by_it(world: World) -> None:
     row = awaiting(world)
     decide(world, APPROVER, row, "deny")
@@ -175,6 +182,16 @@ def test_the_owner_of_the_resource_or_an_approver_approves_and_never_the_request
     assert code is None or code_of(answer) == code
 
 
+@pytest.mark.parametrize("resource_owner", [None, OTHER_TEAM])
+def test_an_approver_agrees_for_the_owner_of_the_resource_only_where_that_owner_is_asked(
+    world: World, resource_owner: str | None
+) -> None:
+    row = of_a_resource(world, resource_owner)
+    assert decide(world, APPROVER, row).status == 202
+    agreement = world.row(row.id).agreement
+    assert (agreement.by if agreement else None) == (APPROVER.object_id if resource_owner else None)
+
+
 @pytest.mark.parametrize("name", APPROVERS)
 def test_whoever_may_approve_may_deny_and_whoever_could_delete_it_takes_it_back_so(world: World, name: str) -> None:
     caller, resource_owner, code = APPROVERS[name]
@@ -218,6 +235,7 @@ def test_whoever_asks_again_for_what_another_asked_for_approves_it_no_more_than_
     assert retry(world, both, row).status == 202
     again = world.row(row.id)
     assert again.awaits_approval
+    assert json.loads(show(world, APPROVER, again).body)["approval"]["askedBy"] == both.object_id
     for caller in (both, replace(ALICE, roles=frozenset({Role.APPROVE}))):
         assert code_of(decide(world, caller, again)) == "own-request"
     assert decide(world, APPROVER, again).status == 202

@@ -129,6 +129,7 @@ def test_two_requests_with_one_key_at_the_same_moment_are_one_registration() -> 
     answers.append(world.post(a_resource(), key="k"))
     assert id_of(answers[0]) == id_of(answers[1])
     assert len(registry.rows) == 1
+    assert len(registry.entries) == 1, "the entry of the one is that of the other"
     world.deliver()
     world.settle()
     assert world.get(id_of(answers[0]))["status"] == "active"

@@ -49,9 +49,11 @@ def posted(world: World, caller: Caller, owner: str, *, dry: bool = False) -> An
     return post_as(world, caller, a_resource(owner=owner), "dryRun=true" if dry else "")
 
 
-def patched(world: World, registration_id: str, owner: str, *, dry: bool = False) -> Answer:
-    headers = headers_of(MANAGER, world.emulator) | {"content-type": "application/json"}
-    query, body = "dryRun=true" if dry else "", json.dumps({"owner": owner}).encode()
+def patched(
+    world: World, registration_id: str, owner: str, *, dry: bool = False, caller: Caller = MANAGER, **more: str
+) -> Answer:
+    headers = headers_of(caller, world.emulator) | {"content-type": "application/json"}
+    query, body = "dryRun=true" if dry else "", json.dumps({"owner": owner, **more}).encode()
     call = Call("/api/registrations/x", headers, query, body, registration_id, "PATCH")
     return world.call(web.change_registration, call)
 
@@ -101,6 +103,15 @@ def test_a_dry_run_looks_where_the_app_may_and_warns_where_it_may_not(
     world.deliver()
     assert warned(patched(world, registration_id, owner, dry=True)) == code
     assert warned(patched(world, registration_id, owner)) == ["owner-not-seen"]
+
+
+def test_a_change_warns_of_no_owner_whom_it_leaves_and_of_none_whom_the_callers_own_token_names() -> None:
+    world = world_where_the_app(may_look=False)
+    registration_id = body_of(posted(world, ALICE, TEAM))["registrationId"]
+    world.deliver()
+    assert warned(patched(world, registration_id, TEAM, displayName="Another")) == []
+    world.deliver()
+    assert warned(patched(world, registration_id, ALICE.object_id, caller=ALICE)) == []
 
 
 def test_a_person_whom_a_bot_names_is_not_shown_by_the_bots_token() -> None:

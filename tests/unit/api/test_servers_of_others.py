@@ -1,7 +1,9 @@
 """FHIR servers that others have, had lately, or may alone claim: refused alike, but to those who may know of others."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -20,14 +22,27 @@ NAMES = {"id": "names", "kind": "displayName", "pattern": "FHR-.*"}
 
 @pytest.mark.parametrize("query", ["", "dryRun=true"])
 def test_a_server_that_another_has_had_lately_or_may_alone_claim_is_refused_alike(query: str) -> None:
-    answers = []
+    answers, asked = [], []
     for why in WHYS.values():
         world = World(settings=ENTRA, rules=[])
         why(world)
+        calls: list[str] = []
+        world.outside = noting(calls)
         answers.append(post_as(world, MALLORY, a_resource(owner=OTHER_TEAM), query))
+        # To claim a name that is taken are two requests: one that would write, and one that reads whose it is.
+        asked.append(sum(2 if each == "registry.claim" else 1 for each in calls if each.startswith("registry.")))
     assert {each.status for each in answers} == {409}
     assert {code_of(each) for each in answers} == {"fhir-server-not-available"}
     assert len({without_trace(each) for each in answers}) == 1
+    assert len(set(asked)) == 1, "how long it takes tells nothing"
+
+
+def noting(calls: list[str]) -> Callable[[str, Callable[[], Any]], Any]:
+    def outside(name: str, action: Callable[[], Any]) -> Any:
+        calls.append(name)
+        return action()
+
+    return outside
 
 
 def without_trace(answer: Answer) -> str:

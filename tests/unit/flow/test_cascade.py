@@ -14,6 +14,7 @@ from provisioning.domain.callers import Caller, Role
 from provisioning.domain.events import What
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Status
+from provisioning.flow.plan import STALLED_AFTER
 from tests.worlds.approvals import awaiting, decided
 from tests.worlds.checker import check
 from tests.worlds.memory import MemoryRegistry
@@ -76,7 +77,7 @@ def test_a_resource_that_live_clients_use_is_not_deleted(world: World, query: st
     answer = deleted(world, server, query)
     assert (answer.status, code_of(answer)) == (409, "resource-in-use")
     first, *named = [each["message"] for each in body_of(answer)["errors"]]
-    assert first.startswith("2 live clients use the resource.")
+    assert first == "2 live clients use the resource. Send cascade=true to have them deleted with it."
     assert {each for each in clients if any(each in message for message in named)} == clients
     assert answer.message is None
     world.settle()
@@ -184,6 +185,10 @@ def test_with_cascade_the_clients_go_first_and_then_the_resource(world: World) -
     assert sorted(each["registrationId"] for each in seen["clients"]) == sorted(clients)
     assert status(world, server, *clients) == ["active"] * 3
     assert deleted(world, server, "cascade=true").status == 202
+    before = world.row(server)
+    world.clock.sleep(1)
+    assert deleted(world, server, "cascade=true").status == 202
+    assert world.row(server) == before, "with nobody new to take along it is as it was"
     order: list[str] = []
     while world.queue or status(world, server) != ["deleted"]:
         world.deliver()
@@ -319,6 +324,7 @@ def test_a_client_that_was_given_away_meanwhile_stays_and_so_does_its_resource(w
     assert error.failure.code == "resource-in-use"
     assert is_live(world, server)
     assert deleted(world, server, "cascade=true").status == 202
+    assert world.row(server).due_at == world.clock.now() + STALLED_AFTER
     world.settle()
     assert status(world, server, client, other) == ["deleted"] * 3
     check(world)
@@ -327,11 +333,15 @@ def test_a_client_that_was_given_away_meanwhile_stays_and_so_does_its_resource(w
 def test_more_clients_than_one_call_deletes_are_refused(world: World) -> None:
     server, client = a_server(world), a_client(world)
     row = world.row(client)
-    for number in range(MOST_CASCADED):
+    for number in range(MOST_CASCADED + 1):
         another = f"{number:08x}-{number:08x}{client[17:]}"
         world.registry.insert(replace(row, id=another))
         world.registry.list_client(server, another)
+    world.registry.note_listed("a run", lacked=False)
+    read: list[str] = []
+    world.outside = lambda name, action: (read.append(name), action())[1]
     answer = deleted(world, server, "cascade=true")
+    assert read.count("registry.get") == 1 + MOST_CASCADED + 1, "the resource, and no more clients than it takes"
     assert code_of(answer) == "resource-in-use"
     assert f"More than {MOST_CASCADED}" in body_of(answer)["errors"][0]["message"]
     assert len(body_of(answer)["errors"]) == 21

@@ -35,7 +35,8 @@ from tests.worlds.data_roles import (
 )
 from tests.worlds.outside import straight
 from tests.worlds.request_bodies import OTHER_OWNER, a_confidential_client, a_policy, a_resource, a_service_client
-from tests.worlds.steps import body_of, code_of, operations
+from tests.worlds.signed_in import ALICE, ENTRA, TEAM
+from tests.worlds.steps import body_of, code_of, operations, post_as
 from tests.worlds.world import World
 
 ARM_CALLS = ("arm.assignRole", "arm.unassignRole", "arm.listRoleAssignments", "arm.getRoleAssignment")
@@ -61,7 +62,16 @@ def test_a_client_has_the_data_roles_that_an_approver_agreed_to_and_nothing_is_l
     assert held(world, client) == [READER, WRITER]
     assert told(world, client) == [(READER, "granted", None), (WRITER, "granted", None)]
     assert steps_left(world, client) == []
+    assert world.get(client)["warnings"] == []
     check(world)
+
+
+def test_a_dry_run_says_who_has_to_agree_and_that_a_person_assigns_them_only_where_that_is_so() -> None:
+    said = []
+    for world in (a_giving_world(**ENTRA), World(settings=ENTRA)):
+        seen = body_of(post_as(world, ALICE, a_reader(owner=TEAM), "dryRun=true"))
+        said.append([*(each["rule"] for each in seen["approvalsNeeded"]), *(each["code"] for each in seen["warnings"])])
+    assert said == [["dataRoles"], ["data-roles-by-hand"]]
 
 
 def test_each_role_costs_one_call_more_after_the_first_of_an_hour() -> None:
@@ -97,7 +107,7 @@ def test_without_the_setting_a_person_assigns_them_and_no_token_for_resource_man
     assert world.row(client).status == "active"
     assert told(world, client) == [(READER, "declared", None), (WRITER, "declared", None)]
     assert [command.split('"')[1] for command in steps_left(world, client)] == [READER, WRITER]
-    assert "data-roles-by-hand" in [each["code"] for each in world.get(client)["warnings"]]
+    assert [each["code"] for each in world.get(client)["warnings"]] == ["data-roles-by-hand"]
     changed(world, client, {"dataRoles": [READER]})
     revoked(world, client)
     world.reconcile()
@@ -143,9 +153,10 @@ def test_whoever_asked_a_bot_or_a_key_agrees_to_nothing(caller: Caller, code: st
     assert arm_calls(world) == {}
 
 
-def test_with_a_function_key_data_roles_are_refused_where_they_would_be_given() -> None:
+@pytest.mark.parametrize("query", [{}, {"dryRun": "true"}])
+def test_with_a_function_key_data_roles_are_refused_where_they_would_be_given(query: dict[str, str]) -> None:
     world = a_giving_world()
-    answer = world.post(a_reader())
+    answer = world.post(a_reader(), query=query)
     assert (answer.status, code_of(answer)) == (403, "approval-needed")
     assert [each["code"] for each in body_of(answer)["errors"]] == ["data-roles-need-approval"]
 
@@ -349,7 +360,13 @@ def test_what_was_agreed_to_is_taken_back_on_a_word_and_stays_so(caller: Caller)
     assert told(world, client) == [(READER, "waits", "approver")]
     world.live(RUNS_END_WITHIN + timedelta(days=1))
     assert held(world, client) == []
+    before = world.row(client)
     assert revoked(world, client, caller).status == 202
+    assert world.row(client) == before
+    assert body_of(changed(world, client, {"displayName": "Another"}))["operation"]["status"] == "pending", (
+        "what somebody took back is not asked for again by a change of something else"
+    )
+    assert held(world, client) == []
     check(world)
 
 
@@ -360,6 +377,12 @@ def test_whoever_is_neither_approver_nor_owner_takes_nothing_back() -> None:
     assert code_of(revoked(world, client, reader)) == "not-the-owner"
     assert code_of(revoked(world, client, replace(APPROVER, roles=frozenset()))) == "registration-not-found"
     assert held(world, client) == [READER]
+
+
+def test_of_what_waits_for_an_approval_nothing_is_taken_back() -> None:
+    world = a_giving_world()
+    client = asked(world)
+    assert code_of(revoked(world, client)) == "registration-not-active"
 
 
 def test_of_a_client_without_data_roles_there_is_nothing_to_take_back() -> None:

@@ -16,6 +16,7 @@ from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller
+from provisioning.domain.registration import Status
 from provisioning.flow.grant import RUNS_END_WITHIN, SHOWS_WITHIN
 from tests.worlds.checker import check, token_answer
 from tests.worlds.outside import done_twice, straight
@@ -74,12 +75,12 @@ def clients(world: World, server: str) -> list[dict[str, Any]]:
 
 
 def test_a_service_client_of_ones_own_server_holds_its_roles_and_a_token_proves_it() -> None:
-    world, _ = a_world()
+    world, server = a_world()
     began = world.clock.now()
     client = world.registered(a_service_client(appRoles=["globalReader", "globalExporter"]))["registrationId"]
     assert world.clock.now() == began, "what shows at once is not waited for"
     assert grants(world, client) == [("globalReader", "granted", None), ("globalExporter", "granted", None)]
-    assert all(each["provenAt"] for each in world.get(client)["grants"])
+    assert all(each["provenAt"] and each["resource"] == server for each in world.get(client)["grants"])
     assert sorted(roles(world, client)) == ["globalExporter", "globalReader"]
     assert [each["code"] for each in world.get(client)["nextSteps"]] == ["grant-vault-read"]
     assert world.row(client).grants_due_at is None, "what is granted and proven is not looked at again by itself"
@@ -175,6 +176,9 @@ def test_a_client_of_another_teams_server_waits_for_its_owner_and_then_holds_wha
     agreement = world.row(client).agreement
     assert agreement is not None
     assert agreement.by == ALICE.object_id
+    before = world.row(client)
+    assert owner_says(world, "approve", server, client, ALICE, permissions=["globalReader"]).status == 202
+    assert world.row(client) == before, "who agrees to the same again changes nothing"
 
 
 def test_the_owner_agrees_to_exactly_what_the_client_asks_for() -> None:
@@ -284,6 +288,18 @@ def test_the_owner_of_a_server_reads_who_may_do_what_there_and_since_when() -> N
     world.delete(ids.pop())
     world.deliver()
     assert {each["registrationId"] for each in clients(world, server)} == ids
+
+
+def test_the_list_of_a_servers_clients_leaves_out_what_is_not_there_what_was_not_carried_out_and_what_is_gone() -> None:
+    world, server = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    row = world.row(client)
+    for number, other in enumerate((None, replace(row, resource=None), replace(row, status=Status.DELETED))):
+        registration_id = f"{number:08x}{client[8:]}"
+        world.registry.list_client(server, registration_id)
+        if other is not None:
+            world.registry.insert(replace(other, id=registration_id))
+    assert [each["registrationId"] for each in clients(world, server)] == [client]
 
 
 def test_a_client_that_is_deleted_is_not_pre_authorised_any_more_and_what_others_added_stays() -> None:
