@@ -7,10 +7,26 @@ import pytest
 
 from provisioning.domain.directory import Permission
 from provisioning.domain.errors import NotOffered
-from provisioning.domain.intake import parse
+from provisioning.domain.intake import ResourceApplicationRequest, parse
 from provisioning.domain.openid import OPENID_SCOPES
-from provisioning.domain.permissions import ClientRequest, asked_for, openid_scopes, smart_contexts
-from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
+from provisioning.domain.permissions import (
+    ClientRequest,
+    app_roles_of,
+    asked_for,
+    asked_names,
+    data_roles_of,
+    ids_of,
+    openid_scopes,
+    scopes_of,
+    smart_contexts,
+)
+from tests.worlds.request_bodies import (
+    MANAGED,
+    a_confidential_client,
+    a_public_client,
+    a_resource,
+    a_service_client,
+)
 
 OFFERED = ("user_impersonation", "patient.Patient.rs", "patient.Observation.rs", "fhirUser", "launch.patient")
 ROLES = ("globalReader", "globalWriter", "smartUser")
@@ -94,6 +110,57 @@ def test_each_unknown_name_has_its_place_and_what_there_is_is_listed_once() -> N
     roles = refused(a_service_client(appRoles=["globalReader", "globalreader2"]))
     assert [(fault.pointer, fault.code) for fault in roles.faults] == [("#/appRoles/1", "app-role-not-found")]
     assert "It has globalReader, globalWriter, smartUser." in roles.faults[0].message
+
+
+def test_what_there_is_is_told_to_a_program_once_and_up_to_20_of_it_to_people() -> None:
+    for count, more in ((20, ""), (21, " and 1 more")):
+        offered = tuple(f"name{number}" for number in range(count))
+        first, second = refused(a_public_client(scopes=["xxxx", "yyyy"]), offered).faults
+        assert (first.offered, second.offered) == (offered, None)
+        assert first.message == f"The resource has no scope of this name. It has {', '.join(offered[:20])}{more}."
+        assert second.message == "The resource has no scope of this name."
+
+
+def test_a_guess_by_letters_is_made_for_3_names_and_one_by_case_for_20() -> None:
+    offered = tuple(f"patient.Number{letter * 9}.rs" for letter in "abcdefghijklmnopqrstuvwxy")
+    misspelt = [name.replace("patient", "pateint") for name in offered]
+    in_capitals = [name.upper() for name in offered]
+    for asked, guesses in ((misspelt, 3), (in_capitals, 20), (["xxxx", "yyyy", *misspelt], 3)):
+        faults = refused(a_public_client(scopes=asked), offered).faults
+        names = [*offered] if asked[0] != "xxxx" else ["", "", *offered]
+        for index, fault in enumerate(faults):
+            assert (f"Did you mean {names[index]}?" in fault.message) is (index < guesses and names[index] != "")
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        (a_public_client(), ("user_impersonation",)),
+        (a_confidential_client(scopes=["openid", "fhirUser", "offline_access"]), ("fhirUser",)),
+        (a_confidential_client(scopes=[]), ()),
+        (a_service_client(appRoles=["one", "two"]), ("one", "two")),
+        (a_service_client(resource=MANAGED, appRoles=[], dataRoles=["FHIR Data Reader"]), ("FHIR Data Reader",)),
+    ],
+)
+def test_what_a_client_asks_of_its_resource_has_names(body: dict[str, Any], names: tuple[str, ...]) -> None:
+    assert asked_names(client(body)) == names
+    assert data_roles_of(client(body)) == tuple(body.get("dataRoles", ()))
+
+
+def test_a_scope_and_an_app_role_of_one_name_are_one_permission_of_one_registration() -> None:
+    request = parse(a_resource(scopes=["both", "scope"], appRoles=["both", "role"]))
+    assert isinstance(request, ResourceApplicationRequest)
+    scopes, roles = (
+        {each.value: each.id for each in permissions_of("registration", request)}
+        for permissions_of in (scopes_of, app_roles_of)
+    )
+    assert (list(scopes), list(roles)) == (["both", "scope"], ["both", "role"])
+    assert scopes["both"] == roles["both"]
+    assert len({*scopes.values(), *roles.values()}) == 3
+    assert {*scopes.values(), *roles.values()} < ids_of("registration", ["both", "scope", "role"])
+    assert len(ids_of("registration", ["both"])) == 2
+    assert ids_of("registration", ["both"]).isdisjoint(ids_of("another", ["both"]))
+    assert scopes_of("registration", request) == scopes_of("registration", request)
 
 
 def test_what_was_asked_for_is_never_repeated() -> None:
