@@ -31,10 +31,8 @@ def names_of(reference: str, ours: Registration | None, tenant: Tenant) -> froze
 
 
 def names_of_resolved(resource: ResolvedResource | None) -> frozenset[str]:
-    """Return the names of a resource that is resolved."""
-    if resource is None:
-        return frozenset()
-    return _compared([resource.audience, resource.client_id, resource.fhir_service or ""])
+    """Return the names that only a resource that is resolved has; its URL is among those that it is asked for by."""
+    return frozenset() if resource is None else _compared([resource.audience, resource.client_id])
 
 
 def _compared(names: Iterable[str]) -> frozenset[str]:

@@ -34,7 +34,6 @@ def ensure_certificate(run: Run) -> None:
     if not run.certified:
         key = key_credential(registration, request.credential)
         run.services.directory.add_certificate(registration.application_object_id, key)
-        run.certified = True
 
 
 def ensure_federated_credential(run: Run) -> None:
