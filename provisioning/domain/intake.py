@@ -94,7 +94,6 @@ class _Request(BaseModel):
         extra="forbid",
         alias_generator=to_camel,
         hide_input_in_errors=True,
-        serialize_by_alias=True,
         validate_by_alias=True,
     )
 
@@ -434,7 +433,7 @@ def _judged(body: object, body_type: type[_Body], basis: Basis, faults: Sequence
         hints = getattr(body_type, "HINTS", {})
         found += [
             fault_of(dict(each), _names_at(each["loc"], body_type), hints, basis.lifetimes)
-            for each in error.errors(include_url=False, include_input=False)
+            for each in error.errors(include_input=False)
         ]
     if found:
         raise broken_rules(found)

@@ -4,11 +4,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import (
     CHANGEABLE,
+    CREDENTIALS,
+    REQUEST_TYPES,
+    Decision,
     FederatedCredential,
+    Permissions,
     RegistrationRequest,
     ServiceClientRequest,
     certificate_validity_faults,
@@ -23,7 +28,14 @@ from provisioning.domain.intake import (
     secret_lifetime_faults,
 )
 from tests.worlds.certificates import BEGINS
-from tests.worlds.request_bodies import OWNER, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import (
+    MARKER,
+    OWNER,
+    a_confidential_client,
+    a_public_client,
+    a_resource,
+    a_service_client,
+)
 from tests.worlds.variants import CERTIFICATE, FEDERATED, OTHER_CERTIFICATE, REQUESTS, SUBJECTS
 
 PUBLIC: Final = REQUESTS["public"]
@@ -122,7 +134,7 @@ def test_scopes_and_app_roles_of_a_resource_are_judged_together_whichever_is_cha
     assert parse_change(stored(a_resource(), scopes=["same"], appRoles=["SAME"]), {"displayName": "x"}, None)
 
 
-CREDENTIALS: dict[str, tuple[dict[str, Any], Any, Any]] = {
+EXCHANGED: dict[str, tuple[dict[str, Any], Any, Any]] = {
     "one subject for another": (FEDERATED, {"subject": "b"}, {**FEDERATED, "subject": "b"}),
     "several for one": (
         FEDERATED,
@@ -153,7 +165,7 @@ CREDENTIALS: dict[str, tuple[dict[str, Any], Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("before", "change", "expected"), CREDENTIALS.values(), ids=CREDENTIALS)
+@pytest.mark.parametrize(("before", "change", "expected"), EXCHANGED.values(), ids=EXCHANGED)
 def test_of_a_credential_only_what_it_trusts_is_changed(before: Any, change: Any, expected: Any) -> None:
     request = parse(a_service_client(credential=before))
     if isinstance(expected, list):
@@ -213,6 +225,16 @@ def test_a_refusal_says_how_many_rules_are_broken_and_names_the_first_hundred(nu
     with pytest.raises(RequestRejected) as caught:
         parse(a_resource(**{f"a{each}": 1 for each in range(number)}))
     assert (caught.value.message, len(caught.value.faults)) == (said, min(number, 100))
+
+
+@pytest.mark.parametrize("kind", [*REQUEST_TYPES.values(), *CREDENTIALS.values(), Decision, Permissions])
+def test_no_error_about_a_body_repeats_a_value_of_it_and_none_is_changed_once_it_is_read(kind: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate({"unknown": MARKER, "type": [MARKER], "permissions": MARKER, "digest": [MARKER]})
+    assert MARKER not in str(caught.value)
+    read = kind.model_construct()
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(read, next(iter(kind.model_fields)), MARKER)
 
 
 # --- what else is sent ----------------------------------------------------------------------------------------------
