@@ -59,8 +59,13 @@ CALLERS: dict[str, tuple[Caller, str | None, str | None, str | None]] = {
     "a stranger": (STRANGER, "not-an-approver", "not-an-approver", None),
     "the owner of the registration": (Caller(OWNER, CallerKind.USER), "not-an-approver", None, None),
     "an application": (replace(APPROVER, kind=CallerKind.APPLICATION), None, None, "not-in-person"),
-    "an approver through an application": (replace(APPROVER, via="another"), *["not-in-person"] * 3),
-    "an approver through the bot": (replace(APPROVER, via="bot"), *["own-request"] * 3),
+    "an approver through an application": (
+        replace(APPROVER, via="another"),
+        "not-in-person",
+        "not-in-person",
+        "not-in-person",
+    ),
+    "an approver through the bot": (replace(APPROVER, via="bot"), "own-request", "own-request", "own-request"),
 }
 
 
