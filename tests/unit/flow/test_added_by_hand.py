@@ -1,11 +1,13 @@
 """What somebody put beside what this service set stays, and is told with who can mend it; for as long as it is so."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dev.emulator.client import Client
 from provisioning.domain.certificates import as_base64
+from provisioning.domain.credentials import name_of
 from tests.unit.flow.test_change_of_permissions import changed
 from tests.unit.flow.test_grants import a_world, roles
 from tests.worlds.certificates import YEAR, a_certificate
@@ -88,6 +90,21 @@ def test_a_subject_that_somebody_added_is_told_and_one_that_a_late_run_left_goes
     assert findings(world, client) == ["credentials-added-by-hand"]
     there = Client(world.emulator).graph("GET", path).json()["value"]
     assert sorted(each["subject"] for each in there) == ["one", "three"]
+
+
+def test_a_subject_that_makes_room_for_one_that_was_taken_away_is_not_told() -> None:
+    world, _ = a_world()
+    subjects = [f"subject {number}" for number in range(20)]
+    credential = {"type": "federated", "issuer": ISSUER, "subjects": subjects}
+    row = world.row(world.registered(a_service_client(credential=credential))["registrationId"])
+    world.clock.sleep(7200)
+    directory, object_id = world.services.directory, row.application_object_id or ""
+    [first, *_] = directory.trusted_tokens(object_id)
+    directory.distrust_token(object_id, first.name)
+    directory.trust_token(object_id, replace(first, name=name_of(row, "late"), subject="late"))
+    world.reconcile()
+    assert findings(world, row.id) == []
+    assert sorted(each.subject for each in directory.trusted_tokens(object_id)) == sorted(subjects)
 
 
 def test_what_is_changed_by_hand_stays_for_an_hour_because_a_replica_may_be_late() -> None:

@@ -59,6 +59,12 @@ def test_what_was_replaced_is_removable_once_both_are_older_than_the_overlap() -
     assert removed(credential("old", timedelta(days=180))) == ["old"]
 
 
+@pytest.mark.parametrize(("over", "current_over"), [(1, 1), (0, 1), (1, 0)])
+def test_what_has_been_there_for_just_the_overlap_stays(over: int, current_over: int) -> None:
+    age, own = (OVERLAP + timedelta(microseconds=each) for each in (over, current_over))
+    assert removed(credential("old", age), secret=current(own)) == (["old"] if over and current_over else [])
+
+
 def test_nothing_is_removable_while_the_current_secret_is_younger_than_the_overlap() -> None:
     assert removed(credential("old", timedelta(days=180)), secret=current(timedelta(days=6))) == []
 
