@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import Caller
+from provisioning.domain.errors import ProvisioningError
 from provisioning.domain.names import canonical_name
 from provisioning.domain.operation import OperationStatus
 from tests.worlds.checker import token_answer
@@ -44,6 +46,15 @@ def operations(world: World) -> Counter[str]:
     """Count the calls by operation, apart from those for tokens of our own identity."""
     ours = ("identity.token", "vault.challenge", "token.discovery")
     return Counter(call.operation for call in world.emulator.calls if call.operation not in ours)
+
+
+def refused_with(act: Callable[[], Any]) -> str:
+    """Have it be done; return the code of the refusal, or nothing where there is none."""
+    try:
+        act()
+    except ProvisioningError as error:
+        return error.code
+    return ""
 
 
 def submitted(world: World, body: dict[str, Any]) -> str:

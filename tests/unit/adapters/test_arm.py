@@ -11,9 +11,9 @@ from dev.emulator import Fault
 from dev.emulator.constants import REGISTRAR_OBJECT_ID, VAULT_ID
 from provisioning.adapters.arm import ArmRoles
 from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, RoleAssignment, secret_scope
-from provisioning.domain.errors import ProvisioningError, TryAgain
+from provisioning.domain.errors import TryAgain
 from tests.worlds.request_bodies import OTHER_OWNER, OWNER
-from tests.worlds.steps import operations
+from tests.worlds.steps import operations, refused_with
 from tests.worlds.world import World
 
 SCOPE = secret_scope(VAULT_ID, "a-secret")
@@ -39,21 +39,12 @@ def asked(world: World) -> int:
     return sum(count for name, count in operations(world).items() if name.startswith("arm."))
 
 
-def code(act: Callable[[], Any]) -> str:
-    """Return the code of the refusal, or nothing where it is done."""
-    try:
-        act()
-    except ProvisioningError as error:
-        return error.code
-    return ""
-
-
 def assign(world: World, assignment: RoleAssignment = ASKED) -> str:
-    return code(lambda: arm(world).assign(assignment, None))
+    return refused_with(lambda: arm(world).assign(assignment, None))
 
 
 def take_back(world: World, assignment: RoleAssignment = ASKED) -> str:
-    return code(lambda: arm(world).take_back(assignment))
+    return refused_with(lambda: arm(world).take_back(assignment))
 
 
 def listing(*answers: Any) -> Callable[..., Any]:
@@ -170,11 +161,11 @@ def test_what_is_listed_is_read_to_the_last_page_or_not_at_all(world: World) -> 
     assert sorted(arm(world).held(OWNER).values()) == sorted([SECRETS_USER.id, DELEGATE.id])
     assert arm(world).held(OWNER)[ASKED.name] == SECRETS_USER.id
     world.emulator.faults.add(Fault("status", "arm.listRoleAssignments", status=400, code="InvalidFilter"))
-    assert code(lambda: arm(world).held(OWNER)) == "azure-refused"
+    assert refused_with(lambda: arm(world).held(OWNER)) == "azure-refused"
     broken: list[Any] = [{}, {"value": [], "nextLink": "https://management.azure.com/no-token"}, []]
     for each in broken:
         world.outside = listing(each)
-        assert code(lambda: arm(world).made(SECRETS_USER, SCOPE)) == "resource-manager-unavailable"
+        assert refused_with(lambda: arm(world).made(SECRETS_USER, SCOPE)) == "resource-manager-unavailable"
 
 
 def test_the_conditions_are_those_of_the_role_alone(world: World) -> None:

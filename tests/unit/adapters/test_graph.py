@@ -12,12 +12,12 @@ from dev.emulator import Fault
 from dev.emulator.client import Client
 from dev.emulator.constants import TENANT_ID
 from provisioning.domain.directory import Application, TrustedToken
-from provisioning.domain.errors import OutcomeUnknown, ProvisioningError, TryAgain
+from provisioning.domain.errors import OutcomeUnknown, TryAgain
 from provisioning.domain.manifest import TAG
 from provisioning.ports import Directory
 from tests.worlds.certificates import YEAR, a_certificate
 from tests.worlds.request_bodies import a_resource
-from tests.worlds.steps import operations
+from tests.worlds.steps import operations, refused_with
 from tests.worlds.world import World
 
 MOMENT = timedelta(microseconds=1)
@@ -38,15 +38,6 @@ def directory(world: World) -> Directory:
 def with_secret(world: World) -> dict[str, Any]:
     ends = (world.clock.now() + timedelta(days=1)).isoformat()
     return {**BODY, "passwordCredentials": [{"displayName": "registrar:x", "endDateTime": ends}]}
-
-
-def code(act: Callable[[], Any]) -> str:
-    """Return the code of the refusal, or nothing where it is done."""
-    try:
-        act()
-    except ProvisioningError as error:
-        return error.code
-    return ""
 
 
 def made(directory: Directory) -> Application:
@@ -84,7 +75,7 @@ def test_what_is_refused_for_another_reason_is_asked_once(
     world: World, directory: Directory, status: int, theirs: str, ours: str
 ) -> None:
     world.emulator.faults.add(Fault("status", "graph.createApplication", status=status, code=theirs))
-    assert code(lambda: directory.create_application(with_secret(world))) == ours
+    assert refused_with(lambda: directory.create_application(with_secret(world))) == ours
     assert operations(world)["graph.createApplication"] == 1
     assert directory.create_application(with_secret(world)).secret is not None
 
@@ -95,7 +86,7 @@ def test_an_application_without_a_secret_is_refused_once_whatever_the_refusal_sa
     said = "Property 'passwordCredentials' is not allowed."
     refusing = Fault("status", "graph.createApplication", status=400, code="Request_BadRequest", message=said)
     world.emulator.faults.add(refusing)
-    assert code(lambda: directory.create_application(BODY)) == "graph-refused"
+    assert refused_with(lambda: directory.create_application(BODY)) == "graph-refused"
     assert operations(world)["graph.createApplication"] == 1
 
 
@@ -109,7 +100,7 @@ def test_a_service_principal_that_exists_is_read_and_one_that_cannot_be_is_waite
     world.emulator.faults.add(
         Fault("status", "graph.readServicePrincipal", status=404, code="Request_ResourceNotFound")
     )
-    assert code(lambda: directory.create_service_principal(application.client_id)) == "not-replicated-yet"
+    assert refused_with(lambda: directory.create_service_principal(application.client_id)) == "not-replicated-yet"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +134,7 @@ def test_a_federated_credential_that_is_there_is_returned_as_it_is(world: World,
     assert set(directory.trusted_tokens(object_id)) == {TOKEN, other}
     hidden = Fault("status", "graph.listFederatedCredentials", status=404, code="Request_ResourceNotFound", times=2)
     world.emulator.faults.add(hidden)
-    assert code(lambda: directory.trust_token(object_id, TOKEN)) == "not-replicated-yet"
+    assert refused_with(lambda: directory.trust_token(object_id, TOKEN)) == "not-replicated-yet"
     assert directory.trusted_tokens(object_id) == ()
     for _ in range(2):
         directory.distrust_token(object_id, "ours")
@@ -206,7 +197,7 @@ def test_a_list_that_is_not_there_is_no_list_that_is_empty(
     if broken in faults:
         world.emulator.faults.add(faults[broken])
     world.outside = outside
-    assert code(lambda: ask(directory)) == "graph-unavailable"
+    assert refused_with(lambda: ask(directory)) == "graph-unavailable"
     assert sum(operations(world).values()) == 1
 
 
@@ -273,7 +264,7 @@ def test_what_could_not_be_done_is_said(world: World, directory: Directory, oper
     }
     for ours, fault in refusals.items():
         world.emulator.faults.add(fault)
-        assert code(lambda: CHANGES[operation](directory, object_id)) == ours
+        assert refused_with(lambda: CHANGES[operation](directory, object_id)) == ours
 
 
 def test_a_certificate_is_added_once_and_beside_the_others_and_removed_alone(
@@ -298,13 +289,34 @@ def test_a_certificate_is_added_once_and_beside_the_others_and_removed_alone(
     assert operations(world)["graph.updateApplication"] == 3
     assert first.key not in keys()
     assert len(keys()) == 1
-    assert code(lambda: directory.add_certificate(TENANT_ID, key(1))) == "not-replicated-yet"
+    assert refused_with(lambda: directory.add_certificate(TENANT_ID, key(1))) == "not-replicated-yet"
     assert directory.certificates(TENANT_ID) is None
     world.emulator.faults.add(
         Fault("status", "graph.updateApplication", status=400, code="KeyCredentialsInvalidEndDate")
     )
-    assert code(lambda: directory.add_certificate(object_id, key(1))) == "certificate-refused"
+    assert refused_with(lambda: directory.add_certificate(object_id, key(1))) == "certificate-refused"
     world.emulator.faults.add(
         Fault("status", "graph.updateApplication", status=400, code="KeyCredentialsInvalidEndDate")
     )
-    assert code(lambda: directory.update_application(object_id, {"notes": ""})) == "graph-refused"
+    assert refused_with(lambda: directory.update_application(object_id, {"notes": ""})) == "graph-refused"
+
+
+# --- what is read ---------------------------------------------------------------------------------------------------
+
+
+def test_an_application_is_found_by_its_unique_name_and_in_full_by_its_client_id(
+    world: World, directory: Directory
+) -> None:
+    created = directory.create_application({**BODY, "uniqueName": "one"})
+    found, manifest = directory.find_application("one"), directory.read_manifest(created.client_id)
+    assert found is not None
+    assert manifest is not None
+    assert (found.object_id, found.client_id) == (created.object_id, created.client_id)
+    assert (manifest["id"], manifest["uniqueName"]) == (created.object_id, "one")
+    assert directory.find_application("other") is None
+    assert directory.read_manifest(TENANT_ID) is None
+    end = world.clock.now() + timedelta(days=1)
+    minted = directory.add_secret(created.object_id, "registrar:x", end)
+    assert (minted.minted_at, minted.expires_at, bool(minted.text)) == (world.clock.now(), end, True)
+    [credential] = (directory.read_application(created.object_id) or created).credentials
+    assert (credential.key_id, credential.label) == (minted.key_id, "registrar:x")
