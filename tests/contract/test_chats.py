@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.data.tables import TableServiceClient
 
+from provisioning.adapters.chats import CHATS
 from provisioning.adapters.tables import TableRegistry
 from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.chat import ChatUser, SignIn, code_key
@@ -124,3 +125,20 @@ def test_a_sign_in_is_read_back_to_the_last_group_and_renewed_only_where_there_i
     less = SignIn(replace(ALICE, roles=frozenset(), groups=frozenset(), name=""), LATER)
     people.renew(less)
     assert people.sign_in(ALICE.object_id) == less
+
+
+def test_a_sign_in_whose_time_has_no_offset_is_nobodys_and_of_what_tells_of_nothing_no_row_is_left(
+    azurite: str,
+) -> None:
+    with TableServiceClient.from_connection_string(azurite, retry_total=0) as service:
+        people = TableRegistry(service, VirtualClock()).people
+        people.put_sign_in(SignIn(ALICE, NOW))
+        for messages in ("[1]", ""):
+            people.put_told("1", messages)
+        table = service.get_table_client(CHATS)
+        [row] = table.list_entities()
+        assert people.sign_in(ALICE.object_id) == SignIn(ALICE, NOW)
+        table.update_entity({**row, "at": NOW.replace(tzinfo=None).isoformat()})
+        assert people.sign_in(ALICE.object_id) is None
+        assert list(people.everybody()) == []
+        service.delete_table(CHATS)

@@ -17,6 +17,7 @@ from provisioning.adapters import tables
 from provisioning.adapters.copies import TABLES, TableCopies
 from provisioning.adapters.tables import NAMES, REGISTRATIONS, TableRegistry
 from provisioning.domain.copies import StoredRow
+from provisioning.domain.errors import TryAgain
 from provisioning.domain.registration import Status
 from provisioning.ports import Copies
 from tests.worlds.clock import VirtualClock
@@ -26,6 +27,7 @@ from tests.worlds.request_bodies import a_policy, a_resource
 from tests.worlds.world import World
 
 KEY = {"PartitionKey": "partition", "RowKey": "row"}
+NOWHERE = "AccountName=a;AccountKey=Zm9v;TableEndpoint=http://127.0.0.1:9/a"
 
 
 @pytest.fixture
@@ -95,6 +97,24 @@ def test_a_row_comes_back_as_it_was_whatever_another_version_wrote(service: Tabl
 def test_a_value_that_no_table_has_is_refused(service: TableServiceClient, told: Any) -> None:
     with pytest.raises(ValueError, match=r"no (value|type) of a table"):
         TableCopies(service).put(StoredRow(NAMES, {**KEY, "column": told}))
+
+
+@pytest.mark.parametrize(
+    ("edm", "text"), [("Edm.Binary", "AP8=!"), ("Edm.Int64", "1.5"), ("Edm.Double", "x"), ("Edm.Guid", "1")]
+)
+def test_a_text_that_is_no_value_of_its_type_is_refused(edm: str, text: str) -> None:
+    with TableServiceClient.from_connection_string(NOWHERE) as service, pytest.raises(ValueError, match=r"."):
+        TableCopies(service).put(StoredRow(NAMES, {**KEY, "column": {"type": edm, "value": text}}))
+
+
+def test_what_table_storage_cannot_do_is_said_with_what_it_answered(service: TableServiceClient) -> None:
+    with pytest.raises(TryAgain, match="answered 400") as refused:
+        TableCopies(service).put(StoredRow(NAMES, {"PartitionKey": "a/b", "RowKey": "row"}))
+    assert refused.value.code == "storage-unavailable"
+    with TableServiceClient.from_connection_string(NOWHERE, retry_total=0) as away:
+        for act in (lambda: list(TableCopies(away).rows()), lambda: TableCopies(away).put(StoredRow(NAMES, KEY))):
+            with pytest.raises(TryAgain, match="could not answer"):
+                act()
 
 
 def test_after_a_loss_a_rebuild_and_a_copy_bring_back_what_was_there(

@@ -131,6 +131,30 @@ def test_every_measure_of_the_table_arrives_with_all_of_its_attributes_and_with_
     assert arrived == {name: (metric.unit, set(metric.attributes)) for name, metric in metrics.METRICS.items()}
 
 
+def test_a_call_is_measured_with_how_it_ended_and_what_is_no_call_or_no_plain_word_is_not() -> None:
+    reader = InMemoryMetricReader()
+    stop = metrics.start([reader])
+    for kind in Kind:
+        with telemetry.span("GET", kind) as made:
+            made.attributes |= {"server.address": "graph.microsoft.com", "http.response.status_code": 200}
+    with pytest.raises(ValueError, match="x"), telemetry.span("GET", Kind.CLIENT):
+        raise ValueError("x")
+    telemetry.measure("registrar.operations.ended", operation="a word?", code="word")
+    measures = reader.get_metrics_data()
+    stop()
+    assert measures is not None
+    [one] = [scope for each in measures.resource_metrics for scope in each.scope_metrics]
+    points = {each.name: [dict(point.attributes or {}) for point in each.data.data_points] for each in one.metrics}
+    assert points == {
+        "registrar.operations.ended": [{"code": "word"}],
+        metrics.CALLS: [
+            {"server.address": "graph.microsoft.com", "http.response.status_code": "200"},
+            {"error.type": "ValueError"},
+        ],
+    }
+    assert not telemetry.is_heard()
+
+
 def parent_of(span: ReadableSpan, by_id: dict[int, ReadableSpan]) -> ReadableSpan:
     assert span.parent is not None
     return by_id[span.parent.span_id]
