@@ -114,10 +114,9 @@ complete -o default -F _registrar python .venv/bin/python"""
 
 def commands_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """Return what reads each command, by its name."""
-    for action in top._actions:  # noqa: SLF001 -- argparse tells its parts nowhere else
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 -- as above
-            return dict(action.choices)
-    return {}
+    actions = top._actions  # noqa: SLF001 -- argparse tells its parts nowhere else
+    [commands] = [each for each in actions if isinstance(each, argparse._SubParsersAction)]  # noqa: SLF001 -- as above
+    return dict(commands.choices)
 
 
 def _options(command: argparse.ArgumentParser) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, Final, TextIO
 
 from provisioning.domain.errors import ProvisioningError
 from provisioning.domain.readiness import Check, Dependency, State
+from provisioning.domain.tenant import Tenant
 from provisioning.flow.ready import look
 from provisioning.operator.desk import Desk
 from provisioning.operator.remedies import command_for, command_for_setting
@@ -19,7 +20,7 @@ def doctor(desk: Desk, _: Namespace) -> int:
     """Try everything; 1 where anything is lacking."""
     checks, tenant, signed_in = look(desk.services), desk.services.tenant, _signed_in(desk)
     identity = tenant.registrar_object_id or signed_in
-    told = [_told(each, command_for(each, tenant, identity, signed_in)) for each in checks]
+    told = [_told(each, tenant, identity, signed_in) for each in checks]
     desk.show(told, _COLUMNS, "")
     if not desk.as_json:
         for each in told:
@@ -51,9 +52,9 @@ def _signed_in(desk: Desk) -> str:
         return _UNKNOWN
 
 
-def _told(check: Check, command: str | None) -> dict[str, Any]:
+def _told(check: Check, tenant: Tenant, identity: str, signed_in: str) -> dict[str, Any]:
     told = {"state": check.state.value, "dependency": check.dependency.value, "what": check.what}
     if check.state is State.OK:
         return told
     told |= {"code": check.code or "", "message": check.message, "remedy": check.remedy}
-    return told | ({"command": command} if command else {})
+    return told | {"command": command_for(check, tenant, identity, signed_in)}

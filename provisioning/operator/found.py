@@ -163,11 +163,11 @@ def _scopes(names: list[str]) -> list[str] | None:
     return None if names in ([], [DEFAULT_SCOPE]) else names
 
 
-def _credential(found: Found) -> dict[str, Any]:
-    """Return how the client is to prove itself: by the certificate that lasts longest, or by a secret."""
+def _credential(found: Found) -> dict[str, Any] | None:
+    """Return how the client is to prove itself: by the certificate that lasts longest; None for by a secret."""
     keys = [each for each in found.manifest.get("keyCredentials") or () if each.get("key")]
     if found.secrets or not keys:
-        return {"type": "secret"}
+        return None
     longest = max(keys, key=lambda each: str(each.get("endDateTime")))
     return {"type": "certificate", "certificate": from_base64(longest["key"])}
 

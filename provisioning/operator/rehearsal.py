@@ -44,7 +44,7 @@ class Noted:
     """What would have been done."""
 
     removed: list[str] = field(default_factory=list)
-    updated: int = 0
+    updated: bool = False
     notices: list[str] = field(default_factory=list)
 
 
@@ -78,7 +78,7 @@ class _RehearsedDirectory(_Only):
         self._noted.removed.append(key_id)
 
     def update_application(self, _object_id: str, _changes: Mapping[str, Any]) -> None:
-        self._noted.updated += 1
+        self._noted.updated = True
 
 
 class _RehearsedRegistry(_Only):

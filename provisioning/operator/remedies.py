@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from provisioning.domain.azure_roles import DELEGATE, SECRETS_USER, data_delegation, delegation
 from provisioning.domain.openid import GRAPH_CLIENT_ID
-from provisioning.domain.readiness import Check, Dependency, State
+from provisioning.domain.readiness import Check, Dependency
 from provisioning.domain.tenant import Tenant
 from provisioning.flow.ready import DATA_ROLES_OF
 
@@ -88,13 +88,11 @@ _COMMANDS: Final[Mapping[tuple[Dependency, str] | Dependency, str]] = {
 }
 
 
-def command_for(check: Check, tenant: Tenant, identity: str, signed_in: str) -> str | None:
-    """Return the command that mends what a check found; None where nothing is wrong.
+def command_for(check: Check, tenant: Tenant, identity: str, signed_in: str) -> str:
+    """Return the command that mends what a check found.
 
     `identity` is to be given permissions, and `signed_in` is whom Graph knows this process as.
     """
-    if check.state is State.OK:
-        return None
     code = "denied" if "answered 403" in check.message else check.code or ""
     command = _COMMANDS.get((check.dependency, code)) or _COMMANDS[check.dependency]
     command = _TO_DATA if check.what.startswith(DATA_ROLES_OF) else command

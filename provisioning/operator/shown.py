@@ -17,7 +17,7 @@ def as_table(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> s
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+    return "  ".join(map(str.ljust, cells, widths)).rstrip()
 
 
 def _text(value: object, *, whole: bool) -> str:

@@ -17,7 +17,7 @@ from tests.worlds.checker import token_answer
 from tests.worlds.command_line import Ran, typed
 from tests.worlds.deaths import dying, noting
 from tests.worlds.memory import MemoryRegistry
-from tests.worlds.outside import Died, straight
+from tests.worlds.outside import Died, done_twice, straight
 from tests.worlds.request_bodies import MANAGED, OWNER, a_policy, a_resource, a_service_client
 from tests.worlds.world import World
 
@@ -184,6 +184,11 @@ def test_a_client_with_a_certificate_keeps_it_and_gets_no_secret() -> None:
     hand = by_hand(world, keyCredentials=[key])
     hand.record.passwords.clear()
     certificates = list(hand.record.last_body["keyCredentials"])
+    hand.record.last_body["uniqueName"] = "by-hand"
+    hand.record.body.put(world.clock.now(), hand.record.last_body)
+    before = asked(world, hand).json
+    assert before["changes"] == ["tags: those of this service are added", "notes: the record of this service"]
+    assert (before["found"]["certificates"], before["found"]["secrets"]) == (1, "none")
     identity = adopted(world, hand)
     row = world.row(identity)
     assert (row.status, row.credential_type) == (Status.ACTIVE, "certificate")
@@ -312,13 +317,67 @@ def test_what_only_a_person_knows_has_to_be_said(option: str) -> None:
     assert f"  {option} required: " in ran.err
 
 
-def test_a_resource_that_is_registered_here_is_named_by_its_registration_too() -> None:
+@pytest.mark.parametrize("named", ["registrationId", "clientId", "fhirServerUrl"])
+def test_the_resource_that_is_named_is_the_one_of_several_whose_permissions_count(named: str) -> None:
+    world = World()
+    server, other = (
+        world.registered(a_resource(fhirServerUrl=f"https://{name}.contoso.example")) for name in ("fhir", "other")
+    )
+    roles = [role_of(world, other, "globalAdmin"), role_of(world, server)]
+    asks = [{"resourceAppId": client_id, "resourceAccess": [role]} for client_id, role in roles]
+    hand = by_hand(world, requiredResourceAccess=asks)
+    reference = server[named].upper() if named == "registrationId" else server[named]
+    assert world.get(adopted(world, hand, "--resource", reference))["appRoles"] == ["globalExporter"]
+
+
+def test_a_managed_service_that_is_named_is_the_one_whose_permissions_count() -> None:
+    world = World()
+    client_id, role = role_of(world, world.registered(a_resource()))
+    asks = [
+        {"resourceAppId": client_id, "resourceAccess": [role]},
+        {"resourceAppId": FHIR_APP_ID, "resourceAccess": [scope_of(world)]},
+    ]
+    hand = by_hand(world, requiredResourceAccess=asks, web={"redirectUris": ["https://app.contoso.example/cb"]})
+    found = world.get(adopted(world, hand, "--resource", FHIR_URL, "--auto-rotate", "--secret-lifetime", "P90D"))
+    assert (found["scopes"], found["autoRotate"], found["secretLifetime"]) == (["patient.Patient.rs"], True, "P90D")
+
+
+@pytest.mark.parametrize("reference", ["0" * 8 + "-" + PERSON, "https://nobody.example"])
+def test_a_resource_that_is_nowhere_is_refused_as_in_a_request(reference: str) -> None:
+    world = World()
+    ran = asked(world, by_hand(world), "--resource", reference)
+    assert (ran.code, "resource-not-" in ran.err) == (2, True)
+
+
+def test_the_identity_that_owns_and_marks_it_is_that_of_the_app_whoever_runs_the_command() -> None:
+    world = World(settings={"REGISTRAR_OBJECT_ID": PERSON})
+    hand = by_hand(world, owned=False)
+    ran = asked(world, hand)
+    assert (ran.code, ran.json["faults"]) == (0, [])
+    hand.record.owners = {REGISTRAR_OBJECT_ID}
+    ran = asked(world, hand)
+    assert (ran.code, ran.json["faults"][0].rpartition(" ")[2]) == (2, PERSON)
+
+
+def test_a_client_that_is_adopted_is_among_those_of_its_resource_at_once_and_once() -> None:
     world = World()
     server = world.registered(a_resource())
     client_id, role = role_of(world, server)
     hand = by_hand(world, requiredResourceAccess=[{"resourceAppId": client_id, "resourceAccess": [role]}])
-    found = world.get(adopted(world, hand, "--resource", server["registrationId"].upper()))
-    assert found["appRoles"] == ["globalExporter"]
+    world.outside = done_twice("registry.insert")
+    ran = asked(world, hand, "--apply", "--resource", server["registrationId"])
+    assert ran.code == 0
+    assert not [each for each in ran.json["changes"] if "of other resources" in each]
+    listed = world.registry.clients(server["registrationId"], top=10).clients
+    assert [each.registration_id for each in listed] == [ran.json["registrationId"]]
+
+
+def test_of_what_cannot_be_adopted_people_read_what_to_do_and_not_that_apply_would_do_it() -> None:
+    world = World()
+    hand = by_hand(world, owned=False)
+    asked_for = ("--owner", OWNER, "--contact", "t@contoso.example", "--resource", MANAGED, "--apply")
+    last, *_ = reversed(typed(world, "adopt", hand.client_id, *asked_for).out.splitlines())
+    assert last.startswith("Not possible: This app's identity does not own it")
 
 
 def test_what_a_newer_version_has_adopted_is_not_adopted_again() -> None:
@@ -345,7 +404,11 @@ def test_a_unique_name_that_cannot_be_set_is_done_without(status: int) -> None:
     world = World()
     hand = by_hand(world)
     world.emulator.faults.add(Fault("status", "graph.updateApplication", status=status, skip=1))
-    identity = adopted(world, hand)
+    ran = asked(world, hand, "--apply")
+    assert ran.code == 0
+    assert ran.err.startswith("Its uniqueName stays empty (")
+    world.settle()
+    identity = str(ran.json["registrationId"])
     assert hand.record.last_body["uniqueName"] is None
     world.clock.time += timedelta(days=150)
     world.settle()
@@ -441,8 +504,12 @@ def test_what_another_installation_has_registered_is_not_taken_from_it() -> None
 def test_a_unique_name_that_is_there_is_said_and_stays() -> None:
     world = World()
     hand = by_hand(world, uniqueName="hr-export")
-    assert asked(world, hand).json["found"]["uniqueName"] == "hr-export"
-    adopted(world, hand)
+    ran = asked(world, hand, "--apply")
+    assert (ran.code, ran.err, ran.json["found"]["uniqueName"]) == (0, "", "hr-export")
+    assert not [each for each in ran.json["changes"] if each.startswith("uniqueName")]
+    sent = [each.operation for each in world.emulator.calls if each.operation == "graph.updateApplication"]
+    assert len(sent) == 1, "its marks, and no name"
+    world.settle()
     assert hand.record.last_body["uniqueName"] == "hr-export"
 
 

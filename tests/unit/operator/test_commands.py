@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from dev.emulator import Fault
 from dev.emulator.constants import REGISTRAR_OBJECT_ID
 from provisioning.__main__ import main
 from provisioning.domain.errors import TryAgain
+from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import Status
 from provisioning.operator.arguments import commands_of, completion, parser
 from provisioning.operator.commands import COMMANDS
 from provisioning.operator.desk import PAGE
+from provisioning.operator.shown import time_text
 from provisioning.ports import Services
 from provisioning.settings import from_file
 from tests.worlds.approvals import awaiting
@@ -130,9 +133,9 @@ def test_what_was_asked_for_is_answered_as_the_api_answers_it_with_json() -> Non
 # --- exit codes -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["show", "events", "rotate", "retry"])
+@pytest.mark.parametrize("command", ["show", "events", "rotate", "retry", "retire"])
 def test_what_is_not_there_is_3(command: str) -> None:
-    ran = typed(World(), command, NOBODYS)
+    ran = typed(World(), command, NOBODYS, *([NOBODYS[9:]] if command == "retire" else []))
     assert (ran.code, ran.err) == (3, "registration-not-found: There is no registration of that id.\n")
 
 
@@ -142,9 +145,12 @@ def test_what_cannot_be_done_as_it_was_asked_is_2() -> None:
     assert (ran.code, ran.err.partition(":")[0]) == (2, "registration-not-failed")
     ran = typed(world, "list", "--owner", "nobody")
     assert (ran.code, "?owner not-a-guid" in ran.err) == (2, True)
-    with pytest.raises(SystemExit) as raised:
-        typed(world, "rotate")
-    assert raised.value.code == 2
+    adoption = ("adopt", NOBODYS[9:], "--owner", OWNER, "--contact", "t@contoso.example")
+    for incomplete in ((), ("rotate",), ("approve", identity), adoption[:4], (*adoption[:2], *adoption[4:])):
+        with pytest.raises(SystemExit) as raised:
+            typed(world, *incomplete)
+        assert raised.value.code == 2, incomplete
+    assert typed(world, *adoption).code == 3
 
 
 def test_what_passes_with_time_is_4() -> None:
@@ -161,9 +167,16 @@ def test_wrong_settings_are_5_and_each_has_its_command(tmp_path: Path, *, as_jso
     file.write_text(json.dumps([{"name": "AZURE_TENANT_ID", "value": "x"}, {"name": "KEY_VAULT_URL", "value": "y"}]))
     arguments = ["--settings", str(file), "doctor", *(["--json"] if as_json else [])]
     assert main(arguments, None, out, io.StringIO()) == 5
-    for name in ("AZURE_TENANT_ID", "KEY_VAULT_URL"):
-        assert "az functionapp config appsettings set --resource-group" in out.getvalue()
-        assert f"--settings {name}=" in out.getvalue()
+    lines = out.getvalue().splitlines()
+    if as_json:
+        told = json.loads(out.getvalue())
+        assert out.getvalue() == json.dumps(told, indent=2) + "\n"
+        assert {(each["state"], each["dependency"]) for each in told} == {("lacking", "settings")}
+        lines = [line for each in told for line in (f"# {each['message']}", each["command"])]
+    names = [line.removeprefix("# ").partition(":")[0] for line in lines[::2]]
+    assert {"AZURE_TENANT_ID", "KEY_VAULT_URL"} <= set(names)
+    az = 'az functionapp config appsettings set --resource-group "$GROUP" --name "$APP" --settings'
+    assert lines[1::2] == [f"{az} {name}=…" for name in names]
 
 
 @pytest.mark.parametrize("form", ["az", "func"])
@@ -214,8 +227,17 @@ def test_status_counts_what_there_is_and_what_needs_somebody() -> None:
     assert found["registrations"] == {"active": 1, "failed": 1}
     assert found["failed"] == {"quota-exceeded": 1}
     assert (found["pending"], found["overdue"], found["noticesWaiting"], found["callbacksWaiting"]) == (0, 0, 0, 0)
-    world.clock.time += timedelta(days=200)
-    assert typed(world, "status", "--json").json["overdue"] == 1
+    [entry] = world.registry.due(world.clock.now() + timedelta(days=200), 10)
+    world.clock.time = entry.due_at + timedelta(minutes=10) - timedelta(seconds=1)
+    assert typed(world, "status", "--json").json["overdue"] == 0
+    world.clock.time += timedelta(seconds=1)
+    found = typed(world, "status", "--json").json
+    assert (found["overdue"], found["oldestDueAt"]) == (1, time_text(entry.due_at))
+    for number, callback in enumerate((True, True, False)):
+        notice = Notice(f"n{number}", "registration.active", "x", world.clock.now(), {}, callback=callback)
+        world.registry.put_notice(notice, world.clock.now())
+    found = typed(world, "status", "--json").json
+    assert (found["noticesWaiting"], found["callbacksWaiting"]) == (1, 2)
     assert "failed:          1 quota-exceeded" in typed(world, "status").out
 
 
@@ -275,6 +297,11 @@ def test_findings_are_1_and_name_what_to_do() -> None:
     ran = typed(world, "findings", "--json")
     assert ran.code == 1
     assert [(each["registrationId"], each["code"]) for each in ran.json] == [(identity, "notes-changed")]
+    world.emulator.faults.set(directory_quota_exceeded=True)
+    failed = id_of(world.post(CLIENT))
+    world.deliver()
+    told = {(each["registrationId"], each["code"]) for each in typed(world, "findings", "--json").json}
+    assert told == {(identity, "notes-changed"), (failed, "quota-exceeded")}
 
 
 def test_what_passes_with_time_is_no_finding_but_a_deletion_that_is_stuck_is() -> None:
@@ -328,9 +355,10 @@ def test_what_completes_the_commands_is_printed_without_any_setting(monkeypatch:
     for name in os.environ:
         if name.startswith(("AZURE_", "KEY_VAULT")):
             monkeypatch.delenv(name)
-    out = io.StringIO()
-    assert main(["completion"], None, out, io.StringIO()) == 0
-    assert out.getvalue() == f"{completion()}\n"
+    for more in ([], ["--json"]):
+        out = io.StringIO()
+        assert main(["--verbose", "completion", *more], None, out, io.StringIO()) == 0
+        assert out.getvalue() == f"{completion()}\n"
 
 
 def test_whoever_stops_a_command_is_answered_as_a_shell_has_it() -> None:
@@ -341,6 +369,21 @@ def test_whoever_stops_a_command_is_answered_as_a_shell_has_it() -> None:
 
 
 # --- the command line itself ----------------------------------------------------------------------------------------
+
+
+def test_the_help_of_a_command_says_what_it_does() -> None:
+    told = commands_of(parser())["due"].format_help()
+    assert "\nList what is due now, or will be soon.\n" in told
+
+
+def test_who_did_what_is_listed_to_the_last_page() -> None:
+    world, identity = a_world()
+    [first, *_] = world.registry.events(identity, top=1).events
+    for number in range(401):
+        world.registry.put_event(replace(first, time=first.time + timedelta(days=1), n=f"z{number:03}"))
+    before = len(world.registry.events(identity, top=1000).events)
+    assert before > 401
+    assert len(typed(world, "events", identity, "--json").json) == before
 
 
 def test_every_command_that_can_be_typed_is_there() -> None:

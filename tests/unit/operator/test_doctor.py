@@ -73,6 +73,9 @@ def test_the_permission_to_read_sign_ins_is_granted_where_it_is_to_be_used() -> 
 
 def test_an_identity_that_differs_is_set_to_the_one_that_calls() -> None:
     world = World(settings={"REGISTRAR_OBJECT_ID": ANOTHER})
+    world.emulator.directory.revoke(REGISTRAR_OBJECT_ID)
+    granted = commands(world)["graph: Application.ReadWrite.OwnedBy"]
+    assert f"servicePrincipals/{ANOTHER}/appRoleAssignments" in granted
     assert commands(world)["graph: identity"].endswith(f'REGISTRAR_OBJECT_ID="{REGISTRAR_OBJECT_ID}"')
 
 
@@ -80,7 +83,6 @@ def test_the_role_on_the_vault_is_for_this_vault_alone() -> None:
     world = World(settings={"KEY_VAULT_URL": "https://my-vault.vault.azure.net"})
     check = Check(Dependency.VAULT, "set secrets", State.LACKING, "vault-denied")
     command = command_for(check, world.settings.tenant, REGISTRAR_OBJECT_ID, "")
-    assert command is not None
     assert "az keyvault show --name my-vault " in command
 
 
@@ -105,11 +107,9 @@ def test_the_command_that_makes_this_app_a_delegate_has_the_very_condition() -> 
     world = World()
     check = Check(Dependency.RESOURCE_MANAGER, "assign", State.WARNING, "azure-role-denied")
     command = command_for(check, world.settings.tenant, REGISTRAR_OBJECT_ID, "")
-    assert command is not None
     assert f'--condition "{delegation([SECRETS_USER], REGISTRAR_OBJECT_ID)}"' in command
     assert '"' not in delegation([SECRETS_USER], REGISTRAR_OBJECT_ID)
     of_data = replace(check, what="assign data roles of https://fhir.contoso.example")
     command = command_for(of_data, world.settings.tenant, REGISTRAR_OBJECT_ID, "")
-    assert command is not None
     assert f'--condition "{data_delegation(REGISTRAR_OBJECT_ID)}"' in command
     assert '--scope "$FHIR_SERVICE_ID"' in command

@@ -124,6 +124,8 @@ def test_whose_a_name_is_a_rehearsal_tells_and_claims_nothing() -> None:
     assert services.registry.claim(held, "another", instead_of=server) == "another"
     assert services.registry.claim("a free name", "another") == "another"
     assert world.registry.holder("a free name") is None
+    assert not services.registry.list_client(server, "another")
+    assert not world.registry.clients(server, top=10).clients
 
 
 def test_an_application_that_is_gone_would_be_found() -> None:
@@ -212,3 +214,4 @@ def test_a_rehearsal_refuses_whatever_it_does_not_know() -> None:
     ):
         with pytest.raises(NotRehearsed):
             write()
+    assert (services.grants, services.azure_roles, services.data_roles) == (False, None, {})

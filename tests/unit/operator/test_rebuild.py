@@ -13,6 +13,7 @@ from dev.emulator import Fault
 from dev.emulator.client import Client
 from provisioning.domain.events import What
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.resolve import claim_server
 from tests.worlds.certificates import YEAR, a_certificate
 from tests.worlds.checker import check
 from tests.worlds.command_line import Ran, typed
@@ -94,6 +95,7 @@ def lose_the_tables(world: World) -> None:
     assert isinstance(registry, MemoryRegistry)
     for each in (registry.rows, registry.entries, registry.names, registry.owned, registry.hours, registry.told):
         each.clear()
+    registry.clients_of.clear()
     world.changes.clear()
 
 
@@ -230,7 +232,8 @@ def test_without_apply_nothing_is_written() -> None:
     registry = world.registry
     assert isinstance(registry, MemoryRegistry)
     assert [registry.rows, registry.entries, registry.names, registry.owned] == [{}, set(), {}, {}]
-    assert "Nothing was written: --apply does it." in typed(world, "rebuild").out
+    told = f"{len(BODIES)} restored. Nothing was written: --apply does it.\n"
+    assert typed(world, "rebuild").out == told
 
 
 def test_what_is_there_is_left_as_it_is() -> None:
@@ -429,3 +432,58 @@ def test_the_event_names_who_rebuilt_it() -> None:
     rebuilt(world)
     [event] = typed(world, "events", identity, "--json").json
     assert (event["what"], event["actor"]["kind"]) == ("rebuilt", "application")
+
+
+def test_the_clients_of_a_resource_are_listed_again_before_any_of_them_is_looked_at() -> None:
+    world, before = a_world()
+    server = before["resource"].id
+    clients = {each.registration_id for each in world.registry.clients(server, top=99).clients}
+    lose_the_tables(world)
+    rebuilt(world)
+    assert len(clients) > 3
+    assert {each.registration_id for each in world.registry.clients(server, top=99).clients} == clients
+
+
+def test_a_server_whose_url_somebody_else_has_by_now_is_named_and_not_given_it_back() -> None:
+    world = World()
+    row = world.row(str(world.registered(BODIES["resource"])["registrationId"]))
+    lose_the_tables(world)
+    somebodys = replace(row, id=f"{'0' * 8}{row.id[8:]}")
+    assert world.registry.insert(somebodys) is not None
+    assert claim_server(world.registry, somebodys, "https://fhir.contoso.example", world.clock.now()) is None
+    ran = rebuilt(world)
+    assert (ran.code, ran.json["counts"]) == (1, {"lost": 1})
+    assert ran.json["applications"][0]["why"] == "another registration has its FHIR server's URL"
+    assert [each.id for each in world.registry.find(top=9).registrations] == [somebodys.id]
+
+
+def test_a_client_whose_server_is_gone_is_back_without_it() -> None:
+    world = World()
+    server = str(world.registered(BODIES["resource"])["registrationId"])
+    client = str(world.registered(a_service_client(appRoles=[]))["registrationId"])
+    Client(world.emulator).graph("DELETE", f"/applications/{world.row(server).application_object_id}")
+    world.clock.time += timedelta(hours=1)
+    lose_the_tables(world)
+    assert rebuilt(world).json["counts"] == {"restored": 1}
+    assert (world.row(client).status, world.row(client).resource) == (Status.ACTIVE, None)
+
+
+def test_the_identity_that_owns_what_is_ours_is_that_of_the_app_whoever_runs_it() -> None:
+    world = World()
+    world.registered(BODIES["service-managed"])
+    [application] = world.emulator.directory.records.values()
+    application.owners = {STRANGER}
+    lose_the_tables(world)
+    settings = replace(world.settings, tenant=replace(world.settings.tenant, registrar_object_id=STRANGER))
+    world.settings = settings
+    world.services = world.new_process()
+    assert rebuilt(world).json["counts"] == {"restored": 1}
+
+
+def test_only_a_service_client_without_a_secret_is_asked_for_its_federated_credentials() -> None:
+    world, _ = a_world()
+    lose_the_tables(world)
+    world.emulator.calls.clear()
+    rebuilt(world)
+    asked = [each for each in world.emulator.calls if "ederated" in each.operation]
+    assert len(asked) == len({"service-federated", "service-subjects", "service-certificate"} & BODIES.keys())

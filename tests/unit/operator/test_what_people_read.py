@@ -13,6 +13,7 @@ REPLACED = {
     "ID": r"[0-9a-f]{8}-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "GUID": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "TIME": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",
+    "az ROLE": r"az role assignment create .*",
     " ": r" +",
 }
 WELL = {
@@ -28,6 +29,37 @@ WELL = {
     "list": """
         ID TYPE STATUS OPERATION OWNER NAME
         ID service active provision succeeded GUID Export""",
+    "show ID": """
+        displayName: Export
+        owner: GUID
+        contact: team@contoso.example
+        resource: https://ws-svc.fhir.azurehealthcareapis.com
+        clientType: service
+        credential.type: secret
+        registrationId: ID
+        status: active
+        operation.id: GUID
+        operation.type: provision
+        operation.status: succeeded
+        operation.requestedAt: TIME
+        createdAt: TIME
+        updatedAt: TIME
+        tenantId: GUID
+        clientId: GUID
+        applicationObjectId: GUID
+        servicePrincipalId: GUID
+        oauth.authority: https://localhost:8443/GUID/v2.0
+        oauth.tokenEndpoint: https://localhost:8443/GUID/oauth2/v2.0/token
+        oauth.authorizationEndpoint: https://localhost:8443/GUID/oauth2/v2.0/authorize
+        oauth.scope: https://ws-svc.fhir.azurehealthcareapis.com/.default
+        secret.id: https://localhost:8443/secrets/fhir-registrar-ID
+        secret.keyId: GUID
+        secret.expiresAt: TIME
+        secret.rotatesAt: TIME
+        usage.reason: sign-in-activity-off
+        usage.credentials: [{'keyId': 'GUID', 'lastUsedAt': None, 'reason': 'sign-in-activity-off', 'keptUntil': None}]
+        nextSteps: assign-fhir-data-role: an Owner or User Access Administrator of the FHIR service az ROLE
+        nextSteps: grant-vault-read: an Owner or User Access Administrator of the key vault az ROLE""",
     "due --within P8D": """
         DUE AT ID TYPE STATUS WHAT
         TIME ID service active look at it""",
