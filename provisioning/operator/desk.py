@@ -101,7 +101,7 @@ class Desk:
 
     def note(self, text: str) -> None:
         """Tell something to whoever watches."""
-        print(text, file=self.err, flush=True)
+        print(text, file=self.err)
 
     def show(self, rows: list[dict[str, Any]], columns: Mapping[str, str], empty: str) -> None:
         """Print rows, as JSON or as a table of these columns: each a name, and what it is called."""

@@ -11,6 +11,7 @@ import pytest
 
 from dev.emulator import Fault
 from dev.emulator.client import Client
+from provisioning.domain.errors import TryAgain
 from provisioning.domain.events import What
 from provisioning.domain.registration import Registration, Status
 from provisioning.flow.resolve import claim_server
@@ -280,6 +281,29 @@ def test_what_passes_with_time_is_waited_out() -> None:
     world.emulator.faults.add(Fault("throttle", "graph.readServicePrincipal", times=5, retry_after=10))
     world.emulator.faults.add(Fault("status", "vault.getSecret", status=503, times=3))
     assert rebuilt(world).json["counts"] == {"restored": len(BODIES)}
+
+
+def test_whichever_call_to_storage_is_not_answered_once_each_is_restored_whole() -> None:
+    alive = World()
+    for name in ("resource", "service"):
+        alive.registered(BODIES[name])
+    for number in range(60):
+        world, calls = alive.copy(), list[str]()
+        lose_the_tables(world)
+
+        def outside(name: str, action: Any, number: int = number, calls: list[str] = calls) -> Any:
+            if name.startswith("registry."):
+                calls.append(name)
+                if len(calls) == number + 1:
+                    raise TryAgain("storage-unavailable", "Table storage could not answer.")
+            return action()
+
+        world.outside = outside
+        assert rebuilt(world).json["counts"] == {"restored": 2}, calls[-1]
+        if len(calls) <= number:
+            assert number > 8
+            return
+    raise AssertionError("there are more calls than failures")
 
 
 def test_what_lasts_is_4_and_a_second_run_does_the_rest() -> None:
