@@ -139,10 +139,10 @@ def test_a_deletion_looks_at_no_other_registration_once_the_lists_name_all_clien
     assert code_of(deleted(world, server)) == "resource-in-use"
     assert world.change(server, {"appRoles": ["globalAdmin"]}).status == 409
     assert deleted(world, client).status == 202
-    world.outside = straight
-    world.deliver()
     calls.clear()
-    world.outside = noted
+    world.deliver()
+    assert "registry.clients" not in calls, "nobody is the client of a client"
+    calls.clear()
     assert deleted(world, server).status == 202
     world.deliver()
     assert "registry.find" not in calls
@@ -247,7 +247,10 @@ def test_a_client_goes_along_by_one_deletion_however_often_its_resource_is_looke
     assert deleted(world, server, "cascade=true").status == 202
     [own] = world.queue
     world.deliver()
-    operation = world.row(client).operation
+    operation, error = world.row(client).operation, world.row(server).last_error
+    assert error is not None
+    assert (error.failure.code, error.passing) == ("clients-remain", True)
+    assert world.row(client).due_at == operation.requested_at + STALLED_AFTER
     world.queue[:], own.visible_at = [own], world.clock.now()
     world.deliver()
     assert (world.queue, world.row(client).operation) == ([own], operation), "it is waited for"

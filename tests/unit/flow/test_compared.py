@@ -1,13 +1,18 @@
 """Who owns an application, who may sign in with it, and what maps its claims is compared, told, and left to people."""
 
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from dev.emulator.client import Client
 from dev.emulator.constants import REGISTRAR_OBJECT_ID
+from provisioning.domain.directory import Application
+from provisioning.domain.manifest import changed_properties
 from provisioning.flow.compare import is_the_day
+from provisioning.flow.reconcile import first_page
 from tests.unit.flow.test_added_by_hand import findings
 from tests.worlds.checker import check, token_answer
 from tests.worlds.clock import DAY
@@ -199,3 +204,38 @@ def test_a_week_of_nights_costs_one_list_a_night_and_one_call_a_registration(wor
     assert spent["graph.listFederatedCredentials"] == 6, "each of five clients, and their resource"
     assert spent["graph.listOwners"] == 0
     assert spent["graph.readApplication"] == 7 * 6
+
+
+def renamed_by_hand(world: World, registration_id: str, **more: Any) -> None:
+    object_id = world.row(registration_id).application_object_id or ""
+    world.services.directory.update_application(object_id, {"displayName": "By hand", **more})
+
+
+@pytest.mark.parametrize(("age", "repaired"), [(timedelta(minutes=59, seconds=59), False), (timedelta(hours=1), True)])
+def test_what_was_changed_by_hand_is_repaired_from_an_hour_after_the_latest_change_on(
+    world: World,
+    age: timedelta,
+    repaired: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    client = str(world.registered(a_public_client())["registrationId"])
+    renamed_by_hand(world, client)
+    world.clock.time = world.row(client).operation.requested_at + age
+    world.send(first_page(world.services))
+    world.deliver()
+    world.deliver()
+    assert (body_in_entra(world, client)["displayName"] == "A public") is repaired
+
+
+def test_an_application_that_has_a_later_change_than_its_row_is_left_alone(world: World) -> None:
+    client = registered(world, a_public_client())
+    row = world.row(client)
+    later = changed_properties(replace(row, change=row.change + 1), application_of(world, client))["notes"]
+    renamed_by_hand(world, client, notes=later)
+    world.reconcile()
+    assert body_in_entra(world, client)["displayName"] == "By hand"
+
+
+def application_of(world: World, registration_id: str) -> Application:
+    found = world.services.directory.read_application(world.row(registration_id).application_object_id or "")
+    assert found is not None
+    return found

@@ -423,7 +423,7 @@ def test_what_cannot_be_taken_back_is_told_until_it_is() -> None:
     client = given(world)
     world.emulator.faults.add(Fault("status", "arm.unassignRole", times=None))
     revoked(world, client)
-    assert told(world, client) == [(READER, "granted", None)]
+    assert (told(world, client), world.errors) == ([(READER, "granted", None)], [])
     world.emulator.faults.clear()
     world.live(timedelta(minutes=10))
     assert (held(world, client), told(world, client)) == ([], [(READER, "waits", "approver")])

@@ -436,15 +436,21 @@ def test_a_run_ends_before_what_was_taken_back_is_compared_once_more() -> None:
     assert timedelta(hours=hours, minutes=minutes, seconds=seconds) < RUNS_END_WITHIN
 
 
-def test_what_was_taken_back_is_compared_once_more_when_no_run_can_be_under_way_and_then_no_more() -> None:
+@pytest.mark.parametrize("what", ["the owner's word", "a change"])
+def test_what_was_taken_back_is_compared_once_more_when_no_run_can_be_under_way_and_then_no_more(what: str) -> None:
     world, server = a_world()
     client = world.registered(a_service_client())["registrationId"]
-    owner_says(world, "revoke", server, client)
-    row = world.row(client)
-    assert row.agreement is not None
-    assert row.grants_due_at == row.agreement.at + RUNS_END_WITHIN
+    world.clock.sleep(60)
+    taken_back_at = world.clock.now()
+    if what == "a change":
+        assert world.change(client, {"appRoles": ["globalAdmin"]}).status == 202
+        world.deliver()
+    else:
+        owner_says(world, "revoke", server, client)
+    due_at = world.row(client).grants_due_at
+    assert due_at == taken_back_at + RUNS_END_WITHIN
     before = operations(world)["graph.listAppRoleAssignments"]
-    world.clock.time = row.grants_due_at
+    world.clock.time = due_at
     world.plan()
     world.deliver()
     assert operations(world)["graph.listAppRoleAssignments"] == before + 1

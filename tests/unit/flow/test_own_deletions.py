@@ -146,3 +146,28 @@ def test_a_deletion_that_reached_no_replica_that_knows_the_application_is_sent_a
         world.emulator.faults.add(Fault("reset", "graph.deleteApplication", lost))
     world.delete(registration_id)
     is_deleted(world, registration_id, timedelta(minutes=12))
+
+
+def test_a_read_that_finds_nothing_is_believed_five_minutes_after_the_deletion_was_sent_and_no_sooner(
+    world: World,
+) -> None:
+    registration_id = str(world.registered(a_service_client())["registrationId"])
+    world.emulator.faults.add(Fault("reset", "graph.deleteApplication", "after"))
+    assert world.delete(registration_id).status == 202
+    world.deliver()
+    [queued] = world.queue
+    sent_at = world.row(registration_id).deletion_sent_at
+    assert sent_at is not None
+    for since, status in ((timedelta(minutes=4), Status.DELETING), (timedelta(minutes=5), Status.DELETED)):
+        world.clock.time = queued.visible_at = sent_at + since
+        world.deliver()
+        assert world.row(registration_id).status is status
+
+
+def test_of_a_registration_of_more_than_an_hour_it_is_not_kept_when_its_deletion_was_sent(world: World) -> None:
+    registration_id = str(world.registered(a_service_client())["registrationId"])
+    world.clock.sleep(3600)
+    world.delete(registration_id)
+    world.deliver()
+    row = world.row(registration_id)
+    assert (row.status, row.deletion_sent_at) == (Status.DELETED, None)

@@ -14,13 +14,21 @@ from dev.emulator.client import Client
 from provisioning.flow.mint import belongs_to
 from tests.worlds.checker import check, token_answer
 from tests.worlds.leaks import leaked
+from tests.worlds.outside import straight
 from tests.worlds.request_bodies import a_service_client
 from tests.worlds.steps import failure_of, operations, submitted
 from tests.worlds.world import World
 
 
+def application(world: World, registration_id: str) -> Any:
+    return world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
+
+
 def test_the_secret_in_the_vault_expires_with_the_credential_and_carries_the_marks_of_a_rebuild(world: World) -> None:
+    world.clock.time = world.clock.now().replace(microsecond=1)
     client = world.registered(a_service_client(secretLifetime="P90D"))
+    [ends_at] = (each.end for each in application(world, client["registrationId"]).passwords)
+    assert ends_at.microsecond == 0, "the vault's end has no fractions of a second"
     stored = world.emulator.vault.get(f"fhir-registrar-{client['registrationId']}")
     expected = world.clock.now() + timedelta(days=90)
     assert stored["attributes"]["exp"] == int(expected.timestamp())
@@ -162,6 +170,27 @@ def test_a_refusal_that_time_does_not_heal_fails_at_once_and_leaves_no_credentia
     application = world.emulator.directory.application(unique_name=f"fhir-registrar-{registration_id}")
     assert application is not None
     assert all(each.removed_at for each in application.passwords)
+
+
+def test_a_secret_that_was_proven_too_late_to_be_published_is_removed(world: World) -> None:
+    registration_id = submitted(world, a_service_client())
+    proofs: list[str] = []
+
+    def late(name: str, action: Callable[[], Any]) -> Any:
+        answer = action()
+        if name.endswith("/token"):
+            proofs.append(name)
+            if len(proofs) == world.settings.secrets.proof_count:
+                world.clock.time += world.settings.secrets.publish_bound + timedelta(seconds=1)
+        return answer
+
+    world.outside = late
+    world.deliver()
+    world.outside = straight
+    assert (operations(world)["vault.setSecret"], operations(world)["graph.removePassword"]) == (0, 1)
+    assert all(each.removed_at for each in application(world, registration_id).passwords)
+    world.settle()
+    check(world)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -9,7 +9,7 @@ import pytest
 
 from dev.emulator import Fault
 from provisioning.domain.errors import StaleRegistration
-from provisioning.domain.operation import OperationStatus
+from provisioning.domain.operation import DueEntry, OperationStatus
 from provisioning.domain.registration import Status
 from tests.faults.overlaps import Overlap, deliveries_of
 from tests.faults.schedules import MINT
@@ -162,3 +162,37 @@ def test_a_run_that_was_overtaken_leaves_the_next_operation_and_when_it_is_due_a
     has_succeeded(world, registration_id)
     world.reconcile()  # the row shows the other run's secret until somebody looks
     check(world)
+
+
+def test_of_two_runs_that_both_publish_the_row_shows_the_later_secret_and_names_when_it_is_due() -> None:
+    world, registration_id, text = asked("rotate")
+    runs = Overlap(world, deliveries_of(world, text, 2))
+    runs.go_on_to(0, MINT)
+    runs.finish(1)
+    world.clock.sleep(60)
+    runs.finish(0)
+    row = world.row(registration_id)
+    current = world.services.vault.current(row.secret_name)
+    assert current is not None
+    assert row.secret is not None
+    assert (runs.jobs[0].error, row.secret.key_id) == (None, current.key_id)
+    assert row.due_at == row.clean_up_at == current.created_at + OVERLAP_AND_A_MOMENT
+    assert DueEntry(registration_id, row.due_at) in world.registry.due(row.due_at, 100)
+
+
+OVERLAP_AND_A_MOMENT: Final = timedelta(days=7, seconds=2)
+
+
+@pytest.mark.parametrize("what", ["public", "service"])
+def test_of_two_deliveries_that_did_the_same_the_slower_writes_nothing_and_asks_no_vault_for_what_is_not_there(
+    what: str,
+) -> None:
+    world, registration_id, text = asked(what)
+    runs = Overlap(world, deliveries_of(world, text, 2))
+    runs.go_on_to(0, "registry.replace")
+    runs.finish(1)
+    before = world.row(registration_id)
+    runs.finish(0)
+    assert world.row(registration_id) == before
+    assert isinstance(runs.jobs[0].error, StaleRegistration) is (what == "public")
+    assert any(each.operation.startswith("vault.") for each in world.emulator.calls) is (what == "service")
