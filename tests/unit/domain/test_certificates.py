@@ -95,6 +95,7 @@ BAD = {
     "cut off": (as_pem(GOOD.der[:-1]), "certificate-unreadable"),
     "a byte too many": (as_pem(GOOD.der + b"x"), "certificate-unreadable"),
     "padding in the middle": (GOOD.pem.replace("MII", "MI=", 1), "certificate-unreadable"),
+    "padding that nothing needs": (GOOD.pem.replace("\n-----END", "=\n-----END"), "certificate-unreadable"),
     "nested without end": (as_pem(b"\x30\x80" * 5000), "certificate-unreadable"),
     "over 16 KB": (as_pem(b"x" * 16_000), "certificate-too-large"),
     "16 KB": ("x" * 16_384, "certificate-not-pem"),
