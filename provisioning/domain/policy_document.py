@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic.alias_generators import to_camel
 
 from provisioning.domain.errors import Fault
 from provisioning.domain.policy import KINDS, MOST_PLACES, MOST_RULES, Policy
@@ -85,11 +84,10 @@ def _faults(error: ValidationError) -> Iterator[Fault]:
 
 
 def _fault(kind: str, steps: list[int | str], context: Mapping[str, Any]) -> Fault:
-    if steps[:1] == ["rules"]:
-        del steps[2:3]  # the kind, by which pydantic tells the rules apart, and no place in the document
+    del steps[2:3]  # of a rule: its kind, by which pydantic tells rules apart, and no place in the document
     if kind == "extra_forbidden" and not _FIELD_NAME.fullmatch(str(steps[-1])):
         del steps[-1:]  # what can be no field's name is not repeated
-    pointer = "#" + "".join(f"/{to_camel(str(step)) if '_' in str(step) else step}" for step in steps)
+    pointer = "#" + "".join(f"/{step}" for step in steps)
     if kind == "string_pattern_mismatch":
         own = next((_OWN_PATTERNS[str(step)] for step in reversed(steps) if str(step) in _OWN_PATTERNS), "")
         return Fault(pointer, "wrong-form", own)

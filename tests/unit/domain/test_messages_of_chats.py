@@ -18,8 +18,8 @@ MINUTE, TICK = timedelta(minutes=1), timedelta(microseconds=1)
 WORKSPACE = Workspace("T1", b"key", MINUTE, None)
 
 
-def signed(at: datetime, body: bytes = b"text=x", key: bytes = b"key") -> SignedRequest:
-    timestamp = str(int(at.timestamp()))
+def signed(at: datetime | str, body: bytes = b"text=x", key: bytes = b"key") -> SignedRequest:
+    timestamp = at if isinstance(at, str) else str(int(at.timestamp()))
     signature = hmac.new(key, f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
     return SignedRequest(body, timestamp, f"v0={signature}")
 
@@ -38,8 +38,10 @@ GOOD = signed(NOW)
         (replace(GOOD, body=b"text=y"), NOW, False),
         (signed(NOW, key=b"other"), NOW, False),
         (replace(GOOD, timestamp=f"0{GOOD.timestamp}"), NOW, False),
-        (replace(GOOD, timestamp="x"), NOW, False),
-        (replace(GOOD, timestamp="1" * 12), NOW, False),
+        (signed("yesterday"), NOW, False),
+        (signed(f" {GOOD.timestamp}"), NOW, False),
+        (signed("1" * 12), NOW, False),
+        (replace(GOOD, signature="v0=\u00e9"), NOW, False),
         (replace(GOOD, signature=GOOD.signature.upper()), NOW, False),
         (replace(GOOD, signature=""), NOW, False),
     ],
