@@ -80,7 +80,8 @@ def test_a_refusal_of_the_vault_means_what_its_status_and_inner_code_say(
     "fault", [Fault("throttle", "vault.*", retry_after=40), Fault("status", "vault.*", status=503, retry_after=40)]
 )
 def test_how_long_the_vault_asks_to_wait_is_told(world: World, vault: SecretStore, fault: Fault) -> None:
-    for act in (lambda: vault.current("name"), lambda: published(world)):
+    acts: tuple[Callable[[], Any], ...] = (lambda: vault.current("name"), lambda: published(world))
+    for act in acts:
         world.emulator.faults.add(fault)
         with pytest.raises(ProvisioningError) as raised:
             act()
