@@ -45,14 +45,14 @@ class OwnersTable:
         self._is_live = is_live
 
     def listed(self, owner: str, after: str, most: int) -> list[str]:
-        """Return the first ids of an owner's list that come after one."""
+        """Return the first ids of an owner's list that come after one: of one page, which has up to 1000."""
 
         def read(table: TableClient) -> list[str]:
             entities = table.query_entities(
                 "PartitionKey eq @owner and RowKey gt @after",
                 parameters={"owner": owner, "after": max(after, BEFORE_ALL_IDS)},
                 select=["RowKey"],
-                results_per_page=min(most, 1000),
+                results_per_page=most,
             )
             return [str(entity["RowKey"]) for entity in islice(entities, most)]
 

@@ -171,7 +171,7 @@ class TableRegistry:
                 "PartitionKey eq @partition and RowKey gt @after and RowKey lt @end",
                 # What follows "_", with which what all keys have in common ends.
                 parameters={"partition": partition, "after": after, "end": f"{first[:-1]}`"},
-                results_per_page=min(top + 1, 1000),
+                results_per_page=top + 1,
             )
             return list(islice(found, top + 1))
 

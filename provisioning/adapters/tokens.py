@@ -25,7 +25,6 @@ _PASSING: Final = frozenset({"temporarily_unavailable", "server_error"})
 # No answer to the question either: a loop guard that counts equal requests, and hiccups and throttles of Entra itself.
 # Source: "Microsoft Entra authentication & authorization error codes".
 _PASSING_CODES: Final = frozenset({50196, 90006, 90012, 90024, 90033, 90055})
-_SERVER_ERROR: Final = HTTPStatus.INTERNAL_SERVER_ERROR
 _DISCOVERY_KEPT_FOR: Final = timedelta(hours=1)
 
 
@@ -71,9 +70,7 @@ class TokenEndpointProof:
                 if http.unknown_tenant:
                     raise _authority_refused() from None
                 raise self._unanswered(http) from None
-        if "access_token" in answer:
-            return answer
-        busy = http.status is None or http.status == HTTPStatus.TOO_MANY_REQUESTS or http.status >= _SERVER_ERROR
+        busy = http.status == HTTPStatus.TOO_MANY_REQUESTS  # what is above 499 msal has raised for
         if busy or str(answer.get("error")) in _PASSING or _codes(answer) & _PASSING_CODES:
             raise self._unanswered(http)
         return answer

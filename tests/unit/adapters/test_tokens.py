@@ -1,5 +1,6 @@
 """What the token endpoint says of a secret, told apart by status, error and code; and how often it is asked."""
 
+import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from tests.unit.adapters.test_adapters import TOKEN, answering
 from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.world import World
 
+DISCOVERY = "GET /*/*/.well-known/openid-configuration"
 CLIENT = "cf4c4732-e2da-4deb-8deb-7987f82f2a96"
 WRONG = MintedSecret("key", datetime(2030, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), text="wrong")
 WRONG_SECRET = "AADSTS7000215: Invalid client secret provided."
@@ -58,6 +60,18 @@ def test_an_answer_of_the_token_endpoint_is_a_yes_a_not_yet_a_never_or_none(
         assert raised.value.retry_after == 7
 
 
+def test_a_connection_that_breaks_says_nothing_of_the_tenant_and_an_unknown_one_refuses_every_secret() -> None:
+    world = World()
+    assert not world.services.proof.accepts(CLIENT, WRONG), "the discovery document is kept from here on"
+    world.emulator.faults.add(Fault("reset", "token.clientCredentials"))
+    with pytest.raises(TryAgain):
+        world.services.proof.accepts(CLIENT, WRONG)
+    world.outside = answering(DISCOVERY, 400, b'{"error": "x", "error_codes": [90002]}')
+    with pytest.raises(NeedsOperator) as raised:
+        world.new_process().proof.accepts(CLIENT, WRONG)
+    assert raised.value.code == "authority-refused"
+
+
 @pytest.mark.parametrize("status", [302, 307])
 def test_a_secret_does_not_follow_a_redirect(status: int) -> None:
     world = World()
@@ -92,6 +106,37 @@ def test_the_discovery_document_is_asked_for_once_an_hour_and_every_proof_anew()
 KINDS = ("discovery", "clientCredentials")
 
 
+@pytest.mark.parametrize(("status", "body"), [(200, {"error": "x"}), (500, {"token_endpoint": "https://x"})])
+def test_what_is_no_discovery_document_is_not_kept(status: int, body: dict[str, Any]) -> None:
+    world = World()
+    world.outside = answering(DISCOVERY, status, json.dumps(body).encode())
+    with pytest.raises(TryAgain):
+        world.services.proof.accepts(CLIENT, WRONG)
+    assert not world.services.proof.accepts(CLIENT, WRONG)
+
+
+def a_token(claims: object) -> str:
+    return f"h.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.s"
+
+
+@pytest.mark.parametrize(
+    ("answer", "roles"),
+    [
+        *(({"access_token": a_token({"roles": ["reader", "x" * more]})}, {"reader", "x" * more}) for more in range(4)),
+        ({"access_token": a_token({"aud": "api://x"})}, set()),
+        ({"access_token": a_token({"roles": None})}, set()),
+        ({"access_token": a_token(["roles"])}, set()),
+        ({"access_token": "opaque"}, set()),
+        ({"access_token": "h.e.s"}, set()),
+        ({"error": "invalid_grant", "error_codes": [501051]}, set()),
+    ],
+)
+def test_the_roles_are_those_of_the_token_and_none_without_one(answer: dict[str, Any], roles: set[str]) -> None:
+    world = World()
+    world.outside = answering(TOKEN, 200 if "access_token" in answer else 400, json.dumps(answer).encode())
+    assert world.services.proof.roles(CLIENT, WRONG, "api://x") == roles
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [
@@ -110,8 +155,7 @@ def test_whether_the_tenant_is_known_is_asked_anew_each_time(
     world = World()
     proof = world.services.proof
     proof.check_tenant()
-    name = "GET /*/*/.well-known/openid-configuration"
-    world.outside = answering(name, status, json.dumps(body).encode())
+    world.outside = answering(DISCOVERY, status, json.dumps(body).encode())
     if code is None:
         proof.check_tenant()
         return
