@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -230,10 +231,12 @@ def test_an_answer_that_is_an_error_has_one_line_with_status_code_caller_and_tra
     call = Call(path, {**sent, "traceparent": HEADER}, "", b"", theirs, "POST")
     assert world.call(web.retry_registration, call).status == 409
     assert world.call(web.retry_registration, Call(path, {"traceparent": HEADER}, "", b"", theirs)).status == 401
+    assert world.call(web.retry_registration, replace(call, query="x=1")).status == 400
     assert [record.getMessage() for record in ours(caplog)] == [
         f"registration {theirs}: answered 404 registration-not-found to user {MALLORY.object_id} [{MINE}]",
         f"registration {theirs}: answered 409 registration-not-failed to user {ALICE.object_id} [{MINE}]",
         f"registration {theirs}: answered 401 unauthenticated to nobody known [{MINE}]",
+        f"registration {theirs}: answered 400 invalid-query to user {ALICE.object_id} [{MINE}]",
     ]
 
 

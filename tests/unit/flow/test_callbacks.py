@@ -157,7 +157,7 @@ def test_a_callback_that_is_back_gets_what_waited_in_order(world: World, team: C
 
 def test_a_host_that_is_allowed_no_more_gets_nothing_more(world: World, team: CallbackReceiver) -> None:
     team.status = None
-    world.registered(a_resource(callbackUrl=URL))
+    registration_id = world.registered(a_resource(callbackUrl=URL))["registrationId"]
     world.deliver()
     after = World(registry=world.registry, called_back=team, settings={"CALLBACK_HOSTS": "other.contoso.example"})
     attempts = team.attempts
@@ -166,6 +166,7 @@ def test_a_host_that_is_allowed_no_more_gets_nothing_more(world: World, team: Ca
     )
     after.deliver()
     assert ([each for each in world.registry.notices() if each.callback], team.attempts) == ([], attempts)
+    assert after.change(registration_id, {"displayName": "Another"}).status == HTTPStatus.ACCEPTED, "it stays as it is"
 
 
 def test_a_message_about_a_callback_names_a_registration_and_nothing_else(world: World) -> None:

@@ -93,6 +93,19 @@ def test_a_rolled_certificate_signs_in_beside_the_one_before_until_the_overlap_e
     check(world)
 
 
+def test_a_certificate_that_is_exchanged_lives_for_seven_days_more_and_one_that_stays_for_as_long_as_it_may(
+    world: World,
+) -> None:
+    short, long = (a_client(world, type="certificate", certificate=each.pem) for each in (BRIEF, FIRST))
+    body = {"credential": {"certificate": BRIEF.pem}}
+    world.clock.time = BEGINS + timedelta(days=24 - 7)
+    assert changed(world, long, body, query="dryRun=true").status == 200
+    world.clock.sleep(1)
+    answer = changed(world, long, body)
+    assert [each["code"] for each in body_of(answer)["errors"]] == ["certificate-ends-too-soon"]
+    assert changed(world, short, {"displayName": "Another"}).status == 202
+
+
 def test_a_certificate_that_is_taken_back_in_time_is_current_again_and_the_other_one_is_given_up(world: World) -> None:
     client = a_client(world, type="certificate", certificate=FIRST.pem)
     for pair in (SECOND, FIRST):
