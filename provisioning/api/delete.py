@@ -69,12 +69,12 @@ def _checked(services: Services, row: Registration, wish: Wish) -> Sequence[Regi
     others = [each for each in clients if not wish.caller.may_change(each.request.owner)]
     if clients and (not wish.cascade or others or len(clients) > MOST_CASCADED):
         error = in_use()
-        faults = list(_faults(clients, len(others), wish.caller, cascade=wish.cascade))
+        faults = list(_faults(clients, len(others), wish.caller))
         raise RequestRejected(409, error.code, f"{error.message} {error.remedy}", faults)
     return clients
 
 
-def _faults(clients: Sequence[Registration], others: int, caller: Caller, *, cascade: bool) -> Iterator[Fault]:
+def _faults(clients: Sequence[Registration], others: int, caller: Caller) -> Iterator[Fault]:
     """Yield how many use it, and those that the caller may know of; the owner of a resource may list all of them."""
     number = str(len(clients)) if len(clients) <= MOST_CASCADED else f"More than {MOST_CASCADED}"
     what = "client uses" if len(clients) == 1 else "clients use"
@@ -83,7 +83,7 @@ def _faults(clients: Sequence[Registration], others: int, caller: Caller, *, cas
         message += f" {others} of them only their own owners may delete: ask them to."
     elif len(clients) > MOST_CASCADED:
         message += " So many are not deleted by one call: delete some of them first."
-    elif not cascade:
+    else:
         message += " Send cascade=true to have them deleted with it."
     code = in_use().code
     yield Fault("?cascade", code, message)

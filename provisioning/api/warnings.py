@@ -177,9 +177,12 @@ def _of_credential(before: Registration, after: Registration) -> Iterator[Warnin
             "The certificate from before goes on working for the overlap, or until its own end. Clients have to sign "
             "with the new one by then.",
         )
-    subjects = [set(each.trusted) for each in (was, becomes) if isinstance(each, FederatedCredential)]
-    if len(subjects) > 1 and subjects[0] - subjects[1]:
+    if set(_trusted(was)) - set(_trusted(becomes)):
         yield Warning_("subjects-removed", "Workloads with a subject that goes are refused from then on.")
+
+
+def _trusted(credential: object) -> tuple[str, ...]:
+    return credential.trusted if isinstance(credential, FederatedCredential) else ()
 
 
 def _of_offer(before: Registration, after: Registration) -> Iterator[Warning_]:
