@@ -347,7 +347,12 @@ def test_more_clients_than_one_call_deletes_are_refused(world: World) -> None:
         world.registry.list_client(server, another)
     world.registry.note_listed("a run", lacked=False)
     read: list[str] = []
-    world.outside = lambda name, action: (read.append(name), action())[1]
+
+    def noted(name: str, action: Any) -> Any:
+        read.append(name)
+        return action()
+
+    world.outside = noted
     answer = deleted(world, server, "cascade=true")
     assert read.count("registry.get") == 1 + MOST_CASCADED + 1, "the resource, and no more clients than it takes"
     assert code_of(answer) == "resource-in-use"

@@ -20,6 +20,7 @@ from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.worlds.approvals import APPROVER, REQUESTER, asked_as
 from tests.worlds.checker import check
 from tests.worlds.data_roles import (
+    GIVING,
     READER,
     WRITER,
     a_giving_world,
@@ -68,7 +69,7 @@ def test_a_client_has_the_data_roles_that_an_approver_agreed_to_and_nothing_is_l
 
 def test_a_dry_run_says_who_has_to_agree_and_that_a_person_assigns_them_only_where_that_is_so() -> None:
     said = []
-    for world in (a_giving_world(**ENTRA), World(settings=ENTRA)):
+    for world in (World(settings={**ENTRA, **GIVING}), World(settings=ENTRA)):
         seen = body_of(post_as(world, ALICE, a_reader(owner=TEAM), "dryRun=true"))
         said.append([*(each["rule"] for each in seen["approvalsNeeded"]), *(each["code"] for each in seen["warnings"])])
     assert said == [["dataRoles"], ["data-roles-by-hand"]]
