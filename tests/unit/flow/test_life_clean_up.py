@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from dev.emulator import Fault
 from provisioning.domain.events import What
+from tests.unit.flow.test_life_reconciliation import look_at
 from tests.worlds.checker import check
 from tests.worlds.clock import DAY
 from tests.worlds.outside import done_twice, straight
@@ -94,6 +95,28 @@ def test_an_application_full_of_secrets_is_reported_and_not_rotated_any_more_but
     world.rotate(registration_id)
     world.deliver()
     assert world.get(registration_id)["operation"]["failure"]["code"] == "too-many-credentials"
+
+
+def test_it_is_cleaned_up_when_the_overlap_ends_and_a_day_later_where_entra_does_not_list_what_is_current(
+    world: World,
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id)
+    row = world.row(registration_id)
+    assert row.secret is not None
+    assert row.secret.published_at is not None
+    overlap_ends = row.secret.published_at + world.settings.secrets.overlap + timedelta(seconds=2)
+    application = world.emulator.directory.application(app_id=row.client_id or "")
+    assert application is not None
+    application.passwords[:] = [each for each in application.passwords if each.key_id != row.secret.key_id]
+    world.clock.sleep(3600)
+    look_at(world, registration_id)
+    assert world.row(registration_id).clean_up_at == overlap_ends
+    world.clock.time = overlap_ends
+    look_at(world, registration_id)
+    assert world.row(registration_id).clean_up_at == world.row(registration_id).due_at == overlap_ends + DAY
+    assert len(live_keys(world, registration_id)) == 1
 
 
 def test_a_change_after_the_overlap_does_not_lose_the_clean_up(world: World) -> None:

@@ -1,11 +1,16 @@
 """The notices of a life: each comes once, in order, and says what happened."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from dev.emulator import Fault
+from provisioning.domain.messages import Message
+from provisioning.domain.operation import Failure, LastError, OperationStatus, OperationType
+from provisioning.domain.registration import Registration
+from provisioning.flow.conclude import announce_again
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.clock import DAY
@@ -41,7 +46,9 @@ def test_each_notice_of_a_life_comes_once_and_in_order() -> None:
     [(DAY, [30, 14, 7, 1]), (99 * DAY, [14, 7, 1])],
     ids=["by whoever looks daily", "by the planner alone"],
 )
-def test_a_certificate_that_ends_is_told_too(reconciled: timedelta, days: list[int]) -> None:
+def test_a_certificate_that_ends_is_told_too(
+    reconciled: timedelta, days: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
     receiver = Receiver()
     world = World(receiver=receiver)
     world.registered(a_resource())
@@ -53,6 +60,7 @@ def test_a_certificate_that_ends_is_told_too(reconciled: timedelta, days: list[i
     told = [each for each in receiver.taken if each["type"] == "registration.expiring"]
     assert {each["subject"] for each in told} == {registration_id}
     assert [each["data"]["days"] for each in told] == days
+    assert f"registration {registration_id}: its certificate ends in 14 days, and nothing replaces it" in caplog.text
 
 
 def test_a_rotation_that_failed_is_told_and_the_registration_stays_active() -> None:
@@ -164,3 +172,23 @@ def test_of_a_deletion_that_was_given_up_somebody_is_told_only_where_a_person_is
     message.poison, message.visible_at = True, world.clock.now()
     world.deliver()
     assert [each.type for each in world.registry.notices()] == (["registration.drift"] if lasts else [])
+
+
+def test_how_an_operation_ended_is_told_again_for_an_entry_of_its_own_and_of_nothing_that_has_not_ended() -> None:
+    world = World(receiver=Receiver())
+    row = world.row(world.registered(a_service_client(resource=MANAGED, appRoles=[]))["registrationId"])
+    asked_at = row.operation.requested_at
+    last = asked_at + timedelta(hours=25)  # a day until it is given up, and two looks of half an hour
+
+    def told(due_at: datetime | None, row: Registration = row) -> bool:
+        return announce_again(world.services, Message(row.id, "check", due_at=due_at), row) != []
+
+    times = (asked_at, last - timedelta(seconds=1), last, None)
+    assert [told(each) for each in times] == [True, True, False, False]
+    assert not told(asked_at, replace(row, due_at=asked_at)), "it is there to be acted on"
+    others = (
+        replace(row, last_error=LastError(Failure("a", "b", "c"), passing=True)),
+        replace(row, operation=replace(row.operation, status=OperationStatus.AWAITING_APPROVAL)),
+        replace(row, operation=replace(row.operation, type=OperationType("another"))),
+    )
+    assert [told(asked_at, each) for each in others] == [False, False, False]

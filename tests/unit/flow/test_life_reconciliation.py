@@ -18,6 +18,7 @@ from provisioning.flow.compare import is_the_day
 from tests.worlds.certificates import a_certificate
 from tests.worlds.checker import check
 from tests.worlds.clock import DAY
+from tests.worlds.memory import MemoryRegistry
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_resource, a_service_client
 from tests.worlds.steps import operations, rotated_now, text_of, works
@@ -76,6 +77,46 @@ def test_a_daily_look_at_what_is_well_reads_little_and_writes_nothing(
     world.run(world.services, read_message(reconcile_message(row.id, "20260101T000000Z").encode()))
     assert operations(world) == reads | {"graph.listServicePrincipals": 1}, "which is read for all of them at once"
     assert world.row(row.id) == row
+
+
+def look_at(world: World, registration_id: str, run: str = "20260101T000000Z") -> None:
+    """Have one reconciliation look at it."""
+    world.run(world.services, read_message(reconcile_message(registration_id, run).encode()))
+
+
+@pytest.mark.parametrize(("age", "missed"), [(timedelta(minutes=59, seconds=59), False), (timedelta(hours=1), True)])
+def test_a_secret_that_entra_does_not_list_is_missed_from_its_first_hour_on_until_it_is_listed_again(
+    world: World,
+    age: timedelta,
+    missed: bool,  # noqa: FBT001 -- a parameter of the test
+) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    row = world.row(registration_id)
+    application = world.emulator.directory.application(app_id=row.client_id or "")
+    assert application is not None
+    assert row.secret is not None
+    assert row.secret.published_at is not None
+    there = [*application.passwords]
+    application.passwords.clear()
+    world.clock.time = row.secret.published_at + age
+    look_at(world, registration_id)
+    found = world.row(registration_id)
+    assert [each.code for each in found.findings] == ["current-secret-not-listed"] * missed
+    assert (found.missing is not None) is missed
+    application.passwords.extend(there)
+    look_at(world, registration_id, "20260102T000000Z")
+    assert (world.row(registration_id).findings, world.row(registration_id).missing) == ((), None)
+
+
+def test_a_servers_name_is_claimed_as_it_is_compared_though_an_earlier_version_did_not() -> None:
+    registry = MemoryRegistry()
+    world = World(registry=registry)
+    server = world.registered(a_resource())["registrationId"]
+    names = {**registry.names}
+    registry.names.clear()
+    look_at(world, server)
+    assert "https://fhir.contoso.example" in registry.names
+    assert registry.names.items() <= names.items()
 
 
 def copied(world: World, row: Registration) -> Registration:
@@ -185,15 +226,21 @@ def test_a_vault_version_set_by_hand_is_reported_and_never_overwritten(world: Wo
     assert text_of(world, registration_id) == "by hand"
 
 
-def test_a_finding_is_gone_once_its_cause_is(world: World) -> None:
+def test_a_finding_is_gone_once_its_cause_is(world: World, caplog: pytest.LogCaptureFixture) -> None:
     registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(60)
     secret = world.emulator.vault.secrets[world.row(registration_id).secret_name.lower()]
     world.emulator.vault.set(world.row(registration_id).secret_name, {"value": "by hand"})
+    looked_at = world.clock.now()
     world.reconcile()
     assert world.get(registration_id)["findings"]
+    assert world.row(registration_id).updated_at == looked_at
+    assert f"registration {registration_id}: found: vault-secret-not-ours" in caplog.text
+    caplog.clear()
     secret.versions.pop()
     world.reconcile()
     assert world.get(registration_id)["findings"] == []
+    assert ": found: " not in caplog.text
 
 
 def test_a_reconciliation_goes_through_all_pages_and_leaves_what_is_well_alone(world: World) -> None:
@@ -232,3 +279,4 @@ def test_checks_that_keep_failing_are_a_finding_and_a_notice_and_gone_with_the_n
     world.emulator.faults.clear()
     world.live(timedelta(hours=1))
     assert world.get(registration_id)["findings"] == []
+    assert len([each for each in receiver.taken if each["type"] == "registration.drift"]) == 1

@@ -163,3 +163,8 @@ def test_a_revocation_that_waits_is_in_the_log_at_each_daily_look(
     world.clock.sleep(24 * 3600)
     world.reconcile()
     assert "a revocation waits" not in caplog.text
+    world.emulator.faults.set(vault_denied=True)
+    world.clock.sleep(24 * 3600)
+    world.reconcile()
+    assert [each["code"] for each in world.get(registration_id)["findings"]] == ["vault-denied"]
+    assert "a revocation waits" not in caplog.text, "the secret in use is no revoked one"

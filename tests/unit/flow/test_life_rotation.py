@@ -8,8 +8,10 @@ import pytest
 from dev.emulator.client import Client
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Status
+from tests.faults.schedules import MINT
 from tests.worlds.checker import check
 from tests.worlds.clock import DAY
+from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
 from tests.worlds.steps import code_of, live_keys, operations, rotated_now, text_of, works
 from tests.worlds.world import World
@@ -68,6 +70,26 @@ def test_a_confidential_client_without_auto_rotate_rotates_when_somebody_asks(wo
     rotated_now(world, registration_id)
     assert text_of(world, registration_id) != old
     check(world)
+
+
+def test_a_rotation_whose_run_died_is_due_again_in_two_minutes_and_for_nothing_else(world: World) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    world.clock.sleep(160 * 86_400)
+
+    def dies_before_the_mint(name: str, action: Any) -> Any:
+        if name == MINT:
+            raise Died
+        return action()
+
+    world.outside = dies_before_the_mint
+    world.plan()
+    world.deliver()
+    world.outside = straight
+    row = world.row(registration_id)
+    assert (row.operation.type, row.operation.status) == (OperationType.ROTATE, OperationStatus.PENDING)
+    assert row.due_at == row.operation.requested_at + timedelta(minutes=2)
+    entries = world.registry.due(world.clock.now() + 999 * DAY, 99)
+    assert [each.due_at for each in entries if each.registration_id == registration_id] == [row.due_at]
 
 
 def test_a_planner_that_comes_late_catches_up(world: World) -> None:

@@ -162,6 +162,7 @@ def test_a_read_that_finds_nothing_is_believed_five_minutes_after_the_deletion_w
         world.clock.time = queued.visible_at = sent_at + since
         world.deliver()
         assert world.row(registration_id).status is status
+    assert world.clock.now() == sent_at + timedelta(minutes=5), "it waits no longer"
 
 
 def test_of_a_registration_of_more_than_an_hour_it_is_not_kept_when_its_deletion_was_sent(world: World) -> None:

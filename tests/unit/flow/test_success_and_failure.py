@@ -177,6 +177,7 @@ def test_of_two_runs_that_both_publish_the_row_shows_the_later_secret_and_names_
     assert row.secret is not None
     assert (runs.jobs[0].error, row.secret.key_id) == (None, current.key_id)
     assert row.due_at == row.clean_up_at == current.created_at + OVERLAP_AND_A_MOMENT
+    assert row.due_at is not None
     assert DueEntry(registration_id, row.due_at) in world.registry.due(row.due_at, 100)
 
 
