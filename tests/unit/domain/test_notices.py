@@ -1,6 +1,7 @@
 """What a notice says, when an expiry is told, and the CloudEvent that it becomes."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
@@ -11,14 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioning.domain.approval import Approval, Proposal
 from provisioning.domain.intake import fingerprint, parse
 from provisioning.domain.notices import (
+    APPROVAL_REQUESTED,
     DRIFT,
     EXPIRING,
     HEARTBEAT,
     SECRET_IN_USE,
     THRESHOLDS,
     Notice,
+    are_same,
     cloud_event,
     expiry_days,
     heartbeat,
@@ -26,13 +30,14 @@ from provisioning.domain.notices import (
     of_drift,
     of_ended_operation,
     of_expiry,
+    of_requested_approval,
     of_secret_in_use,
     source_of,
 )
 from provisioning.domain.operation import Failure, LastError, Operation, OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
 from provisioning.domain.secrets import SecretState
-from provisioning.domain.usage import CredentialUse
+from provisioning.domain.usage import CredentialUse, Usage
 from tests.documents import blocks, differences
 from tests.worlds.request_bodies import OWNER, a_service_client
 from tests.worlds.world import World
@@ -122,6 +127,64 @@ def test_a_notice_says_whose_it_is_what_happened_and_what_to_do() -> None:
             "graphRequestId": "request-id",
         },
     }
+
+
+def test_a_change_is_told_with_what_it_is_about_and_to_whom_it_was_told_before() -> None:
+    change = ended(Kind.CHANGE, OperationStatus.SUCCEEDED)
+    assert not {"changed", "formerContact"} & of_ended_operation(change).data.keys()
+    about = replace(change, changed_fields=("contact",), former_contact="old@contoso.example")
+    data = of_ended_operation(about).data
+    assert (data["changed"], data["formerContact"]) == (["contact"], "old@contoso.example")
+
+
+def test_what_waits_for_an_approval_is_told_with_who_decides_and_until_when() -> None:
+    approval = Approval("digest", ("rule",), NOW + 14 * DAY, operation_id=OPERATION)
+    asked = {"digest": "digest", "rules": ["rule"], "who": "an approver", "lapsesAt": "2026-01-29T12:00:00.123456Z"}
+    creation = of_requested_approval(a_registration(), approval)
+    assert creation.data.items() >= {**asked, "operationId": OPERATION}.items()
+    assert "changed" not in creation.data
+    assert (creation.id, creation.time) == (f"{OPERATION}-approval-requested", NOW)
+    changed = parse(a_service_client(displayName="Other"))
+    proposal = Proposal("proposed", NOW - DAY, changed, "policy", "trace")
+    change = of_requested_approval(a_registration(proposal=proposal), replace(approval, resource_owner=OWNER))
+    whose = {"who": "the owner of the resource, or an approver", "changed": ["displayName"], "operationId": "proposed"}
+    assert change.data.items() >= {**asked, **whose}.items()
+    assert (change.id, change.type, change.subject) == ("proposed-approval-requested", APPROVAL_REQUESTED, ID)
+    assert (change.time, change.trace_id) == (NOW - DAY, "trace")
+
+
+def test_each_event_has_its_time_and_its_id() -> None:
+    expiry = of_expiry(a_registration(), "secret", NOW + 30 * DAY, 7)
+    assert (expiry.id, expiry.time) == (f"{ID}-expiring-secret-20260214T120000Z-7", NOW + 23 * DAY)
+    drift = of_drift(a_registration(), [Failure("a", "b")], NOW)
+    assert re.fullmatch(rf"{ID}-drift-20260115-[0-9a-f]{{16}}", drift.id)
+    assert drift.time == NOW
+    use = of_secret_in_use(a_registration(usage=Usage(NOW)), CredentialUse("key", None, NOW + DAY), NOW)
+    told = {"keyId": "key", "lastUsedAt": None, "keptUntil": "2026-01-16T12:00:00.123456Z"}
+    assert use.data.items() >= told.items()
+
+
+def test_the_last_use_is_told_where_it_is_known() -> None:
+    data = of_ended_operation(a_registration(usage=Usage(NOW))).data
+    assert data == {**of_ended_operation(a_registration()).data, "lastUsedAt": "2026-01-15T12:00:00.123456Z"}
+
+
+def test_findings_are_the_same_whatever_the_requests_that_found_them() -> None:
+    one, again, other = Failure("a", "b"), Failure("a", "b", "c", "request"), Failure("a", "d")
+    assert are_same([one], [again])
+    assert not are_same([one], [other])
+    assert not are_same([one], [])
+
+
+def test_a_callback_and_a_chat_have_mailboxes_of_their_own() -> None:
+    notice = Notice("id", HEARTBEAT, "subject", NOW, {})
+    boxes = [
+        notice,
+        replace(notice, callback=True),
+        replace(notice, chat=True),
+        replace(notice, callback=True, chat=True),
+    ]
+    assert [each.mailbox for each in boxes] == ["subject", "callback:subject", "chat:subject", "callback:subject"]
 
 
 def every_notice() -> list[Notice]:
