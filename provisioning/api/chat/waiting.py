@@ -15,6 +15,7 @@ from provisioning.api.chat.cards import activity_of
 from provisioning.api.chat.verbs import Ask, Said, Verb, answered
 from provisioning.api.lists import awaits_word_of
 from provisioning.domain.approval import Outcome
+from provisioning.domain.callers import Caller
 from provisioning.domain.chat import SignIn
 from provisioning.domain.errors import TryAgain, UnreadableRow
 from provisioning.domain.registration import Registration
@@ -72,17 +73,18 @@ def tell_of(services: Services, registration_id: str) -> None:
             return
         current = [each for each in told if each.digest == approval.digest]
         _tell_outcome(services, row, [each for each in told if each not in current])
-        for place, sign_in in _whom(services, row):
+        for place, sign_in, counts in _whom(services, row):
             if len(current) >= MOST_TOLD:
                 logger.warning("not everybody who may decide is told: they are too many")
                 return
             if place not in [each.place for each in current]:
-                current += _asked(services, place, sign_in, registration_id, approval.digest)
+                ask = Ask(Verb.SHOW, registration_id, digest=approval.digest)
+                current += _asked(services, place, sign_in.caller if counts else None, ask)
                 services.people.put_told(registration_id, _written(current))
 
 
-def _whom(services: Services, row: Registration) -> Iterator[tuple[Place, SignIn]]:
-    """Yield where each person is reached who may decide about it, by what was said of them last."""
+def _whom(services: Services, row: Registration) -> Iterator[tuple[Place, SignIn, bool]]:
+    """Yield where each person is reached who may decide, by what was said of them last; and if that counts still."""
     now, deciders = services.clock.now(), dict[str, SignIn]()
     for sign_in in services.people.everybody():
         if awaits_word_of(row, sign_in.caller, now):
@@ -91,24 +93,22 @@ def _whom(services: Services, row: Registration) -> Iterator[tuple[Place, SignIn
     if workspace is not None and workspace.has_forms:
         for user, object_id in services.people.links():
             if user.workspace == workspace.id and object_id in deciders:
-                yield Place(_SLACK, user.user), deciders[object_id]
+                sign_in = deciders[object_id]
+                yield Place(_SLACK, user.user), sign_in, sign_in.counts(now, workspace.session)
     if services.bot is not None:
         for object_id, conversation in services.people.places().items():
             if object_id in deciders:
-                yield Place(_TEAMS, conversation.id, conversation.service), deciders[object_id]
+                place, sign_in = Place(_TEAMS, conversation.id, conversation.service), deciders[object_id]
+                yield place, sign_in, sign_in.counts(now, services.bot.session)
 
 
-def _asked(services: Services, place: Place, sign_in: SignIn, registration_id: str, digest: str) -> list[Told]:
+def _asked(services: Services, place: Place, caller: Caller | None, ask: Ask) -> list[Told]:
     """Tell one person, as they may see it now; whose sign-in is over is told no more than that something waits."""
-    chat = services.workspace if place.chat == _SLACK else services.bot
-    if chat is None:
-        return []
-    counts = sign_in.counts(services.clock.now(), chat.session)
-    said = answered(services, sign_in.caller, Ask(Verb.SHOW, registration_id)) if counts else _SIGN_IN
-    if counts and said.decide_digest != digest:
+    said = answered(services, caller, ask) if caller is not None else _SIGN_IN
+    if caller is not None and said.decide_digest != ask.digest:
         return []  # it was decided, or asked for anew, just now
     try:
-        return [Told(place, _sent(services, place, said), digest)]
+        return [Told(place, _sent(services, place, said), ask.digest)]
     except TryAgain as error:
         logger.warning("somebody who may decide is not told: %s", error.code)
         return []

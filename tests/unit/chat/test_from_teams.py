@@ -387,8 +387,15 @@ def test_a_message_that_comes_before_its_row_waits_for_it(teams: TeamsChat) -> N
         yield from ()
 
     teams.world.clock.meanwhile = meanwhile
+    before = teams.world.clock.time
     carry_out(teams.world.services, teams.queue[0].encode(), "x")
-    assert len(teams.bot.told) == 1
+    assert (len(teams.bot.told), teams.world.clock.time - before) == (1, timedelta(seconds=0.25))
+
+
+def test_a_message_whose_row_is_there_is_answered_without_a_wait(teams: TeamsChat) -> None:
+    before = teams.world.clock.time
+    teams.says(ALICE, "list")
+    assert teams.world.clock.time == before
 
 
 def test_no_log_line_at_any_level_holds_what_opens_something(

@@ -296,6 +296,9 @@ def test_at_the_moment_that_it_lapses_nobody_is_told_that_it_waits(there: There)
     there.world.clock.time -= timedelta(seconds=1)
     carry_out(there.world.services, waiting_message(row.id).encode(), "x")
     assert there.everybody_told() == before + 1
+    there.world.clock.time = row.approval.lapses_at
+    carry_out(there.world.services, waiting_message(row.id).encode(), "x")
+    assert there.told(APPROVER)[-1].startswith(f"{row.request.display_name} does not wait for an approval any more")
 
 
 def test_what_is_decided_while_somebody_is_looked_up_is_told_to_nobody(there: There) -> None:
