@@ -109,6 +109,22 @@ def test_whoever_may_decide_is_told_what_the_api_shows_them_and_nobody_else_is(t
     assert there.everybody_told() == 1
 
 
+def test_a_chat_hears_of_what_waits_for_it_once_and_not_where_it_is_off_by_now() -> None:
+    chat = InSlack()
+    world, mailbox = chat.world, f"{CHAT}{awaiting(chat.world, a_client(ALICE)).id}"
+    world.clock.sleep(180)
+    world.plan()
+    world.deliver()
+    off = replace(world.services, workspace=None, bot=None)
+    waits = world.registry.notices(mailbox)
+    send_notices(off, mailbox)
+    assert (len(waits), world.registry.notices(mailbox), list(chat.queue)) == (1, [], [])
+    world.registry.put_notice(waits[0], world.clock.now())
+    for _ in range(2):
+        send_notices(world.services, mailbox)
+        assert len(chat.queue) == 1
+
+
 def test_where_the_queue_of_the_chat_is_out_what_waits_for_it_is_put_off_for_half_an_hour() -> None:
     world = InSlack().world
     mailbox = f"{CHAT}{awaiting(world, a_client(ALICE)).id}"

@@ -10,7 +10,7 @@ import pytest
 
 from provisioning.domain.messages import notice_message, read_notice_message
 from provisioning.domain.notices import CALLBACK
-from provisioning.flow.notify import CALLBACK_GIVEN_UP_AFTER
+from provisioning.flow.notify import CALLBACK_GIVEN_UP_AFTER, send_notices
 from tests.worlds.outside import Died
 from tests.worlds.receiver import CALLBACK_SEED, WEBHOOK_TOKEN, CallbackReceiver, Receiver
 from tests.worlds.request_bodies import OTHER_OWNER, OWNER, a_public_client, a_resource
@@ -126,6 +126,16 @@ def test_a_dead_callback_delays_no_notice_of_the_operator_and_is_given_up(
         world.deliver()
     assert 10 < team.attempts - attempts < 40
     assert world.clock.now() - began >= CALLBACK_GIVEN_UP_AFTER
+
+
+def test_a_callback_is_given_up_after_just_three_days_and_not_before(world: World, team: CallbackReceiver) -> None:
+    team.status = None
+    registration_id = world.registered(a_resource(callbackUrl=URL))["registrationId"]
+    [notice] = [each for each in world.registry.notices() if each.callback]
+    for left, waits in ((timedelta(seconds=1), [notice.id]), (timedelta(0), [])):
+        world.clock.time = notice.time + CALLBACK_GIVEN_UP_AFTER - left
+        send_notices(world.services, f"{CALLBACK}{registration_id}")
+        assert [each.id for each in world.registry.notices() if each.callback] == waits
 
 
 @pytest.mark.parametrize("status", [None, 302, 500, 204])

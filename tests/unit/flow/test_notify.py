@@ -9,7 +9,7 @@ import pytest
 from provisioning import trail
 from provisioning.domain.errors import TryAgain
 from provisioning.domain.messages import notice_message
-from provisioning.domain.notices import HEARTBEAT, Notice
+from provisioning.domain.notices import HEARTBEAT, REGISTRAR, Notice
 from provisioning.flow.notify import announce, send_notices
 from provisioning.flow.plan import DUE_AGAIN_AFTER, STALLED_AFTER, waiting_notices
 from tests.worlds.checker import check
@@ -76,6 +76,17 @@ def test_a_notice_belongs_to_the_trace_in_which_it_was_put_unless_it_has_its_own
         put(world, A, "1")
         announce(world.services, own, None)
     assert {each.id: each.trace_id for each in world.registry.notices()} == {"a-1": "a" * 32, "b-1": "b" * 32}
+
+
+def test_a_line_about_a_notice_names_the_registration_that_it_is_about_if_it_is_about_one(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for subject in (A, REGISTRAR):
+        put(world, subject, "1")
+        send_notices(world.services, subject)
+    told = [each.partition(" [")[0] for each in caplog.messages if each.partition(" [")[0].endswith("-1: taken")]
+    assert told == [f"registration {A}: notice a-1: taken", f"notice {REGISTRAR}-1: taken"]
 
 
 def test_what_a_registration_became_reaches_the_receiver_without_a_secret(world: World, receiver: Receiver) -> None:

@@ -10,7 +10,7 @@ from dev.emulator.constants import REGISTRAR_CLIENT_ID
 from tests.worlds.checker import check
 from tests.worlds.memory import MemoryRegistry
 from tests.worlds.outside import straight
-from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.request_bodies import OTHER_OWNER, OWNER, a_resource, a_service_client
 from tests.worlds.steps import (
     FOREIGN_URI,
     a_foreign_resource,
@@ -66,13 +66,16 @@ def test_a_server_whose_claimant_died_before_its_row_was_written_can_be_register
     world.registered(a_resource())
 
 
-def test_of_two_posts_for_one_server_that_passed_each_other_one_fails_with_a_remedy() -> None:
+@pytest.mark.parametrize(
+    ("owner", "code"), [(OWNER, "fhir-server-already-registered"), (OTHER_OWNER, "fhir-server-not-available")]
+)
+def test_of_two_posts_for_one_server_that_passed_each_other_one_fails_with_a_remedy(owner: str, code: str) -> None:
     world = World()
     slow = submitted(world, a_resource())
     world.registry.claim("https://fhir.contoso.example", "00000000-dead", instead_of=slow)
-    fast = submitted(world, a_resource())
+    fast = submitted(world, a_resource(owner=owner))
     world.deliver()
-    assert failure_of(world, slow)["code"] == "fhir-server-already-registered"
+    assert failure_of(world, slow)["code"] == code
     assert world.get(fast)["status"] == "active"
     check(world)
 
