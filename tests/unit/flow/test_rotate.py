@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.domain.directory import Credential
-from provisioning.domain.secrets import CurrentSecret, SecretPolicy
-from provisioning.flow.rotate import is_due, publishable_until, removable, rotate_before_of, secret_is_due
+from provisioning.domain.registration import Status
+from provisioning.domain.secrets import CurrentSecret, SecretPolicy, SecretState
+from provisioning.flow.rotate import is_due, publishable_until, removable, rotate_before_of, rotates_at, secret_is_due
 from tests.worlds.variants import REQUESTS, row
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -179,6 +180,17 @@ def test_a_secret_is_due_by_its_own_part_of_the_spread_and_where_there_is_no_sch
     assert not secret_is_due(registration, secret, due_at, POLICY, scheduled=False)
     asked = replace(registration, replace_before=NOW + timedelta(seconds=1))
     assert secret_is_due(asked, secret, NOW, POLICY, scheduled=False)
+
+
+def test_a_rotation_is_told_for_what_is_active_and_rotates_and_is_due_at_once_where_nobody_knows_its_end() -> None:
+    secret = SecretState("id", "current", NOW + POLICY.lifetime, NOW)
+    active = replace(row(REQUESTS["service"]), status=Status.ACTIVE, secret=secret)
+    spread = rotate_before_of(active.id, NOW, NOW + POLICY.lifetime, POLICY)
+    assert rotates_at(active, POLICY) == NOW + POLICY.lifetime - spread
+    assert rotates_at(replace(active, secret=replace(secret, expires_at=None)), POLICY) == NOW
+    assert rotates_at(replace(active, secret=replace(secret, published_at=None)), POLICY) is None
+    for other in ({"secret": None}, {"status": Status.FAILED}, {"request": REQUESTS["confidential"]}):
+        assert rotates_at(replace(active, **other), POLICY) is None
 
 
 def test_rotations_of_what_was_registered_together_are_spread() -> None:

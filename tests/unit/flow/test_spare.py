@@ -90,7 +90,7 @@ def test_a_spared_secret_goes_days_after_its_last_use() -> None:
     assert replaced.lives
     replaced.world.live(2 * DAY)
     assert replaced.lives
-    replaced.world.live(3 * DAY)
+    replaced.world.live(3 * DAY, reconciled=99 * DAY)
     assert not replaced.lives
     assert replaced.key_id not in json.dumps(replaced.world.get(replaced.id)), "what is gone is not shown"
     replaced.world.settle()
