@@ -175,6 +175,15 @@ def test_a_client_of_an_earlier_version_keeps_its_resource_from_the_first_moment
     assert not registry.lists_all_clients(), "one that no list named was found again"
 
 
+def test_where_another_version_wrote_what_may_be_a_client_the_resource_stays() -> None:
+    registry = MemoryRegistry()
+    world = World(registry=registry)
+    server, client = a_server(world), a_client(world)
+    registry.unreadable.add(client)
+    answer = deleted(world, server)
+    assert (answer.status, status(world, server)) == (503, ["active"])
+
+
 # --- with cascade ---------------------------------------------------------------------------------------------------
 
 

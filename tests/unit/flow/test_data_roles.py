@@ -279,7 +279,9 @@ def test_where_it_is_no_delegate_a_person_does_it_and_azure_is_not_asked_again_f
 def test_what_passes_is_waited_for_some_seconds_and_then_given_later(fault: Any) -> None:
     world = a_giving_world()
     world.emulator.faults.add(Fault(fault, "arm.assignRole", times=1))
+    world.clock.slept.clear()
     client = given(world)
+    assert fault != "status" or 0 < sum(world.clock.slept) <= 0.5, "it is asked again within half a second"
     world.live(timedelta(minutes=10))
     assert told(world, client) == [(READER, "granted", None)]
 
@@ -419,6 +421,15 @@ def test_what_a_run_gives_while_the_registration_is_deleted_it_takes_back_itself
     assert held(world, client) == []
 
 
+def test_of_a_client_that_nobody_agreed_to_there_is_nothing_to_end() -> None:
+    world = a_giving_world()
+    client = asked(world, READER)
+    world.deliver()
+    world.delete(client)
+    world.settle()
+    assert (world.row(client).status, arm_calls(world)) == ("deleted", {})
+
+
 def test_what_cannot_be_taken_back_is_told_until_it_is() -> None:
     world = a_giving_world()
     client = given(world)
@@ -466,6 +477,9 @@ def test_what_was_given_stays_granted_where_the_service_is_not_listed_any_more()
     world.services = world.new_process()
     world.reconcile()
     assert (held(world, client), told(world, client)) == ([READER], [(READER, "granted", None)])
+    world.delete(client)
+    world.settle()
+    assert (world.row(client).status, held(world, client), world.errors) == ("deleted", [READER], [])
 
 
 def test_an_assignment_that_a_run_made_and_did_not_live_to_tell_is_taken_back() -> None:

@@ -16,7 +16,7 @@ from tests.worlds.checker import check
 from tests.worlds.clock import DAY
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import MANAGED, a_confidential_client, a_resource, a_service_client
-from tests.worlds.steps import rotated_now
+from tests.worlds.steps import rotated_now, submitted
 from tests.worlds.world import World
 
 
@@ -192,3 +192,19 @@ def test_how_an_operation_ended_is_told_again_for_an_entry_of_its_own_and_of_not
         replace(row, operation=replace(row.operation, type=OperationType("another"))),
     )
     assert [told(asked_at, each) for each in others] == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("age", "told"), [(DAY - timedelta(seconds=1), []), (DAY, ["registration.failed"])], ids=["young", "a day old"]
+)
+def test_that_an_operation_was_given_up_is_told_and_it_is_not_given_up_within_a_day(
+    age: timedelta, told: list[str]
+) -> None:
+    world = World(receiver=Receiver())
+    registration_id = submitted(world, a_service_client(resource=MANAGED, appRoles=[]))
+    [message] = world.queue
+    world.clock.time = message.visible_at = world.row(registration_id).operation.requested_at + age
+    message.poison = True
+    world.deliver()
+    assert [each.type for each in world.registry.notices()] == told
+    assert world.row(registration_id).status == ("failed" if told else "accepted")

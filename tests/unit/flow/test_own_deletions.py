@@ -13,7 +13,7 @@ from tests.faults.overlaps import Overlap, deliveries_of
 from tests.worlds.checker import check
 from tests.worlds.outside import Died, straight
 from tests.worlds.request_bodies import a_confidential_client, a_public_client, a_resource, a_service_client
-from tests.worlds.steps import live_keys
+from tests.worlds.steps import live_keys, operations
 from tests.worlds.world import World
 
 ANOTHER_SERVER = {"fhirServerUrl": "https://second.contoso.example"}
@@ -172,3 +172,4 @@ def test_of_a_registration_of_more_than_an_hour_it_is_not_kept_when_its_deletion
     world.deliver()
     row = world.row(registration_id)
     assert (row.status, row.deletion_sent_at) == (Status.DELETED, None)
+    assert operations(world)["graph.updateApplication"] == 0, "it had no identifier URI to free"
