@@ -25,7 +25,9 @@ def commands(world: World) -> dict[str, str]:
 
 def test_nothing_is_lacking_and_that_is_0() -> None:
     ran = typed(World(), "doctor")
-    assert (ran.code, "lacking" in ran.out) == (0, False)
+    assert (ran.code, "lacking" in ran.out, "#" in ran.out) == (0, False, False)
+    told = typed(World(), "doctor", "--json").json
+    assert {(each["state"], *each) for each in told} == {("ok", "state", "dependency", "what")}
 
 
 @pytest.mark.parametrize("name", WITHHELD)
