@@ -38,8 +38,8 @@ def test_a_process_that_is_alone_goes_on_a_little_slower_than_the_limit() -> Non
     assert 0.9 < 19 / (sent[-1] - sent[0]) / MOST_PER_SECOND < 1
 
 
-@pytest.mark.parametrize("lull", [4, 60])
-def test_what_it_wrote_before_a_lull_takes_nothing_from_its_share(lull: int) -> None:
+@pytest.mark.parametrize(("lull", "share"), [(3, MOST_PER_SECOND / 2), (3.1, MOST_PER_SECOND), (60, MOST_PER_SECOND)])
+def test_what_it_wrote_before_a_lull_takes_nothing_from_its_share(lull: float, share: float) -> None:
     clock = VirtualClock()
     pace = Pace(clock)
     for _ in range(10):  # a caller now and then, and then five hundred at once
@@ -52,7 +52,34 @@ def test_what_it_wrote_before_a_lull_takes_nothing_from_its_share(lull: int) -> 
         pace.let_through()
     pace.slow_down(1)
     sent = turns(pace, clock, 20)
-    assert 0.9 < 19 / (sent[-1] - sent[0]) / MOST_PER_SECOND < 1
+    assert 0.9 < 19 / (sent[-1] - sent[0]) / share < 1
+
+
+def test_nor_does_it_add_to_its_share() -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    busy(pace, clock)
+    clock.time += timedelta(seconds=4)
+    for _ in range(150):
+        pace.wait()
+        clock.time += timedelta(seconds=1 / 15)
+        pace.let_through()
+    pace.slow_down(1)
+    sent = turns(pace, clock, 20)
+    assert 0.9 < 19 / (sent[-1] - sent[0]) / 15 < 1
+
+
+def test_a_share_is_that_of_the_last_two_and_a_half_minutes() -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    busy(pace, clock)
+    for _ in range(160 * 15):
+        clock.time += timedelta(seconds=1 / 15)
+        pace.let_through()
+    clock.time += timedelta(seconds=20)
+    pace.slow_down(1)
+    sent = turns(pace, clock, 20)
+    assert 0.9 < 19 / (sent[-1] - sent[0]) / (15 * 130 / 150) < 1
 
 
 def test_a_share_is_that_of_the_whole_time_since_it_became_busy() -> None:
@@ -77,9 +104,22 @@ def test_after_a_refusal_all_wait_as_long_as_graph_says_and_a_second_at_least(
 ) -> None:
     clock = VirtualClock()
     pace = Pace(clock)
+    pace.let_through()
     pace.slow_down(asked_for)
     [sent] = turns(pace, clock, 1)
     assert waited <= sent <= waited + 0.2
+    clock.time += timedelta(seconds=2)
+    pace.wait()
+    assert len(clock.slept) == 1, "whose turn has come does not wait"
+
+
+def test_a_refusal_at_the_end_of_the_pause_is_another_one() -> None:
+    clock = VirtualClock()
+    pace = Pace(clock)
+    pace.slow_down(1)
+    clock.time += timedelta(seconds=1)
+    pace.slow_down(1)
+    assert turns(pace, clock, 1)[0] >= 2
 
 
 @pytest.mark.parametrize("asked_for", [31.0, 3600.0])
@@ -177,7 +217,7 @@ def test_without_another_refusal_nothing_waits_in_the_end() -> None:
     clock.time += timedelta(minutes=5)
     between = turns(pace, clock, 11)
     assert 1 / MOST_PER_SECOND > (between[-1] - between[0]) / 10 > 0
-    clock.time += timedelta(minutes=15)
+    clock.time += timedelta(minutes=6)
     assert set(turns(pace, clock, 1000)) == {0.0}
 
 
