@@ -220,6 +220,7 @@ def test_a_dry_run_of_a_change_that_asks_for_nothing_new_begins_nothing() -> Non
     body = json.dumps({"displayName": a_resource()["displayName"]}).encode()
     seen = json.loads(ask(world, "change_registration", registration_id, query=DRY_RUN, headers=JSON, body=body).body)
     assert (seen["operation"], seen["changes"], seen["warnings"]) == (None, [], [])
+    assert "clients" not in seen, "which are those that a deletion takes along"
 
 
 @pytest.mark.parametrize(
@@ -238,6 +239,7 @@ def test_a_dry_run_of_a_deletion_says_that_sign_ins_end() -> None:
     world = World()
     seen = json.loads(ask(world, "delete_registration", active(world), query=DRY_RUN).body)
     assert (seen["operation"], seen["status"]) == ("delete", "deleting")
+    assert "clients" not in seen, "which only a resource has"
     assert [each["code"] for each in seen["warnings"]] == ["sign-ins-end"]
 
 
