@@ -2,7 +2,10 @@
 
 from datetime import datetime, timedelta
 
+import pytest
+
 from dev.emulator import Fault
+from dev.emulator.client import Client
 from provisioning.domain.events import What
 from tests.unit.flow.test_life_reconciliation import look_at
 from tests.worlds.checker import check
@@ -117,6 +120,20 @@ def test_it_is_cleaned_up_when_the_overlap_ends_and_a_day_later_where_entra_does
     look_at(world, registration_id)
     assert world.row(registration_id).clean_up_at == world.row(registration_id).due_at == overlap_ends + DAY
     assert len(live_keys(world, registration_id)) == 1
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_leak_is_revoked_however_full_the_application_is(world: World, *, is_lost: bool) -> None:
+    registration_id = world.registered(a_service_client())["registrationId"]
+    row = world.row(registration_id)
+    for _ in range(10):
+        world.services.directory.add_secret(row.application_object_id or "", "by hand", world.clock.now() + 300 * DAY)
+    if is_lost:
+        for path in (f"/secrets/{row.secret_name}", f"/deletedsecrets/{row.secret_name}"):
+            assert Client(world.emulator).vault("DELETE", path).ok
+    world.clock.sleep(3600)
+    rotated_now(world, registration_id, {"revokePrevious": True})
+    assert len(live_keys(world, registration_id)) == 11
 
 
 def test_a_change_after_the_overlap_does_not_lose_the_clean_up(world: World) -> None:

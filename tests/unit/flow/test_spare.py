@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from provisioning.domain.messages import read_message, reconcile_message
-from provisioning.domain.usage import Usage
+from provisioning.domain.usage import CredentialUse, Usage
+from provisioning.flow.spare import looked_at_again
 from tests.worlds.checker import check
-from tests.worlds.clock import DAY
+from tests.worlds.clock import DAY, VirtualClock
 from tests.worlds.receiver import Receiver
 from tests.worlds.request_bodies import a_service_client
 from tests.worlds.steps import live_keys, rotated_now
@@ -198,6 +199,19 @@ def test_at_the_limit_it_goes_and_not_after_it() -> None:
         looks = reconcile_message(replaced.id, "20260601T000000Z", None, None)
         world.run(world.services, read_message(looks.encode()))
         assert replaced.lives is lives
+
+
+@pytest.mark.parametrize(
+    ("kept_for", "again_after"),
+    [(None, DAY), (9 * DAY, DAY), (timedelta(hours=1), timedelta(hours=1, seconds=1))],
+    ids=["by no limit", "for days", "for an hour"],
+)
+def test_a_spared_secret_is_looked_at_daily_and_at_its_limit(
+    kept_for: timedelta | None, again_after: timedelta
+) -> None:
+    now = VirtualClock().now()
+    use = CredentialUse("key", now, None if kept_for is None else now + kept_for)
+    assert looked_at_again(use, now) == now + again_after
 
 
 def test_where_the_application_has_hardly_any_room_nothing_is_spared() -> None:
