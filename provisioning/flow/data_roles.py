@@ -40,7 +40,7 @@ def bring_about(run: Run, roles: AzureRoles) -> dict[str, str]:
     if row.service_principal_id is None:
         return {}
     wanted = {each.id for each in row.agreed} & DATA_ROLES_BY_ID.keys()
-    ours = _known(row) | _found(run, roles, wanted)
+    ours = _known(row) | _found(run, roles, row.service_principal_id, wanted)
     looks, refused = row.grant_number > 1 or run.compares, dict[str, str]()
     for role_id in sorted(ours if looks else wanted):
         assignment = RoleAssignment(DATA_ROLES_BY_ID[role_id], roles.resource_id, row.service_principal_id)
@@ -75,21 +75,17 @@ def _known(row: Registration) -> set[str]:
     return ids & DATA_ROLES_BY_ID.keys()
 
 
-def _found(run: Run, roles: AzureRoles, wanted: set[str]) -> set[str]:
+def _found(run: Run, roles: AzureRoles, principal_id: str, wanted: set[str]) -> set[str]:
     """Return the ids of the roles that this service gave the client; learn which others did that nobody agreed to."""
-    row = run.registration
-    if not run.compares or row.service_principal_id is None:
+    if not run.compares:
         return set()
     try:
-        held = roles.held(row.service_principal_id)
+        held = roles.held(principal_id)
     except (NeedsOperator, TryAgain) as error:
-        logger.warning("registration %s: its data roles are not compared: %s", row.id, error.code)
+        logger.warning("registration %s: its data roles are not compared: %s", run.registration.id, error.code)
         return set()
     known = {name: DATA_ROLES_BY_ID[role_id] for name, role_id in held.items() if is_data_role(role_id)}
-    made = {
-        name: RoleAssignment(role, roles.resource_id, row.service_principal_id).name == name
-        for name, role in known.items()
-    }
+    made = {name: RoleAssignment(role, roles.resource_id, principal_id).name == name for name, role in known.items()}
     by_hand = [role.id for name, role in known.items() if not made[name] and role.id not in wanted]
     run.roles_by_hand = (*(each for each in run.roles_by_hand if not is_data_role(each)), *by_hand)
     return {role.id for name, role in known.items() if made[name]}

@@ -247,7 +247,7 @@ def _proven(run: Run, wanted: set[str]) -> frozenset[str] | None:
     row, services = run.registration, run.services
     assert row.resource is not None
     wanted = wanted - DATA_ROLES.keys()
-    known = frozenset(each.permission for each in row.grants if each.proven_at is not None and each.may_be_held)
+    known = frozenset(each.permission for each in row.grants if each.proven_at is not None)
     if not row.resource.app_roles or not row.holds_secret or row.client_id is None or wanted <= known:
         return known if row.holds_secret else None
     secret = run.published or services.vault.read(row.secret_name)

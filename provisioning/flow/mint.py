@@ -27,7 +27,7 @@ def new_secret(services: Services, registration: Registration) -> NewSecret | No
     asked_for: str | None = getattr(registration.request, "secret_lifetime", None)
     lifetime = parse_duration(asked_for) if asked_for is not None else services.secrets.lifetime
     now = services.clock.now()
-    return NewSecret(registration.secret_label(now), (now + lifetime).replace(microsecond=0))
+    return NewSecret(registration.secret_label(now), now + lifetime)
 
 
 def current_secret(services: Services, registration: Registration) -> CurrentSecret | None:
