@@ -15,6 +15,7 @@ from provisioning.domain.callers import KEY_HOLDER, Caller, CallerKind, Role
 from provisioning.domain.errors import RequestRejected
 from provisioning.domain.intake import fingerprint, parse
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.plan import STALLED_AFTER
 from tests.worlds import approvals
 from tests.worlds.approvals import APPROVER
 from tests.worlds.receiver import Receiver
@@ -57,6 +58,7 @@ def test_nothing_is_sent_to_entra_before_somebody_agrees_and_all_of_it_afterward
     assert [each for each in world.emulator.calls if not each.operation.startswith("token.")] == []
     answer = decide(world, APPROVER, row)
     assert (answer.status, json.loads(answer.body)["operation"]["status"]) == (202, "pending")
+    assert world.row(row.id).due_at == world.clock.now() + STALLED_AFTER
     world.deliver()
     after = world.row(row.id)
     assert (after.status, after.operation.id) == (Status.ACTIVE, row.operation.id)
@@ -235,6 +237,7 @@ def test_whoever_asks_again_for_what_another_asked_for_approves_it_no_more_than_
     assert retry(world, both, row).status == 202
     again = world.row(row.id)
     assert again.awaits_approval
+    assert again.due_at == world.clock.now() + STALLED_AFTER
     assert json.loads(show(world, APPROVER, again).body)["approval"]["askedBy"] == both.object_id
     for caller in (both, replace(ALICE, roles=frozenset({Role.APPROVE}))):
         assert code_of(decide(world, caller, again)) == "own-request"

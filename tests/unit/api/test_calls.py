@@ -12,6 +12,7 @@ from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.api.openapi.served import show_docs_for_key_holders, show_openapi
+from provisioning.flow.plan import STALLED_AFTER
 from tests.worlds.request_bodies import a_public_client, a_resource, a_service_client
 from tests.worlds.world import World
 
@@ -166,6 +167,7 @@ def test_a_call_costs_two_writes_beside_reads_of_rows_and_its_dry_run_no_more_th
         assert ask(world, name, registration_id, query=query).status in (200, 202)
         costs.append([each for each in calls if each != "registry.get"])
     assert costs == [[], ["registry.put_due", "registry.replace", "queue.send"]]
+    assert world.row(registration_id).due_at == world.clock.now() + STALLED_AFTER
 
 
 def noting(calls: list[str]) -> Callable[[str, Callable[[], Any]], Any]:

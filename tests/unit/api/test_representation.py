@@ -78,6 +78,7 @@ def test_an_active_registration_shows_its_ids_and_never_a_secret(client_type: st
     assert principal.id == shown["servicePrincipalId"]
     assert (shown["secret"] is not None) == (client_type in ("confidential", "service"))
     assert ("fhirServerSettings" in shown) == (client_type == "resource")
+    assert ("credential" in shown) == (client_type == "service")
     assert not leaked(json.dumps(shown))
 
 

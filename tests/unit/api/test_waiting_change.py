@@ -15,6 +15,7 @@ from provisioning.domain.callers import Caller, CallerKind, Role
 from provisioning.domain.events import What
 from provisioning.domain.operation import OperationStatus, OperationType
 from provisioning.domain.registration import Registration, Status
+from provisioning.flow.plan import STALLED_AFTER
 from provisioning.flow.rotate import rotates_at
 from tests.worlds.approvals import APPROVER
 from tests.worlds.checker import check
@@ -90,6 +91,7 @@ def test_a_change_waits_and_the_registration_stays_what_it_is_until_somebody_agr
     answer = change(world)
     shown = body_of(answer)
     assert (answer.status, shown["status"]) == (202, "active")
+    assert of(world).due_at == world.clock.now() + STALLED_AFTER
     assert (shown["operation"]["type"], shown["operation"]["status"]) == ("change", "awaiting-approval")
     assert [each["field"] for each in shown["approval"]["changes"]] == ["displayName", "redirectUris"]
     assert shown["approval"]["operationId"] == shown["operation"]["id"]
