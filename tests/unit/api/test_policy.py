@@ -11,9 +11,11 @@ from provisioning.api import web
 from provisioning.api.answers import Answer
 from provisioning.api.calls import Call
 from provisioning.domain.callers import KEY_HOLDER, Caller, CallerKind, Role
+from provisioning.domain.names import MANAGED_FHIR_CLIENT_ID
 from provisioning.domain.registration import Status
 from tests.worlds.clock import DAY
 from tests.worlds.request_bodies import (
+    MANAGED,
     OTHER_OWNER,
     OWNER,
     a_confidential_client,
@@ -351,6 +353,18 @@ def test_a_caller_is_told_what_holds_for_it_and_its_groups_and_who_sees_all_is_t
 
 
 # --- what is known only when the resource is resolved ----------------------------------------------------------------
+
+
+def test_a_rule_may_name_all_managed_services_by_the_client_id_that_they_have_in_common_and_no_other_with_them() -> (
+    None
+):
+    no = {"id": "no", "kind": "resources", "resources": {"include": ["*"], "exclude": [MANAGED_FHIR_CLIENT_ID]}}
+    world = World(rules=[no], settings={"ALLOWED_RESOURCES": FOREIGN_URI})
+    world.registered(a_resource())
+    a_foreign_resource(world)
+    assert world.post(a_service_client(resource=MANAGED, appRoles=[])).status == 403
+    for body in (a_service_client(), a_service_client(resource=FOREIGN_URI, appRoles=["pay"])):
+        world.registered(body)
 
 
 def test_a_name_of_a_foreign_resource_that_entra_alone_knows_is_judged_in_the_run_and_in_a_dry_run() -> None:

@@ -86,7 +86,7 @@ def test_a_subject_that_somebody_added_is_told_and_one_that_a_late_run_left_goes
     common = {"issuer": ISSUER, "audiences": ["api://AzureADTokenExchange"]}
     for body in ({"name": left["name"], "subject": "two"}, {"name": "by-hand", "subject": "three"}):
         assert Client(world.emulator).graph("POST", path, {**common, **body}).status_code == 201
-    world.live(2 * DAY)
+    world.live(3 * DAY)
     assert findings(world, client) == ["credentials-added-by-hand"]
     there = Client(world.emulator).graph("GET", path).json()["value"]
     assert sorted(each["subject"] for each in there) == ["one", "three"]

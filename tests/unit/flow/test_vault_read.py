@@ -383,6 +383,16 @@ def test_a_former_owner_who_cannot_be_kept_out_is_told_until_that_is_done() -> N
     assert readers(world, client) == [OTHER_OWNER]
 
 
+def test_a_former_owner_is_kept_out_although_nobody_tells_who_reads() -> None:
+    world = a_world()
+    client = world.registered(a_service_client())["registrationId"]
+    unlisted = Fault("status", "arm.listRoleAssignments", status=403, code="AuthorizationFailed", times=None)
+    world.emulator.faults.add(unlisted)
+    world.change(client, {"owner": OTHER_OWNER})
+    world.deliver()
+    assert OWNER not in readers(world, client)
+
+
 def test_a_change_of_the_owner_ends_once_the_former_one_is_out() -> None:
     world = a_world()
     client = world.registered(a_service_client())["registrationId"]
