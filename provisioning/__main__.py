@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from provisioning.domain.errors import NeedsOperator, ProvisioningError, RequestRejected, SettingsError, TryAgain
+from provisioning.domain.errors import ProvisioningError, RequestRejected, SettingsError, TryAgain
 from provisioning.operator.arguments import parser
 from provisioning.operator.commands import COMMANDS
 from provisioning.operator.desk import Desk
@@ -51,8 +51,6 @@ def _refused(error: ProvisioningError, err: TextIO) -> int:
     match error:
         case RequestRejected(status=status):
             return 3 if status == NOT_FOUND else 2
-        case NeedsOperator():
-            return 1
         case TryAgain():
             return 4
     return 1

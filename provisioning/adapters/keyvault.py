@@ -39,7 +39,7 @@ class KeyVaultSecrets:
         session: requests.Session,
         clock: Clock,
         *,
-        verify_challenge_resource: bool = True,
+        verify_challenge_resource: bool,
     ) -> None:
         self._clock = clock
         self._bound = threading.local()

@@ -297,3 +297,16 @@ def test_a_public_client_is_told_without_its_redirect_uris(caplog: pytest.LogCap
     world.registered(a_resource())
     world.registered(a_public_client(redirectUris=["https://quoted.contoso.example/here"]))
     assert "quoted.contoso.example" not in "".join(record.getMessage() for record in ours(caplog))
+
+
+def test_outside_of_any_trail_a_line_stands_alone_and_names_the_place_that_it_is_from(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "provisioning.test")
+    trail.known(subject="registration z")
+    assert trail.current().subject == ""
+    for log in (trail.logger("provisioning.test").info, trail.logger("provisioning.test").debug):
+        log("is %s", "x\ny")
+    [record] = caplog.records
+    expected = "test_outside_of_any_trail_a_line_stands_alone_and_names_the_place_that_it_is_from"
+    assert (record.getMessage(), record.funcName) == ("is x?y", expected)

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import runpy
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 from dev.emulator import Fault
 from dev.emulator.constants import REGISTRAR_OBJECT_ID
 from provisioning.__main__ import main
-from provisioning.domain.errors import TryAgain
+from provisioning.domain.errors import NeedsOperator, OutcomeUnknown, ProvisioningError, TryAgain
 from provisioning.domain.notices import Notice
 from provisioning.domain.operation import DueEntry
 from provisioning.domain.registration import Status
@@ -359,6 +360,25 @@ def test_what_completes_the_commands_is_printed_without_any_setting(monkeypatch:
         out = io.StringIO()
         assert main(["--verbose", "completion", *more], None, out, io.StringIO()) == 0
         assert out.getvalue() == f"{completion()}\n"
+
+
+@pytest.mark.parametrize(("error", "code"), [(NeedsOperator, 1), (OutcomeUnknown, 4), (TryAgain, 4)])
+def test_what_somebody_has_to_mend_is_1_and_what_passes_is_not(error: type[ProvisioningError], code: int) -> None:
+    def failed() -> Services:
+        raise error("a-code", "It failed.", remedy="Mend it.")
+
+    err = io.StringIO()
+    assert main(["status"], failed, io.StringIO(), err) == code
+    assert err.getvalue() == "a-code: It failed. Mend it.\n"
+
+
+def test_the_module_does_what_was_typed_and_ends_with_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["provisioning", "completion"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("provisioning/__main__.py", run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"{completion()}\n")
 
 
 def test_whoever_stops_a_command_is_answered_as_a_shell_has_it() -> None:
