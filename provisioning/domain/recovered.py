@@ -166,9 +166,7 @@ def _service(
 
 def _client(manifest: Manifest, notes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the resource by the name that the owner gave it, or by its client id where the notes are not ours."""
-    asked = [each["resourceAppId"] for each in manifest.get("requiredResourceAccess") or ()]
-    others = [client_id for client_id in asked if client_id != GRAPH_CLIENT_ID]
-    return {"resource": notes.get("resource") or next(iter(others), None)}
+    return {"resource": notes.get("resource") or next(iter(resources_of(manifest)), None)}
 
 
 def resources_of(manifest: Manifest) -> list[str]:

@@ -14,7 +14,7 @@ def test_a_value_of_a_newer_version_is_kept_and_is_none_that_this_one_knows() ->
     assert OperationStatus("pending") is OperationStatus.PENDING
     assert OperationStatus.PENDING.known
     with pytest.raises(ValueError, match="1 is not a valid OperationStatus"):
-        OperationStatus(1)
+        OperationStatus(1)  # type: ignore[arg-type]
 
 
 CHECK = Check(Dependency.VAULT, "read secrets")
