@@ -208,3 +208,19 @@ def test_that_an_operation_was_given_up_is_told_and_it_is_not_given_up_within_a_
     world.deliver()
     assert [each.type for each in world.registry.notices()] == told
     assert world.row(registration_id).status == ("failed" if told else "accepted")
+    due_at = None if told else world.clock.now() + timedelta(minutes=30)
+    assert (world.row(registration_id).due_at, world.errors) == (due_at, [])
+    entries = world.registry.due(world.clock.now() + DAY, 99)
+    assert [each.due_at for each in entries] == ([] if told else [due_at])
+
+
+def test_a_message_that_was_given_up_decides_about_no_other_operation() -> None:
+    world = World(receiver=Receiver())
+    registration_id = world.registered(a_service_client(resource=MANAGED, appRoles=[]))["registrationId"]
+    world.settle()
+    world.rotate(registration_id)
+    [rotation] = world.queue
+    world.delete(registration_id)
+    world.queue[:], rotation.poison, before = [rotation], True, world.row(registration_id)
+    world.deliver()
+    assert (world.row(registration_id), world.queue, world.registry.notices()) == (before, [], [])
