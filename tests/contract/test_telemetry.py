@@ -8,11 +8,12 @@ import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.data.tables import TableServiceClient
 from azure.identity import ManagedIdentityCredential
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -203,6 +204,41 @@ def test_a_collector_is_sent_each_signal_where_otlp_has_it() -> None:
         exporter = adapter.to_collector("http://127.0.0.1:4318", None)
         assert vars(exporter)["_endpoint"] == f"http://127.0.0.1:4318/v1/{signal}"
         exporter.shutdown()
+
+
+def test_a_collector_is_sent_each_signal_at_its_own_address() -> None:
+    for adapter, signal in ((opentelemetry, "traces"), (metrics, "metrics")):
+        exporter = adapter.to_collector("https://collector.example", __file__)
+        assert vars(exporter)["_endpoint"] == f"https://collector.example/v1/{signal}"
+        exporter.shutdown()
+
+
+class Sent(MetricExporter):
+    """Keeps the names of what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 0, **_: Any) -> MetricExportResult:
+        scopes = [scope for each in metrics_data.resource_metrics for scope in each.scope_metrics]
+        self.names += [metric.name for scope in scopes for metric in scope.metrics]
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 0) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 0, **_: Any) -> None:
+        self.names.append("the end")
+
+
+def test_what_was_measured_and_not_sent_yet_is_sent_at_the_end() -> None:
+    sent = Sent()
+    stop = metrics.start([metrics.periodically(sent)])
+    telemetry.measure("registrar.due.age", 3)
+    assert sent.names == []
+    stop()
+    assert sent.names == ["registrar.due.age", "the end"]
 
 
 LOADED = """
