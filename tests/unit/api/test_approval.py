@@ -258,6 +258,18 @@ def test_those_who_decide_are_told_once_that_it_waits_and_of_its_end_as_of_any()
     assert [each["type"] for each in told_of(world, row)] == [notice["type"], "registration.failed"]
 
 
+def test_what_was_approved_once_holds_up_no_later_change_that_needs_nobodys_consent(world: World) -> None:
+    row = awaiting(world)
+    decide(world, APPROVER, row)
+    world.deliver()
+    headers = headers_of(ALICE, world.emulator) | {"content-type": "application/json"}
+    call = Call(f"/api/registrations/{row.id}", headers, body=b'{"displayName": "Other"}', registration_id=row.id)
+    assert world.call(web.change_registration, call).status == 202
+    world.deliver()
+    after = world.row(row.id)
+    assert (after.operation.failure, after.request.display_name, after.pending) == (None, "Other", False)
+
+
 def test_what_waits_and_was_told_is_due_again_when_it_lapses_and_not_before(world: World) -> None:
     row = awaiting(world)
     world.clock.sleep(180)
