@@ -456,8 +456,13 @@ def test_a_client_that_never_got_its_row_is_waited_for_ten_minutes_and_no_longer
     assert status(world, server) == ["deleted"]
 
 
-def test_scopes_that_an_accepted_client_asks_for_are_not_taken_away_before_its_first_run(world: World) -> None:
+@pytest.mark.parametrize("lists", ["some", "all"])
+def test_scopes_that_an_accepted_client_asks_for_are_not_taken_away_before_its_first_run(
+    world: World, lists: str
+) -> None:
     server = a_server(world)
+    if lists == "all":
+        listed_all(world)
     client = submitted(world, a_service_client())
     answer = world.change(server, {"appRoles": ["globalAdmin"]})
     assert (answer.status, code_of(answer)) == (409, "permission-in-use")
