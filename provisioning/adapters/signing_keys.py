@@ -60,8 +60,13 @@ class SigningKeys:
                 algorithms=["RS256"],
                 audience=audiences,
                 issuer=issuer,
-                # Times are compared below, with the clock that everything else goes by.
-                options={"require": ["exp", "nbf", "iss", "aud"], "verify_exp": False, "verify_nbf": False},
+                # Times are compared below, with the clock that everything else goes by; when it was issued, nowhere.
+                options={
+                    "require": ["exp", "nbf", "iss", "aud"],
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
             )
         except jwt.PyJWTError:
             return None
