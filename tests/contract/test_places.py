@@ -222,6 +222,18 @@ def test_a_post_reads_one_thing_more_and_writes_none_more_than_without_a_policy(
     assert transport.requests == ["GET owners", "POST $batch", "PATCH due", "POST $batch"]
 
 
+def test_where_nothing_is_limited_a_place_is_one_request_and_to_ask_for_one_is_none(
+    counted: tuple[World, CountingTransport],
+) -> None:
+    world, transport = counted
+    for _ in range(2):
+        transport.requests.clear()
+        owner = an_owner()
+        assert world.registry.take_place(owner, an_id(owner), NONE, NOW) is None
+        assert world.registry.exceeds(owner, NONE, NOW) is None
+    assert transport.requests == ["POST $batch"]
+
+
 def test_the_first_post_of_an_owner_costs_no_more_than_a_later_one(counted: tuple[World, CountingTransport]) -> None:
     world, transport = counted
     body = {"resource": "https://ws-svc.fhir.azurehealthcareapis.com", "appRoles": []}
