@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from provisioning.domain.policy import Hosts, Owners, Policy
 from provisioning.domain.policy_document import read_policy
-from tests.worlds.request_bodies import OTHER_OWNER, OWNER, a_policy
+from tests.worlds.request_bodies import MARKER, OTHER_OWNER, OWNER, a_policy
 
 EVERYTHING = {"include": ["*"]}
 
@@ -125,3 +126,12 @@ def test_a_number_alone_has_an_effect(fields: dict[str, int]) -> None:
 @pytest.mark.parametrize("fields", [{"schemes": ["https"]}, {"hosts": EVERYTHING}])
 def test_schemes_or_hosts_alone_have_an_effect(fields: dict[str, Any]) -> None:
     assert len(a_rule("redirectUris", **fields).rules) == 1
+
+
+def test_a_rule_that_was_read_is_not_changed_and_an_error_of_one_repeats_nothing_of_it() -> None:
+    [rule] = a_rule("registrations", most=1).rules
+    with pytest.raises(ValidationError):
+        rule.id = "other"
+    with pytest.raises(ValidationError) as caught:
+        Owners.model_validate({"include": MARKER})
+    assert MARKER not in str(caught.value)
