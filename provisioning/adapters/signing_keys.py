@@ -6,6 +6,7 @@ Source: "Access tokens in the Microsoft identity platform": keys are rolled at a
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 import jwt
@@ -99,7 +100,8 @@ class SigningKeys:
     def _fetched(self) -> Mapping[str, jwt.PyJWK]:
         try:
             answer = self._session.get(self._url, timeout=TIMEOUT, allow_redirects=False)
-            answer.raise_for_status()
+            if answer.status_code != HTTPStatus.OK:
+                raise _unavailable()
             fitting = [each for each in answer.json()["keys"] if self._fits(each)]
             keys = jwt.PyJWKSet.from_dict({"keys": fitting}).keys
         except (requests.RequestException, ValueError, KeyError, TypeError, AttributeError, jwt.PyJWTError):

@@ -71,8 +71,8 @@ def test_keys_that_cannot_be_read_are_asked_for_once_a_second() -> None:
     assert world.services.caller_tokens.verify(token, US) is not None
 
 
-@pytest.mark.parametrize("status", [404, 500])
-def test_keys_that_come_with_a_refusal_are_none(status: int) -> None:
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_keys_that_come_with_a_refusal_or_from_elsewhere_are_none(status: int) -> None:
     world = World()
 
     def refused(_: str, action: Callable[[], Any]) -> Any:
