@@ -19,7 +19,7 @@ from provisioning.flow.plan import STALLED_AFTER
 from tests.worlds import approvals
 from tests.worlds.approvals import APPROVER
 from tests.worlds.receiver import Receiver
-from tests.worlds.request_bodies import a_resource, a_service_client
+from tests.worlds.request_bodies import MANAGED, a_resource, a_service_client
 from tests.worlds.servers import FOR_ALICES_TEAM as ONLY_ALICES
 from tests.worlds.signed_in import ALICE, BOT, ENTRA, MALLORY, OTHER_TEAM, TEAM, headers_of
 from tests.worlds.steps import post_as
@@ -192,6 +192,13 @@ def test_an_approver_agrees_for_the_owner_of_the_resource_only_where_that_owner_
     assert decide(world, APPROVER, row).status == 202
     agreement = world.row(row.id).agreement
     assert (agreement.by if agreement else None) == (APPROVER.object_id if resource_owner else None)
+
+
+@pytest.mark.parametrize("what", ["approve", "deny"])
+def test_of_a_resource_that_nobody_registered_no_decision_is_the_word_of_its_owner(world: World, what: str) -> None:
+    row = awaiting(world, a_service_client(owner=TEAM, resource=MANAGED, appRoles=[]))
+    assert decide(world, APPROVER, row, what).status == 202
+    assert world.row(row.id).agreement is None
 
 
 @pytest.mark.parametrize("name", APPROVERS)

@@ -153,6 +153,7 @@ def test_a_dry_run_of_any_call_stores_and_sends_nothing(name: str) -> None:
     before = everything(world)
     answer = ask(world, name, registration_id, query=DRY_RUN)
     assert (answer.status, answer.message) == (200, None)
+    assert ("application" in json.loads(answer.body)) is (name == "change_registration")
     assert everything(world) == before
 
 

@@ -77,6 +77,12 @@ def test_a_client_id_finds_the_one_registration_that_has_it() -> None:
         assert names(world, READER, q=each["clientId"].upper()) == {each["displayName"]}
 
 
+def test_what_is_found_by_its_name_is_still_of_the_owner_that_is_asked_for() -> None:
+    world = two_owners()
+    assert names(world, READER, q=SERVER, owner=OWNER) == {"Clinical Data"}
+    assert names(world, READER, q=SERVER, owner=OTHER_OWNER) == set()
+
+
 def test_nobody_finds_what_nobody_but_another_may_see() -> None:
     world = two_owners()
     other = next(each for each in page_of(world, OWNS_OTHER)["value"])

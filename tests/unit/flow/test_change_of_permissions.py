@@ -13,7 +13,13 @@ from provisioning.domain.callers import Caller
 from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.unit.flow.test_grants import a_server_of_others, a_world, grants, owner_says, preauthorized, roles
 from tests.worlds.checker import check
-from tests.worlds.request_bodies import MANAGED, a_confidential_client, a_public_client, a_resource, a_service_client
+from tests.worlds.request_bodies import (
+    MANAGED,
+    a_confidential_client,
+    a_public_client,
+    a_resource,
+    a_service_client,
+)
 from tests.worlds.signed_in import ALICE, MALLORY, TEAM, headers_of
 from tests.worlds.steps import body_in_entra, body_of
 from tests.worlds.world import World
@@ -211,6 +217,16 @@ def test_a_life_of_secrets_that_is_out_of_range_is_refused() -> None:
     for life, code in (("P9000D", "secret-lifetime-out-of-range"), ("x", "not-a-duration")):
         answer = changed(world, client, {"secretLifetime": life})
         assert (answer.status, body_of(answer)["errors"][0]["code"]) == (400, code)
+
+
+def test_whoever_asks_for_less_is_warned_where_nobody_agreed_and_nothing_is_granted_too() -> None:
+    world = World()
+    world.registered(a_resource())
+    client = world.registered(a_service_client())["registrationId"]
+    world.registry.replace(replace(world.row(client), agreement=None))
+    seen = body_of(changed(world, client, {"appRoles": ["globalExporter"]}, query="dryRun=true"))
+    assert [each.state for each in world.row(client).grants] == ["declared"]
+    assert [each["code"] for each in seen["warnings"]] == ["permissions-end"]
 
 
 def test_a_dry_run_shows_each_field_and_what_entra_would_be_told_and_does_nothing() -> None:

@@ -58,6 +58,7 @@ def test_a_client_has_the_data_roles_that_an_approver_agreed_to_and_nothing_is_l
     world.deliver()
     waiting = world.get(client)
     assert (waiting["operation"]["status"], waiting["approval"]["rules"]) == ("awaiting-approval", ["dataRoles"])
+    assert waiting["warnings"] == [], "nobody has to assign what is asked of an approver"
     assert arm_calls(world) == {}
     assert says(world, "approve", client).status == 202
     assert held(world, client) == [READER, WRITER]

@@ -7,6 +7,7 @@ import pytest
 
 from dev.emulator import Fault
 from provisioning.domain.messages import read_message
+from provisioning.flow.plan import STALLED_AFTER
 from tests.worlds.checker import check
 from tests.worlds.request_bodies import a_service_client
 from tests.worlds.steps import live_keys, rotated_now, text_of, works
@@ -57,6 +58,7 @@ def test_a_revocation_is_not_refused_while_an_operation_is_pending_and_loses_not
     world.clock.sleep(3600)
     assert world.change(registration_id, {"displayName": "Another name"}).status == 202
     assert world.rotate(registration_id, {"revokePrevious": True}).status == 202
+    assert world.row(registration_id).due_at == world.clock.now() + STALLED_AFTER
     world.settle()
     assert not works(world, registration_id, leaked)
     assert world.get(registration_id)["displayName"] == "Another name"
