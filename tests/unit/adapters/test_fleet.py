@@ -15,7 +15,7 @@ BEGAN = datetime(2026, 1, 15, 12, tzinfo=UTC)
 THREADS = 24  # batchSize 16 and newBatchThreshold 8
 COMES_BACK = 60.0  # the visibility time-out of host.json
 SETTLED = 900.0
-LASTS = 2400.0
+LASTS = 1500.0
 
 
 class Limit:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -390,6 +391,7 @@ def test_what_has_changed_since_it_was_read_is_not_written(name: str) -> None:
     world = World()
     registration_id = active(world)
     before = ask(world, "show_registration", registration_id).headers["ETag"]
+    assert re.fullmatch('"[0-9a-f]{24}"', before)
     world.change(registration_id, {"displayName": "Meanwhile"})
     world.settle()
     answer = ask(world, name, registration_id, **_with(name, before))
