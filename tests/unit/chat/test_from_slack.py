@@ -13,6 +13,7 @@ import pytest
 from provisioning.api.calls import Call
 from provisioning.api.chat.verbs import Verb
 from provisioning.api.chat.work import carry_out, give_up
+from provisioning.domain.errors import TryAgain
 from provisioning.domain.slack import LONGEST_WAIT, OLDEST, SignedRequest
 from tests.worlds.chatting import ALICES, Chat, noting
 from tests.worlds.outside import Died
@@ -276,3 +277,21 @@ def test_no_log_line_at_any_level_holds_what_opens_something(chat: Chat, caplog:
     assert "chat-not-told" in caplog.text
     marks = ("qzresponseqz", "qztriggerqz", "qzbottokenqz", SIGNING_SECRET, code, call.headers["x-slack-signature"])
     assert [mark for mark in marks if mark in caplog.text] == []
+
+
+@pytest.mark.parametrize("status", [201, 302, 429, 500])
+def test_what_slack_answers_otherwise_than_with_200_is_not_taken_whatever_its_body_says(
+    chat: Chat, status: int
+) -> None:
+    text = {"type": "plain_text", "text": "Hello"}
+    slack, message = chat.world.services.slack, {"text": "Hello", "blocks": [{"type": "section", "text": text}]}
+    name = slack.say(ALICES, message)
+    chat.slack.status = status
+    for ask in (
+        lambda: slack.tell(chat.slack.new_url(), message),
+        lambda: slack.say(ALICES, message),
+        lambda: slack.change(name, message),
+    ):
+        with pytest.raises(TryAgain, match=rf": Slack answered {status}\.$") as raised:
+            ask()
+        assert raised.value.code == "chat-not-told"

@@ -12,12 +12,21 @@ from tests.unit.flow.test_change_of_permissions import changed
 from tests.unit.flow.test_grants import a_world, roles
 from tests.worlds.certificates import YEAR, a_certificate
 from tests.worlds.clock import DAY
-from tests.worlds.request_bodies import a_public_client, a_service_client
+from tests.worlds.request_bodies import a_public_client, a_resource, a_service_client
 from tests.worlds.steps import body_in_entra
 from tests.worlds.world import World
 
 ISSUER = "https://token.example"
 KEY = {"type": "AsymmetricX509Cert", "usage": "Verify", "key": as_base64(a_certificate(life=YEAR).pem)}
+# Disabled, so that it can be removed again.
+ROLE = {
+    "id": "0b0b0b0b-0000-4000-8000-000000000001",
+    "value": "byHand",
+    "displayName": "By hand",
+    "description": "By hand",
+    "allowedMemberTypes": ["Application"],
+    "isEnabled": False,
+}
 
 
 def findings(world: World, registration_id: str) -> list[str]:
@@ -57,8 +66,9 @@ def test_a_role_that_somebody_assigned_beside_those_that_are_asked_for_is_told_a
             "permissions-added-by-hand",
         ),
         (a_service_client(), {"keyCredentials": [KEY | {"displayName": "by hand"}]}, "credentials-added-by-hand"),
+        (a_resource(fhirServerUrl="https://b.example"), {"appRoles": [ROLE]}, "offers-added-by-hand"),
     ],
-    ids=["a permission", "a certificate"],
+    ids=["a permission", "a certificate", "an offer"],
 )
 def test_what_somebody_added_is_told_until_it_is_gone(body: Any, added: Any, code: str) -> None:
     world, _ = a_world()
@@ -86,8 +96,11 @@ def test_a_subject_that_somebody_added_is_told_and_one_that_a_late_run_left_goes
     common = {"issuer": ISSUER, "audiences": ["api://AzureADTokenExchange"]}
     for body in ({"name": left["name"], "subject": "two"}, {"name": "by-hand", "subject": "three"}):
         assert Client(world.emulator).graph("POST", path, {**common, **body}).status_code == 201
+    by_hand = {"keyCredentials": [KEY | {"displayName": "by hand"}]}
+    world.services.directory.update_application(world.row(client).application_object_id or "", by_hand)
     world.live(3 * DAY)
     assert findings(world, client) == ["credentials-added-by-hand"]
+    assert "trusts 2 certificates or subjects" in world.row(client).findings[0].message
     there = Client(world.emulator).graph("GET", path).json()["value"]
     assert sorted(each["subject"] for each in there) == ["one", "three"]
 

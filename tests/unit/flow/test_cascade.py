@@ -326,6 +326,28 @@ def test_what_each_role_may_take_along_of_others_and_which_of_them_it_is_told(ro
     assert status(world, server, theirs) == ["deleted" if role is Role.MANAGE_ALL else "active"] * 2
 
 
+def test_a_client_that_is_given_away_between_the_two_looks_at_it_is_not_deleted(world: World) -> None:
+    server, client = a_server(world), a_client(world)
+    listed_all(world)
+    deleted(world, server, "cascade=true")
+    calls = list[str]()
+
+    def outside(name: str, action: Any) -> Any:
+        calls.append(name)
+        if name == "registry.get" and calls.count("registry.clients") == 2 and calls[-2] == name:
+            world.registry.replace(replace(row, request=row.request.model_copy(update={"owner": OTHER_OWNER})))
+        return action()
+
+    row, world.outside = world.row(client), outside
+    world.deliver()
+    world.outside = straight
+    assert world.row(client).request.owner == OTHER_OWNER
+    error = world.row(server).last_error
+    assert error is not None
+    assert error.failure.code == "resource-in-use"
+    assert status(world, server, client) == ["deleting", "active"]
+
+
 def test_a_client_that_was_given_away_meanwhile_stays_and_so_does_its_resource(world: World) -> None:
     server, client, other = a_server(world), a_client(world), a_client(world)
     deleted(world, server, "cascade=true")

@@ -9,11 +9,14 @@ import pytest
 
 from dev.emulator.client import Client
 from dev.emulator.constants import REGISTRAR_OBJECT_ID
+from provisioning.adapters.graph import GraphDirectory
+from provisioning.adapters.graph_calls import GraphCalls
 from provisioning.domain.directory import Application
 from provisioning.domain.manifest import changed_properties
 from provisioning.flow.compare import is_the_day
 from provisioning.flow.reconcile import first_page
 from tests.unit.flow.test_added_by_hand import findings
+from tests.unit.flow.test_ready import Person
 from tests.worlds.checker import check, token_answer
 from tests.worlds.clock import DAY
 from tests.worlds.request_bodies import REQUESTS, a_confidential_client, a_public_client, a_resource, a_service_client
@@ -73,6 +76,30 @@ def test_it_is_told_that_this_app_is_no_owner_any_more_before_a_write_fails_of_i
     application(world, client).owners = {REGISTRAR_OBJECT_ID}
     reconciled(world, client)  # the rotation that failed is done first
     assert reconciled(world, client) == [[]]
+
+
+@pytest.mark.parametrize(
+    ("person", "setting", "found"),
+    [
+        (True, "", []),
+        (True, REGISTRAR_OBJECT_ID, ["registrar-not-owner", "owners-added-by-hand"]),
+        (False, "", ["registrar-not-owner", "owners-added-by-hand"]),
+    ],
+    ids=["somebody", "somebody in its place", "the app itself"],
+)
+def test_whoever_is_signed_in_at_a_command_line_is_not_looked_for_among_the_owners(
+    person: bool,  # noqa: FBT001 -- a parameter of the test
+    setting: str,
+    found: list[str],
+) -> None:
+    world = World(settings={"REGISTRAR_OBJECT_ID": setting})
+    server = registered(world, a_resource())
+    application(world, server).owners = {SOMEBODY[0]}
+    if person:
+        endpoint = world.settings.tenant.graph_endpoint
+        calls = GraphCalls(endpoint, Person(world), world.emulator.session(), world.clock)
+        world.services = world.but(directory=GraphDirectory(calls, world.clock))
+    assert reconciled(world, server) == [found]
 
 
 def test_what_a_reconciliation_found_is_told_by_the_checks_between(world: World) -> None:
