@@ -90,12 +90,22 @@ def show(desk: Desk, typed: Namespace) -> int:
         return 0
     for name, value in found.items():
         if isinstance(value, dict):
-            desk.say(*(f"{f'{name}.{inner}:':<32} {each}" for inner, each in value.items() if each not in (None, [])))
+            desk.say(
+                *(f"{f'{name}.{inner}:':<32} {_plain(each)}" for inner, each in value.items() if each not in (None, []))
+            )
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             desk.say(*(f"{f'{name}:':<32} {each.get('code', '')}: {_about(each)}" for each in value))
         elif value not in (None, [], {}):
-            desk.say(f"{f'{name}:':<32} {', '.join(value) if isinstance(value, list) else value}")
+            desk.say(f"{f'{name}:':<32} {_plain(value)}")
     return 0
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_plain(each)}" for name, each in value.items() if each is not None)
+    return str(value)
 
 
 def _about(each: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ WELL = {
         secret.expiresAt: TIME
         secret.rotatesAt: TIME
         usage.reason: sign-in-activity-off
-        usage.credentials: [{'keyId': 'GUID', 'lastUsedAt': None, 'reason': 'sign-in-activity-off', 'keptUntil': None}]
+        usage.credentials: keyId GUID reason sign-in-activity-off
         nextSteps: assign-fhir-data-role: an Owner or User Access Administrator of the FHIR service az ROLE
         nextSteps: grant-vault-read: an Owner or User Access Administrator of the key vault az ROLE""",
     "due --within P8D": """
