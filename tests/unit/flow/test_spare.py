@@ -134,8 +134,10 @@ def test_a_use_that_is_known_since_the_morning_counts_although_nobody_can_be_ask
     world.reconcile()
     SILENT["graph-throttled"](world)
     world.services = world.new_process()
+    world.emulator.calls.clear()
     world.live(DAY + timedelta(hours=1), reconciled=9 * DAY)
     assert replaced.lives
+    assert "graph.listCredentialSignIns" not in [each.operation for each in world.emulator.calls], "nobody is asked"
     assert replaced.use["keptUntil"] is not None
 
 
@@ -214,14 +216,15 @@ def test_a_spared_secret_is_looked_at_daily_and_at_its_limit(
     assert looked_at_again(use, now) == now + again_after
 
 
-def test_where_the_application_has_hardly_any_room_nothing_is_spared() -> None:
+@pytest.mark.parametrize(("by_hand", "lives"), [(6, True), (7, False)])
+def test_where_the_application_has_hardly_any_room_nothing_is_spared(by_hand: int, *, lives: bool) -> None:
     replaced = Replaced(a_reading_world())
     world = replaced.world
     object_id = world.row(replaced.id).application_object_id or ""
-    for _ in range(7):
+    for _ in range(by_hand):
         world.services.directory.add_secret(object_id, "by hand", world.clock.now() + 300 * DAY)
-    assert replaced.used(8) == 7
-    assert not replaced.lives
+    assert replaced.used(8) == (8 if lives else 7)
+    assert replaced.lives is lives
     world.settle()
     check(world)
 
