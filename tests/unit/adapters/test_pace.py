@@ -238,6 +238,19 @@ def test_what_one_run_is_refused_all_writes_of_the_process_wait_for_and_no_read(
     assert 9 <= (world.clock.now() - begun).total_seconds() <= 9 + spread
 
 
+def test_a_write_that_went_through_between_two_refusals_has_them_wait_no_longer_than_at_first() -> None:
+    world = World()
+    directory, body = world.services.directory, {"displayName": "An application", "signInAudience": "AzureADMyOrg"}
+    for _ in range(5):
+        world.emulator.faults.add(Fault("throttle", "graph.createApplication", retry_after=0))
+        with pytest.raises(TryAgain):
+            directory.create_application(body)
+        begun = world.clock.now()
+        directory.create_application(body)
+        assert world.clock.now() - begun < timedelta(seconds=2)
+        world.clock.sleep(3600)
+
+
 def test_another_process_does_not_wait() -> None:
     world = World()
     world.emulator.faults.add(Fault("throttle", "graph.createApplication", retry_after=9))
