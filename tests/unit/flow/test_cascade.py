@@ -95,6 +95,8 @@ def test_what_is_no_live_client_any_more_keeps_no_resource(world: World) -> None
     world.deliver()
     failure_of(world, failed)
     world.emulator.faults.set(directory_quota_exceeded=False)
+    ended = {each.registration_id: each.ended for each in world.registry.clients(server, top=9).clients}
+    assert ended == {gone: True, failed: False}
     listed_all(world)
     assert deleted(world, server).status == 202
     world.settle()
