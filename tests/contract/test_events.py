@@ -127,6 +127,8 @@ def test_pages_of_events_hold_each_of_one_registration_once_and_none_of_another(
         if token is None:
             break
     assert seen == [f"{number:06}" for number in range(1, 8)]
+    goes_on = [registry.events(stored.id, top=top).continuation_token is not None for top in (6, 7, 8)]
+    assert goes_on == [True, False, False]
 
 
 @pytest.mark.parametrize("token", ["", "x", "W10", "bnVsbA", "ä", "A" * 4000])
