@@ -83,3 +83,17 @@ def test_a_notice_that_is_not_taken_is_a_span_with_its_error(spans: list[Span]) 
     world.deliver()
     world.deliver()
     assert [each.error for each in spans if each.name == "send_notice"] == ["TryAgain"]
+
+
+def test_the_spans_of_a_call_and_of_a_run_name_the_registration_that_they_are_about(spans: list[Span]) -> None:
+    world = World()
+    identity = world.registered(CLIENT)["registrationId"]
+    world.get(identity)
+    world.change(identity, {"displayName": "Another name"})
+    world.deliver()
+    told = {each.name: each.attributes for each in spans if each.kind in (Kind.SERVER, Kind.CONSUMER)}
+    assert told["show_registration"] == {"registrar.registration_id": identity, "http.response.status_code": 200}
+    assert told["submit_registration"] == {"http.response.status_code": 202}
+    assert [each for each in told.values() if "registrar.operation" in each] == [
+        {"registrar.registration_id": identity, "registrar.operation": "change"}
+    ]
