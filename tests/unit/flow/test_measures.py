@@ -114,18 +114,19 @@ def test_a_secret_that_is_too_old_to_be_published_is_counted(told: Told) -> None
     assert of(told, "registrar.publications.late") == [(1, {})]
 
 
-def test_how_late_a_secret_is_replaced_is_measured_when_it_is_looked_at(told: Told) -> None:
+@pytest.mark.parametrize("hours", [0, 5])
+def test_how_late_a_secret_is_replaced_is_measured_when_it_is_looked_at(told: Told, hours: int) -> None:
     world = World()
     identity = world.registered(CLIENT)["registrationId"]
     world.reconcile()
     assert of(told, "registrar.secrets.late") == [], "it is not due yet"
     due_at = rotates_at(world.row(identity), world.settings.secrets)
     assert due_at is not None
-    world.clock.time = due_at + timedelta(hours=5)
+    world.clock.time = due_at + timedelta(hours=hours)
     world.plan()
     world.deliver()
     [(seconds, words)] = of(told, "registrar.secrets.late")
-    assert (seconds, words) == (5 * 3600, {})
+    assert (seconds, words) == (hours * 3600, {})
 
 
 def test_a_reconciliation_counts_what_stands(told: Told) -> None:
