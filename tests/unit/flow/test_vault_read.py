@@ -1,5 +1,6 @@
 """The owner of a registration reads its secret, where this service is a delegate for the vault; nobody else does."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from dev.emulator.constants import (
 from provisioning.domain.azure_roles import SECRETS_USER, RoleAssignment, delegation, secret_scope
 from provisioning.domain.errors import StaleRegistration
 from provisioning.domain.messages import read_message, reconcile_message
+from provisioning.domain.operation import DueEntry
 from provisioning.flow.grant import RUNS_END_WITHIN
 from tests.worlds.checker import check, token_answer
 from tests.worlds.outside import straight
@@ -140,6 +142,25 @@ def test_an_owner_that_is_an_application_reads_its_own_secret_by_its_own_token_a
     world.change(own, {"owner": OWNER})
     world.deliver()
     assert read(own) == 403
+
+
+def test_who_reads_is_looked_at_when_that_is_due_and_not_by_a_check_for_something_else() -> None:
+    world = a_world()
+    world.emulator.faults.add(Fault("status", "arm.assignRole", status=503, times=None))
+    client = world.registered(a_service_client())["registrationId"]
+    world.emulator.faults.clear()
+    due_at = world.row(client).azure_grants_due_at
+    assert due_at is not None
+    for at, asked in ((due_at - timedelta(seconds=1), 0), (due_at, 1)):
+        world.emulator.calls.clear()
+        world.clock.time = at
+        world.registry.put_due(DueEntry(client, at))
+        world.registry.replace(replace(world.row(client), due_at=at))
+        world.send(json.dumps({"operation": "check", "registrationId": client}))
+        world.deliver()
+        assert arm_calls(world).get("arm.assignRole", 0) == asked
+        assert world.registry.due(at, 10) == [], "it is looked at, and comes again no sooner than it has to"
+    assert readers(world, client) == [OWNER]
 
 
 def test_whoever_is_given_the_role_while_another_becomes_the_owner_loses_it_again_in_the_same_run() -> None:
