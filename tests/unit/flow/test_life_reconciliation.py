@@ -206,6 +206,17 @@ def test_what_the_reconciliation_had_done_is_told_as_its_own(world: World) -> No
     assert {each.actor.kind for each in told} <= set(ActorKind)
 
 
+def test_within_a_day_an_owner_lists_what_was_registered_before_there_were_lists_of_owners() -> None:
+    registry = MemoryRegistry()
+    world = World(registry=registry)
+    server = world.registered(a_resource())
+    client = world.registered(a_service_client(resource=server["registrationId"]))
+    rows = [world.row(each["registrationId"]) for each in (server, client)]
+    registry.owned.clear()
+    world.reconcile()
+    assert set(registry.owned) == {(each.request.owner, each.id) for each in rows}
+
+
 def test_an_application_deleted_by_hand_is_reported_and_never_made_again(world: World) -> None:
     registration_id = world.registered(a_service_client())["registrationId"]
     row = world.row(registration_id)

@@ -129,15 +129,16 @@ def test_how_late_a_secret_is_replaced_is_measured_when_it_is_looked_at(told: To
     assert (seconds, words) == (hours * 3600, {})
 
 
-def test_a_reconciliation_counts_what_stands(told: Told) -> None:
+def test_a_reconciliation_counts_what_stands(told: Told, caplog: pytest.LogCaptureFixture) -> None:
     world = World(settings=ENTRA)
     awaiting(world, a_resource(owner=TEAM))
     world.reconcile()
     assert of(told, "registrar.registrations") == [(0, {"state": "active"}), (1, {"state": "awaiting-approval"})]
     assert of(told, "registrar.strays") == [(0, {"kind": "applications"}), (0, {"kind": "secrets"})]
+    assert "belong to no registration" not in caplog.text
 
 
-def test_a_reconciliation_counts_what_is_nobodys(told: Told) -> None:
+def test_a_reconciliation_counts_what_is_nobodys(told: Told, caplog: pytest.LogCaptureFixture) -> None:
     registry = MemoryRegistry()
     world = World(registry=registry)
     for body in (CLIENT, a_public_client(resource=MANAGED)):
@@ -148,6 +149,8 @@ def test_a_reconciliation_counts_what_is_nobodys(told: Told) -> None:
     registry.rows.clear()
     world.reconcile()
     assert of(told, "registrar.strays") == [(2, {"kind": "applications"}), (1, {"kind": "secrets"})]
+    for count in (2, 1):
+        assert f"{count} things carry our mark and belong to no registration" in caplog.text
 
 
 def test_a_last_page_that_an_earlier_version_sent_measures_nothing_of_what_that_did_not_count(told: Told) -> None:
