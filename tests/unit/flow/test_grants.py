@@ -450,6 +450,11 @@ def test_what_was_taken_back_is_compared_once_more_when_no_run_can_be_under_way_
     due_at = world.row(client).grants_due_at
     assert due_at == taken_back_at + RUNS_END_WITHIN
     before = operations(world)["graph.listAppRoleAssignments"]
+    world.clock.time = due_at - timedelta(seconds=1)
+    world.registry.replace(replace(world.row(client), due_at=world.clock.now()))
+    world.send(json.dumps({"operation": "check", "registrationId": client}))
+    world.deliver()
+    assert operations(world)["graph.listAppRoleAssignments"] == before, "what it is looked at for is something else"
     world.clock.time = due_at
     world.plan()
     world.deliver()
