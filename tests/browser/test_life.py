@@ -110,6 +110,10 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(people: People,
     first.sees_heading("Changed")
     second.clicks("Save the change")
     second.sees("Somebody has changed it meanwhile")
+    with second.page.expect_response(lambda answer: "dryRun=true" in answer.url):
+        second.types("Name", "Changed again")
+    second.page.wait_for_load_state("networkidle")
+    second.sees("Somebody has changed it meanwhile")
     second.looks_well()
 
 

@@ -210,7 +210,7 @@ export async function alter({ me, signal, parts: [id] }) {
   const about = await fieldsOf(registration.clientType);
   const kind = registration.clientType === "public" ? registration.platform : registration.clientType;
   const servers = [];
-  // In place of the scope that is asked for by itself, what it asks for.
+  // In place of the default scope, what it asks for.
   const had = { ...registration, scopes: registration.scopes ?? registration.grants.map((each) => each.permission) };
   const names = about.changeable.filter((name) => name !== "secretLifetime" || (registration.credential?.type ?? "secret") === "secret");
   const side = h("div");
@@ -240,7 +240,7 @@ export async function alter({ me, signal, parts: [id] }) {
       if (stopped.aborted || signal.aborted) return;
       if (!(error instanceof api.Refused) || error.status === 401) throw error;
       const left = inputs.show(error.errors, true);
-      fill(general, (left.length > 0 || error.errors.length === 0) && problem(error));
+      fill(general, (left.length > 0 || error.errors.length === 0) && told(error));
       fill(side, needed(error.errors));
     }
   }, signal);
@@ -263,7 +263,7 @@ export async function alter({ me, signal, parts: [id] }) {
     } catch (error) {
       if (!(error instanceof api.Refused) || error.status === 401) throw error;
       inputs.show(error.errors, true);
-      fill(general, error.status === 412 ? note("bad", words.act.changedMeanwhile) : problem(error));
+      fill(general, told(error));
       inputs.focusFirst(error.errors);
       tell(error.message);
     }
@@ -279,7 +279,9 @@ export async function alter({ me, signal, parts: [id] }) {
   );
 }
 
-/** Each field that is going to be different: what it is, and what it is going to be. */
+const told = (error) => (error.status === 412 ? note("bad", words.act.changedMeanwhile) : problem(error));
+
+/** Each field that will be different: what it is, and what it will be. */
 export function differences(changes) {
   const lines = (value) => (Array.isArray(value) ? value : [value === null || value === undefined ? words.act.empty : String(value)]);
   return h("dl.differences", {}, changes.map(({ field, from, to }) => {
