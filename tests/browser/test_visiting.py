@@ -46,6 +46,7 @@ def test_the_root_of_the_api_leads_to_the_page(people: People) -> None:
 def test_the_way_back_leads_to_where_somebody_was(people: People, server: Any) -> None:
     alice = people.called("alice")
     alice.looks_at("#/")
+    alice.page.wait_for_load_state("networkidle")  # what waits for her is told above the list, which moves down then
     alice.page.get_by_role("link", name="FHIR server, test").first.click()
     alice.sees_heading("FHIR server, test")
     alice.page.go_back()
