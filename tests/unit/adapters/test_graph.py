@@ -25,16 +25,6 @@ BODY = {"displayName": "An application", "signInAudience": "AzureADMyOrg", "tags
 TOKEN = TrustedToken("ours", "https://issuer.example", "subject", "api://AzureADTokenExchange")
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def directory(world: World) -> Directory:
-    return world.services.directory
-
-
 def with_secret(world: World) -> dict[str, Any]:
     ends = (world.clock.now() + timedelta(days=1)).isoformat()
     return {**BODY, "passwordCredentials": [{"displayName": "registrar:x", "endDateTime": ends}]}

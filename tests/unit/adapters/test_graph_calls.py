@@ -19,16 +19,6 @@ from tests.worlds.world import World
 BODY = {"displayName": "An application", "signInAudience": "AzureADMyOrg"}
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def directory(world: World) -> Directory:
-    return world.services.directory
-
-
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"<html>", b""])
 def test_an_answer_that_is_no_object_is_none(world: World, directory: Directory, body: bytes) -> None:
     def outside(_name: str, action: Callable[[], Any]) -> Any:

@@ -4,8 +4,8 @@ import io
 import json
 import os
 import re
-import runpy
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -372,13 +372,10 @@ def test_what_somebody_has_to_mend_is_1_and_what_passes_is_not(error: type[Provi
     assert err.getvalue() == "a-code: It failed. Mend it.\n"
 
 
-def test_the_module_does_what_was_typed_and_ends_with_its_exit_code(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["provisioning", "completion"])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path("provisioning/__main__.py", run_name="__main__")
-    assert (ended.value.code, capsys.readouterr().out) == (0, f"{completion()}\n")
+@pytest.mark.parametrize(("typed", "code", "printed"), [("completion", 0, f"{completion()}\n"), ("no-command", 2, "")])
+def test_the_module_does_what_was_typed_and_ends_with_its_exit_code(typed: str, code: int, printed: str) -> None:
+    ended = subprocess.run([sys.executable, "-m", "provisioning", typed], capture_output=True, text=True, check=False)  # noqa: S603 -- our own module
+    assert (ended.returncode, ended.stdout) == (code, printed)
 
 
 def test_whoever_stops_a_command_is_answered_as_a_shell_has_it() -> None:
