@@ -24,6 +24,7 @@ class Onlooker:
 
     def __init__(self, world: World, registration_id: str) -> None:
         self.seen: dict[int, str | None] = {}
+        self.passing = set[bool]()
         self._world = world
         self._id = registration_id
         self._began = world.clock.now()
@@ -36,6 +37,8 @@ class Onlooker:
                 yield moment
                 error = self._world.get(self._id)["operation"].get("lastError")
                 self.seen[second] = error and error["code"]
+                last = self._world.row(self._id).last_error
+                self.passing.add(last is None or last.passing)
 
 
 OUT: dict[str, tuple[str, str]] = {
@@ -57,6 +60,7 @@ def test_what_a_run_waits_for_is_on_the_row_within_ten_seconds(what: str) -> Non
     world.deliver()
     assert onlooker.seen[10] == code
     assert onlooker.seen[1] is None
+    assert onlooker.passing == {True}, "what a run waits for passes"
     world.emulator.faults.clear()
     world.settle()
     assert "lastError" not in world.get(registration_id)["operation"]
